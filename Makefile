@@ -1,0 +1,46 @@
+# Two targets a stranger needs: `make demo` and `make test`. Each sets up its own environment.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test test-fast check format docs bench clean
+
+demo: $(VENV)/installed          ## the main job on the bundled sample; a second run redoes nothing
+	$(BIN)/pixmo demo pixmo-demo
+
+test: $(VENV)/installed-dev      ## all tests and checks
+	$(MAKE) --no-print-directory check
+	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/installed-dev ## the tests that take seconds
+	$(BIN)/python -m pytest -m "not slow"
+
+check: $(VENV)/installed-dev     ## ruff, strict types, import contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/installed-dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+docs: $(VENV)/installed-dev      ## docs/cli.md and docs/columns.md from the code and the schemas
+	$(BIN)/python -m pixmo.cli.reference
+
+bench: $(VENV)/installed-dev     ## benchmarks, by hand; JSON beside them
+	$(BIN)/python -m pytest tests/benchmarks -m ""
+
+clean:
+	rm -rf $(VENV) pixmo-demo dist
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("pixmo needs Python 3.11, 3.12 or 3.13: make PYTHON=python3.12" if not (3, 11) <= sys.version_info < (3, 14) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@

@@ -1,0 +1,42 @@
+"""Commands that make a release."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pixmo.cli import show
+from pixmo.cli.app import AS_JSON, WORKSPACE, app, open_workspace
+
+
+@app.command("build-release")
+def build_release(
+    version: Annotated[str, typer.Argument(help="The release's name, such as v1.")],
+    workspace: WORKSPACE = Path(),
+    json: AS_JSON = False,
+) -> None:
+    """Judge every row and write a release.
+
+    The recipes in pipelines/ decide; a release that exists is never changed.
+
+    What was dropped, and why, stands in dropped/, in the card's funnel and in report.html.
+
+    Example: pixmo build-release v1
+    """
+    from pixmo.dataset import manifest
+    from pixmo.release.build import build_release as build
+
+    release = build(open_workspace(workspace), version, show.Bars())
+    built = manifest.read(release)
+    if json:
+        show.as_json(built)
+        return
+    for subset in built.subsets:
+        kept = sum(subset.rows.values())
+        show.say(f"{subset.name}: {kept} of {subset.candidates} rows kept")
+        for step in subset.funnel:
+            for reason, count in step.reasons.items():
+                show.say(f"  {count:>6} dropped by {step.step}: {reason}")
+    show.say(f"release  {show.here(release)}")
+    show.say(f"card     {show.here(release / 'README.md')}")
+    show.say(f"report   {show.here(release / 'report.html')}")

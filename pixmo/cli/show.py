@@ -1,0 +1,104 @@
+"""How results and progress are shown: bars and tables for people, JSON for scripts."""
+
+import contextlib
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+
+class Bars:
+    """Progress bars on the terminal's error stream; nothing where it is no terminal."""
+
+    @contextlib.contextmanager
+    def task(self, description: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+        """A bar that advances by the number of units it is called with."""
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        console = Console(stderr=True)
+        with Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn(unit),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=False,
+        ) as bars:
+            bar = bars.add_task(description, total=total)
+            yield lambda count: bars.advance(bar, count)
+
+
+def say(text: str = "") -> None:
+    """A line on the output."""
+    typer.echo(text)
+
+
+def as_json(value: Any) -> None:
+    """A value, or a dataclass, as indented JSON on the output."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.asdict(value)
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table in plain text, columns aligned, numbers to the right."""
+    cells = [[str(value) for value in row] for row in rows]
+    numeric = [
+        bool(cells) and all(row[n].replace(".", "", 1).lstrip("-").isdigit() for row in cells)
+        for n in range(len(header))
+    ]
+    widths = [
+        max(len(name), *(len(row[n]) for row in cells)) if cells else len(name)
+        for n, name in enumerate(header)
+    ]
+
+    def line(values: Sequence[str]) -> str:
+        padded = (
+            value.rjust(width) if right else value.ljust(width)
+            for value, width, right in zip(values, widths, numeric, strict=True)
+        )
+        return "  ".join(padded).rstrip()
+
+    typer.echo(line(header))
+    typer.echo("  ".join("─" * width for width in widths))
+    for row in cells:
+        typer.echo(line(row))
+
+
+def fail(message: str) -> None:
+    """One line on the error stream."""
+    print(f"pixmo: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+
+
+def here(path: Path) -> str:
+    """`path` relative to the current folder when inside it."""
+    with contextlib.suppress(ValueError):
+        return str(path.resolve().relative_to(Path.cwd()))
+    return str(path)
+
+
+def counts(result: Any, json_wanted: bool) -> None:
+    """The fields of a result, as `name  value` lines or as JSON."""
+    if json_wanted:
+        as_json(result)
+        return
+    for field in dataclasses.fields(result):
+        value = getattr(result, field.name)
+        if isinstance(value, float):
+            value = f"{value:,.1f}"
+        typer.echo(f"{field.name.replace('_', ' '):<16} {value}")

@@ -1,0 +1,78 @@
+"""A release on disk, read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pixmo.dataset import manifest as manifests
+from pixmo.dataset.manifest import Manifest
+from pixmo.errors import ReleaseError
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Release:
+    """A complete release, opened."""
+
+    root: Path
+    manifest: Manifest
+    # Files of images that the release only names by URL, by sha256: a workspace has them.
+    local_images: Mapping[str, Path] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, root: Path, local_images: Mapping[str, Path] | None = None) -> "Release":
+        """The release in the folder `root`.
+
+        Raises:
+            ReleaseError: there is no such folder, or its manifest is missing or wrong.
+        """
+        if not root.is_dir():
+            raise ReleaseError(f"there is no release at {root}; build it: pixmo build-release")
+        return cls(root, manifests.read(root), local_images or {})
+
+    @property
+    def stems(self) -> list[str]:
+        """The stems of the subsets it holds."""
+        return [subset.stem for subset in self.manifest.subsets]
+
+    def splits(self, stem: str) -> list[str]:
+        """The splits of a subset that have rows: some of train, validation, test, in that order."""
+        rows = self.manifest.subset(stem).rows
+        return [split for split in SPLITS if rows.get(split)]
+
+    def read(self, stem: str, split: str) -> pa.Table:
+        """The rows of one split of a subset; no rows where the split is not there.
+
+        Raises:
+            ReleaseError: a promised file is missing or is no Parquet file.
+        """
+        from pixmo import schema
+
+        promise = schema.subset(stem)
+        tables = [promise.arrow().empty_table()]
+        for file in self.manifest.parquet(promise.name, split):
+            try:
+                tables.append(pq.read_table(self.root / file.path, partitioning=None))
+            except (OSError, pa.ArrowException) as error:
+                raise ReleaseError(f"{self.root / file.path} cannot be read: {error}") from error
+        try:
+            return pa.concat_tables(tables)
+        except pa.ArrowException as error:
+            raise ReleaseError(f"{self.root}: {stem}/{split} breaks its schema: {error}") from error
+
+    def image_path(self, image_url: str, image_sha256: str) -> Path:
+        """The file of a row's image.
+
+        Raises:
+            ReleaseError: the release names it by URL only and no local copy is known.
+        """
+        inside = self.root / image_url
+        if "://" not in image_url and inside.is_file():
+            return inside
+        if image_sha256 in self.local_images:
+            return self.local_images[image_sha256]
+        raise ReleaseError(f"no file for image {image_url} (sha256 {image_sha256[:12]}…)")

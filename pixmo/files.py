@@ -1,0 +1,93 @@
+"""Writes that are whole or absent: temporary name, fsync, rename, fsync of the folder."""
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+TEMPORARY_SUFFIX = ".tmp"
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename inside `folder` survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def temporary_path(path: Path) -> Iterator[Path]:
+    """A hidden sibling of `path` to write to, unique to this process; gone afterwards."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync_file(path: Path) -> None:
+    """Flush a written file to the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def replace_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """`path` holds what `write(temporary_path)` wrote, or still what it held before."""
+    with temporary_path(path) as temporary:
+        write(temporary)
+        sync_file(temporary)
+        temporary.replace(path)
+        sync_folder(path.parent)
+
+
+def create_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """`path` holds what `write(temporary_path)` wrote, and nothing was overwritten.
+
+    Raises:
+        FileExistsError: `path` is already there; it is left as it was.
+    """
+    with temporary_path(path) as temporary:
+        write(temporary)
+        sync_file(temporary)
+        os.link(temporary, path)  # unlike a rename, a link never replaces
+        sync_folder(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """`path` holds `text` in UTF-8 with line feeds, whole or not at all."""
+    replace_atomically(path, lambda temporary: temporary.write_text(text, "utf-8", newline="\n"))
+
+
+def write_json(path: Path, value: object) -> None:
+    """`path` holds `value` as indented JSON with keys in the order given."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def sweep_temporary(folder: Path) -> int:
+    """Leftovers of killed writers in `folder` are gone; returns how many.
+
+    A leftover names the process that wrote it; those of a living process are kept.
+    """
+    swept = 0
+    for path in folder.rglob(f".*{TEMPORARY_SUFFIX}"):
+        process = path.name.removesuffix(TEMPORARY_SUFFIX).rpartition(".")[2]
+        if process.isdigit() and is_running(int(process)):
+            continue
+        path.unlink(missing_ok=True)
+        swept += 1
+    return swept
+
+
+def is_running(process: int) -> bool:
+    """Whether a process of this number lives on this machine."""
+    try:
+        os.kill(process, 0)  # signal 0 asks, and does nothing
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,35 @@
+-- What counts now, of tables that only ever grow.
+
+-- The newest transcript of a recording; a written transcript is its own.
+create view current_transcripts as
+select * exclude (filename, file_row_number)
+from transcripts_parts
+qualify row_number() over (
+    partition by coalesce(recording_sha256, transcript_id)
+    order by filename desc, file_row_number desc
+) = 1;
+
+-- The newest caption of an image.
+create view current_captions as
+select * exclude (filename, file_row_number)
+from captions_parts
+qualify row_number() over (
+    partition by image_sha256 order by filename desc, file_row_number desc
+) = 1;
+
+-- The newest state of an annotation, by Label Studio's own clock.
+create view current_annotations as
+select * from annotations
+qualify row_number() over (partition by annotation_uid order by updated_at desc) = 1;
+
+create view current_point_annotations as
+select point_annotations.* from point_annotations
+semi join current_annotations using (annotation_uid, updated_at);
+
+create view current_answers as
+select answers.* from answers
+semi join current_annotations using (annotation_uid, updated_at);
+
+create view current_caption_reviews as
+select caption_reviews.* from caption_reviews
+semi join current_annotations using (annotation_uid, updated_at);

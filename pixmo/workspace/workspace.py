@@ -1,0 +1,194 @@
+"""A workspace: the one place that knows its folders and tables.
+
+my-workspace/
+  pixmo.toml                      settings
+  audio/  images/  exports/       what people drop; never edited
+  tables/<table>/<part>.parquet   append-only
+  releases/<version>/             immutable
+  runs/<name>/                    training and evaluation runs
+"""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pixmo import schema
+from pixmo.errors import WorkspaceError
+from pixmo.files import sweep_temporary, write_text
+from pixmo.workspace import settings
+from pixmo.workspace.tables import Table
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+VIEWS = Path(__file__).with_name("views.sql")
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """One piece of input that could not be used."""
+
+    stage: str
+    key: str
+    path: str
+    reason: str  # the same words for the same kind of fault
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """An opened workspace."""
+
+    root: Path
+    settings: settings.Settings
+
+    @classmethod
+    def open(cls, root: Path) -> "Workspace":
+        """The workspace in the folder `root`; any folder is one.
+
+        Raises:
+            WorkspaceError: there is no such folder.
+            SettingsError: its `pixmo.toml` is wrong.
+        """
+        root = root.expanduser().resolve()
+        if not root.is_dir():
+            raise WorkspaceError(f"{root} is not a folder; make one with: pixmo init {root.name}")
+        return cls(root, settings.load(root))
+
+    @classmethod
+    def init(cls, root: Path) -> "Workspace":
+        """`root` is a workspace with a commented `pixmo.toml`; one that is there is kept."""
+        root.mkdir(parents=True, exist_ok=True)
+        if not (root / settings.FILE_NAME).exists():
+            write_text(root / settings.FILE_NAME, settings.template())
+        return cls.open(root)
+
+    @property
+    def audio(self) -> Path:
+        """Where recordings are dropped."""
+        return self.root / "audio"
+
+    @property
+    def images(self) -> Path:
+        """Where images are dropped."""
+        return self.root / "images"
+
+    @property
+    def exports(self) -> Path:
+        """Where Label Studio exports are dropped."""
+        return self.root / "exports"
+
+    @property
+    def releases(self) -> Path:
+        """Where releases are built."""
+        return self.root / "releases"
+
+    @property
+    def runs(self) -> Path:
+        """Where training and evaluation runs are kept."""
+        return self.root / "runs"
+
+    @property
+    def recipes(self) -> Path:
+        """Where recipes of this workspace's own stand before those that ship."""
+        return self.root / "pipelines"
+
+    def relative(self, path: Path) -> str:
+        """`path` as tables hold it: relative to the workspace when inside it, else absolute."""
+        path = Path(os.path.abspath(path))  # noqa: PTH100 - a link keeps the name it was given
+        return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
+
+    def path(self, stored: str) -> Path:
+        """The file that a table's path names."""
+        return self.root / stored
+
+    def table(self, name: str) -> Table:
+        """One of the tables in `schemas/tables/`."""
+        schema.table(name)
+        return Table(name, self.root / "tables" / name)
+
+    def local_images(self) -> dict[str, Path]:
+        """The files of the images taken in, by sha256."""
+        rows = self.read("images").select(["image_sha256", "path"]).to_pylist()
+        return {row["image_sha256"]: self.path(row["path"]) for row in rows}
+
+    def append(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
+        """`rows` are in the table for good."""
+        self.table(name).append(rows)
+
+    def read(self, name: str) -> "pa.Table":
+        """All rows of a table, in the order they were appended."""
+        return self.table(name).read()
+
+    def set_aside(self, items: Sequence[SetAside]) -> int:
+        """Every item stands in `set_aside`, once; returns how many were new."""
+        columns = ("stage", "key", "path", "reason", "detail")
+        known = {tuple(row[c] for c in columns) for row in self.read("set_aside").to_pylist()}
+        rows = []
+        for item in items:
+            row = {column: getattr(item, column) for column in columns}
+            if tuple(row.values()) not in known:
+                known.add(tuple(row.values()))
+                rows.append(row)
+        self.append("set_aside", rows)
+        return len(rows)
+
+    def connect(self) -> "duckdb.DuckDBPyConnection":
+        """An in-memory DuckDB with a view per table, and those of `views.sql` for what counts now.
+
+        Every process has its own, so none locks another out.
+        """
+        import duckdb
+
+        connection = duckdb.connect()
+        connection.execute("set enable_progress_bar = false")
+        for name in schema.table_names():
+            self.create_view(connection, name)
+        connection.execute(VIEWS.read_text("utf-8"))
+        return connection
+
+    def create_view(self, connection: "duckdb.DuckDBPyConnection", name: str) -> None:
+        """`name` is a view of the table; `<name>_parts` says also from which part a row is."""
+        table = self.table(name)
+        parts = [str(path) for path in table.parts()]
+        if parts:
+            files = ", ".join("'" + part.replace("'", "''") + "'" for part in parts)
+            connection.execute(
+                f"create view {name}_parts as select * from"
+                f" read_parquet([{files}], filename = true, file_row_number = true)"
+            )
+        else:
+            connection.register(f"{name}_nothing", table.schema.arrow().empty_table())
+            connection.execute(
+                f"create view {name}_parts as"
+                f" select *, '' as filename, 0 as file_row_number from {name}_nothing"
+            )
+        connection.execute(
+            f"create view {name} as select * exclude (filename, file_row_number) from {name}_parts"
+        )
+
+    @contextlib.contextmanager
+    def lock(self, work: str) -> Iterator[None]:
+        """Nobody else does `work` in this workspace meanwhile; leftovers of killed runs are gone.
+
+        The lock dies with its process, so a killed run never leaves one behind.
+
+        Raises:
+            WorkspaceError: another process is at it.
+        """
+        folder = self.root / "tables"
+        folder.mkdir(exist_ok=True)
+        with (folder / f".{work}.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise WorkspaceError(
+                    f"another pixmo is busy with {work} in {self.root}; wait for it to finish"
+                ) from error
+            sweep_temporary(folder)
+            yield
