@@ -29,8 +29,8 @@ format: $(VENV)/installed-dev
 docs: $(VENV)/installed-dev      ## docs/cli.md and docs/columns.md from the code and the schemas
 	$(BIN)/python -m pixmo.cli.reference
 
-bench: $(VENV)/installed-dev     ## benchmarks, by hand; JSON beside them
-	$(BIN)/python -m pytest tests/benchmarks -m ""
+bench: $(VENV)/installed-dev     ## benchmarks, by hand: docs/benchmarks.json and .md
+	$(BIN)/python -m tests.benchmarks
 
 clean:
 	rm -rf $(VENV) pixmo-demo dist

@@ -51,7 +51,7 @@ def status(workspace: Workspace) -> Status:
             column("select path from recordings semi join transcripts using (recording_sha256)")
             | set_aside
         )
-        exports = column("select export_path from annotations") | set_aside
+        exports = column("select path from exports")
         uncaptioned = column(
             "select image_sha256 from transcripts anti join captions using (image_sha256)"
         )

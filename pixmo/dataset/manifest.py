@@ -31,6 +31,7 @@ class FunnelStep:
     dropped: int
     kept: int
     reasons: dict[str, int]  # rows by reason, most frequent first; numbers in reasons as #
+    explanation: str = ""  # why rows go here, in the recipe's words
 
 
 @dataclass(frozen=True)

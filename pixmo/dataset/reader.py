@@ -36,8 +36,8 @@ class Release:
 
     @property
     def stems(self) -> list[str]:
-        """The stems of the subsets it holds."""
-        return [subset.stem for subset in self.manifest.subsets]
+        """The stems of the subsets that have rows."""
+        return [subset.stem for subset in self.manifest.subsets if subset.rows]
 
     def splits(self, stem: str) -> list[str]:
         """The splits of a subset that have rows: some of train, validation, test, in that order."""
@@ -63,6 +63,19 @@ class Release:
             return pa.concat_tables(tables)
         except pa.ArrowException as error:
             raise ReleaseError(f"{self.root}: {stem}/{split} breaks its schema: {error}") from error
+
+    def dropped(self, stem: str) -> pa.Table:
+        """What was dropped of a subset: id, image_sha256, step, reason, evidence (JSON).
+
+        Raises:
+            ReleaseError: the release has no such subset, or the file cannot be read.
+        """
+        self.manifest.subset(stem)
+        path = self.root / "dropped" / f"{stem}.parquet"
+        try:
+            return pq.read_table(path, partitioning=None)
+        except (OSError, pa.ArrowException) as error:
+            raise ReleaseError(f"{path} cannot be read: {error}") from error
 
     def image_path(self, image_url: str, image_sha256: str) -> Path:
         """The file of a row's image.

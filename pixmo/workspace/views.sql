@@ -1,5 +1,13 @@
 -- What counts now, of tables that only ever grow.
 
+-- Each transcript once: going back to an earlier model appends its rows again, as the newest.
+create view latest_transcripts as
+select * exclude (filename, file_row_number)
+from transcripts_parts
+qualify row_number() over (
+    partition by transcript_id order by filename desc, file_row_number desc
+) = 1;
+
 -- The newest transcript of a recording; a written transcript is its own.
 create view current_transcripts as
 select * exclude (filename, file_row_number)

@@ -1,0 +1,8 @@
+-- Recordings in which nobody speaks, and captions that came out empty: a recogniser invents text for silence.
+select
+    id,
+    case when words = 0 then 'caption is empty' else 'no speech in the recording' end as reason,
+    round(speech_seconds, 2) as speech_seconds,
+    round(duration_seconds, 2) as duration_seconds
+from cap
+where words = 0 or (is_only_spoken and speech_seconds < $min_speech_seconds)

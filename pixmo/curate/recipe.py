@@ -1,0 +1,327 @@
+"""Recipes: which rows a release holds and why, read from TOML and SQL files.
+
+A recipe is `pipelines/<stem>.toml`. A workspace's own `pipelines/` folder stands before the one
+that ships, file by file: a copied recipe may keep the SQL steps that ship, or replace some.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pixmo import schema
+from pixmo.curate.duplicates import Likeness
+from pixmo.curate.near_texts import LEAST_JACCARD
+from pixmo.dataset.reader import SPLITS
+from pixmo.errors import RecipeError, ResourceError
+from pixmo.hashing import sha256_value
+from pixmo.resources import shared
+
+if TYPE_CHECKING:
+    import duckdb
+
+# SPDX identifiers, and what the Hugging Face hub calls them.
+LICENSES = {
+    "Apache-2.0": "apache-2.0",
+    "CC-BY-4.0": "cc-by-4.0",
+    "CC-BY-NC-4.0": "cc-by-nc-4.0",
+    "CC-BY-SA-4.0": "cc-by-sa-4.0",
+    "CC0-1.0": "cc0-1.0",
+    "MIT": "mit",
+    "ODC-BY-1.0": "odc-by",
+    "ODbL-1.0": "odbl",
+}
+RECIPE_KEYS = ("name", "license", "rows", "splits", "step")
+MECHANISMS = ("image", "text")
+LIKENESS_KEYS = tuple(field.name for field in fields(Likeness))
+MOST_DISTANCE = {"max_distance": 16, "max_distance_256": 128}
+# The mechanism's search makes C(d + 3, 3) passes: 969 at 16 bits, where any two pictures may meet.
+
+
+@dataclass(frozen=True)
+class Query:
+    """One SELECT in a file."""
+
+    path: Path
+    sql: str
+    explanation: str  # its leading comment
+
+
+@dataclass(frozen=True)
+class SqlStep:
+    """Drops what a SELECT names."""
+
+    query: Query
+    parameters: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The step's name in the funnel."""
+        return self.query.path.stem
+
+    @property
+    def explanation(self) -> str:
+        """Why rows go here, for a reader of the card."""
+        return self.query.explanation
+
+
+@dataclass(frozen=True)
+class NearImagesStep:
+    """Drops rows whose image resembles a better one."""
+
+    likeness: Likeness
+    name = "near_duplicate_image"
+
+    @property
+    def explanation(self) -> str:
+        """Why rows go here, for a reader of the card."""
+        return (
+            "Images that resemble a larger or earlier one: perceptual hashes at most"
+            f" {self.likeness.max_distance} of 64 bits and"
+            f" {self.likeness.max_distance_256} of 256 bits apart."
+        )
+
+
+@dataclass(frozen=True)
+class NearTextsStep:
+    """Drops rows whose text repeats an earlier one."""
+
+    column: str
+    min_jaccard: float
+    name = "near_duplicate_text"
+
+    @property
+    def explanation(self) -> str:
+        """Why rows go here, for a reader of the card."""
+        return (
+            f"Texts that repeat an earlier {self.column} almost word for word: at least"
+            f" {self.min_jaccard:.0%} of their runs of five words are shared."
+        )
+
+
+Step = SqlStep | NearImagesStep | NearTextsStep
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Shares of the splits, and how alike pictures are that must share one."""
+
+    shares: Mapping[str, float]
+    likeness: Likeness
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe, checked."""
+
+    stem: str
+    path: Path
+    name: str
+    license: str
+    rows: Query
+    splits: Splits
+    steps: tuple[Step, ...]
+    sha256: str  # of the recipe's and its SQL files' text
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads one recipe; knows its file for messages."""
+
+    stem: str
+    path: Path
+    text: str
+    own: Path | None
+    connection: "duckdb.DuckDBPyConnection"
+
+    def error(self, message: str, key: str = "") -> RecipeError:
+        """An error that names the file and, where `key` stands in it, the line."""
+        pattern = re.compile(rf"\s*(\[+\s*)?{re.escape(key)}\b")
+        lines = enumerate(self.text.splitlines(), 1)
+        line = next((n for n, text in lines if key and pattern.match(text)), None)
+        return RecipeError(f"{self.path}{f':{line}' if line else ''}: {message}")
+
+    def known(self, keys: Iterable[str], allowed: Iterable[str], where: str) -> None:
+        """Nothing, if all keys are allowed."""
+        names = list(allowed)
+        for key in keys:
+            if key not in names:
+                near = difflib.get_close_matches(key, names, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(names)}"
+                raise self.error(f"{where} {key} is unknown; {hint}", key)
+
+    def value(self, data: Mapping[str, Any], key: str, kind: type, where: str) -> Any:
+        """The value of a key that must be there, of its type; a whole number is a number too."""
+        if key not in data:
+            raise self.error(f"{where} needs {key}")
+        value = data[key]
+        if kind is float and type(value) is int:
+            value = float(value)
+        if type(value) is not kind:
+            raise self.error(f"{where} {key} = {value!r} is not of type {kind.__name__}", key)
+        return value
+
+    def recipe(self) -> Recipe:
+        """The whole recipe."""
+        try:
+            data = tomllib.loads(self.text)
+        except tomllib.TOMLDecodeError as error:
+            raise RecipeError(f"{self.path} is not TOML: {error}") from error
+        self.known(data, RECIPE_KEYS, "key")
+        name = self.value(data, "name", str, "the recipe")
+        promised = schema.subset(self.stem).name
+        if name != promised:
+            raise self.error(
+                f"name is {name!r}, but schemas/{self.stem}.toml says {promised!r}", "name"
+            )
+        rows = self.query(self.value(data, "rows", str, "the recipe"), {})
+        steps = tuple(self.step(step) for step in data.get("step", []))
+        files = [self.text, rows.sql, *(s.query.sql for s in steps if isinstance(s, SqlStep))]
+        return Recipe(
+            self.stem,
+            self.path,
+            name,
+            self.license(self.value(data, "license", str, "the recipe")),
+            rows,
+            self.splits(self.value(data, "splits", dict, "the recipe")),
+            steps,
+            sha256_value(files),
+        )
+
+    def license(self, name: str) -> str:
+        """A licence that is known."""
+        if name not in LICENSES:
+            raise self.error(
+                f"license {name!r} is unknown; known are {', '.join(LICENSES)}", "license"
+            )
+        return name
+
+    def splits(self, data: Mapping[str, Any]) -> Splits:
+        """The section `[splits]`."""
+        self.known(data, (*SPLITS, *LIKENESS_KEYS), "[splits] key")
+        shares = {split: self.value(data, split, float, "[splits]") for split in SPLITS}
+        if min(shares.values()) < 0 or abs(sum(shares.values()) - 1) > 1e-9:
+            raise self.error(f"the shares {shares} do not add up to 1", "splits")
+        return Splits(shares, self.likeness(data, "[splits]"))
+
+    def likeness(self, data: Mapping[str, Any], where: str) -> Likeness:
+        """The two distances."""
+        distances = {key: self.value(data, key, int, where) for key in LIKENESS_KEYS}
+        for key, distance in distances.items():
+            if not 0 <= distance <= MOST_DISTANCE[key]:
+                raise self.error(f"{key} = {distance} is not in 0 to {MOST_DISTANCE[key]}", key)
+        return Likeness(**distances)
+
+    def step(self, data: Mapping[str, Any]) -> Step:
+        """One `[[step]]`."""
+        parameters = dict(data)
+        if "sql" in parameters:
+            file = parameters.pop("sql")
+            return SqlStep(self.query(file, parameters), parameters)
+        if "near_duplicates" not in parameters:
+            raise self.error(
+                f"a [[step]] with {', '.join(data)} has neither sql nor near_duplicates"
+            )
+        mechanism = parameters.pop("near_duplicates")
+        if mechanism == "image":
+            self.known(parameters, LIKENESS_KEYS, "near_duplicates key")
+            return NearImagesStep(self.likeness(parameters, "near_duplicates"))
+        if mechanism == "text":
+            return self.near_texts(parameters)
+        raise self.error(
+            f"near_duplicates = {mechanism!r}; known are image, text", "near_duplicates"
+        )
+
+    def near_texts(self, data: Mapping[str, Any]) -> NearTextsStep:
+        """A step that compares a column of text."""
+        self.known(data, ("column", "min_jaccard"), "near_duplicates key")
+        column = self.value(data, "column", str, "near_duplicates")
+        texts = [c.name for c in schema.subset(self.stem).columns if c.type == "string"]
+        self.known([column], texts, "column")
+        least = self.value(data, "min_jaccard", float, "near_duplicates")
+        if not LEAST_JACCARD <= least <= 1:
+            raise self.error(f"min_jaccard = {least} is not in {LEAST_JACCARD} to 1", "min_jaccard")
+        return NearTextsStep(column, least)
+
+    def query(self, file: str, parameters: Mapping[str, Any]) -> Query:
+        """The one SELECT in a file, its parameters being exactly those given."""
+        path = find(file, self.own, self.error(f"there is no {file}", "sql"))
+        sql = path.read_text("utf-8").strip()
+        statement = self.select(path, sql)
+        wanted = set(statement.named_parameters)
+        for name in sorted(wanted - parameters.keys()):
+            raise self.error(f"{file} uses ${name}; set {name} in its [[step]]", "sql")
+        for name in sorted(parameters.keys() - wanted):
+            near = difflib.get_close_matches(name, sorted(wanted), n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise self.error(f"{file} does not use ${name}{hint}", name)
+        for name, value in parameters.items():
+            if not isinstance(value, int | float | str | bool):
+                raise self.error(f"{name} = {value!r} is not a number, text, true or false", name)
+        return Query(path, sql, leading_comment(sql))
+
+    def select(self, path: Path, sql: str) -> Any:
+        """DuckDB's parsed statement of a file that holds exactly one SELECT."""
+        import duckdb
+
+        try:
+            statements = self.connection.extract_statements(sql)
+        except duckdb.Error as error:
+            raise sql_error(path, error) from error
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            raise RecipeError(f"{path} must hold exactly one SELECT and nothing else")
+        if sql.endswith(";"):
+            raise RecipeError(f"{path} ends with a semicolon; take it away")
+        return statements[0]
+
+
+def load(stem: str, own: Path | None = None) -> Recipe:
+    """The recipe of a subset: from the folder `own` where it has one, else the one that ships.
+
+    Raises:
+        RecipeError: the recipe or a file it names is missing or wrong.
+    """
+    import duckdb
+
+    file = f"{stem}.toml"
+    path = find(file, own, RecipeError(f"there is no recipe {file} in pipelines/"))
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path} is not UTF-8 text: {error}") from error
+    with duckdb.connect() as connection:
+        return Reader(stem, path, text, own, connection).recipe()
+
+
+def find(file: str, own: Path | None, missing: RecipeError) -> Path:
+    """The file called `file` in the folder `own`, else in the pipelines that ship."""
+    if own is not None and (own / file).is_file():
+        return own / file
+    try:
+        return shared("pipelines", file)
+    except ResourceError:
+        raise missing from None
+
+
+def leading_comment(sql: str) -> str:
+    """The `--` lines that a SQL file starts with, as one line."""
+    lines = []
+    for line in sql.splitlines():
+        if not line.startswith("--"):
+            break
+        lines.append(line.removeprefix("--").strip())
+    return " ".join(lines)
+
+
+def sql_error(path: Path, error: Exception, lines_before: int = 0) -> RecipeError:
+    """DuckDB's complaint in one line, with the file's own line number.
+
+    `lines_before` is how many lines were put before the file's text.
+    """
+    complaint = str(error)
+    line = re.search(r"^LINE (\d+):", complaint, re.MULTILINE)
+    place = f"{path}:{int(line[1]) - lines_before}" if line else str(path)
+    return RecipeError(f"{place}: {complaint.splitlines()[0]}")

@@ -1,0 +1,1 @@
+"""The making of the sample's recogniser: `python -m pixmo.demo.training FOLDER`."""

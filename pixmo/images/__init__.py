@@ -1,0 +1,1 @@
+"""Images: taken in from a folder, each with its fingerprint."""

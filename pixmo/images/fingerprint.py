@@ -1,0 +1,124 @@
+"""What an image file is, whatever it is called: its bytes, its size as displayed, its looks."""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import imagehash
+import numpy as np
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from pixmo.errors import ImageError
+from pixmo.hashing import sha256_file
+
+# Formats that are read, and the names that such files go by. A stranger's file is never offered to
+# any other of Pillow's decoders.
+SUFFIXES = {
+    "PNG": (".png",),
+    "JPEG": (".jpg", ".jpeg"),
+    "WEBP": (".webp",),
+    "GIF": (".gif",),
+    "BMP": (".bmp",),
+    "TIFF": (".tif", ".tiff"),
+}
+EXIF_ORIENTATIONS = range(1, 9)
+MULTI_PICTURE = "MPO"  # a JPEG with further pictures behind it, as many phones write
+
+FLOATING_POINT = "F"  # Pillow's mode; such numbers have no agreed black and white
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What the `images` table says of a file itself; the fields are named as its columns."""
+
+    image_sha256: str
+    width: int  # pixels, after EXIF orientation
+    height: int  # pixels, after EXIF orientation
+    format: str
+    exif_orientation: int  # 1 to 8
+    bytes: int
+    phash_64: str  # 16 hexadecimal digits
+    phash_256: str  # 64 hexadecimal digits
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """Why a file has no fingerprint."""
+
+    reason: str  # the same words for the same kind of fault
+    detail: str
+    sha256: str = ""  # of the file's raw bytes, where they could be read
+
+
+def fingerprint(path: Path) -> Fingerprint:
+    """The fingerprint of one file.
+
+    Raises:
+        ImageError: the file is no still image that can be read whole; the message says why.
+    """
+    seen = examine(path)
+    if isinstance(seen, Unreadable):
+        raise ImageError(f"{path}: {seen.reason}: {seen.detail}; replace it or leave it out")
+    return seen
+
+
+def examine(path: Path) -> Fingerprint | Unreadable:
+    """The fingerprint of one file, or why it has none; nothing is raised for a bad file."""
+    try:
+        if not path.is_file():
+            return Unreadable("cannot be opened", "not a regular file")
+        sha256, size_bytes = sha256_file(path), path.stat().st_size
+    except OSError as error:
+        return Unreadable("cannot be opened", error.strerror or str(error))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # odd EXIF tags and palettes do no harm
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            return look(path, sha256, size_bytes)
+    except UnidentifiedImageError:
+        detail = f"its bytes are none of {', '.join(SUFFIXES)}"
+        return Unreadable("not an image", detail, sha256)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        return Unreadable("too many pixels", one_line(error), sha256)
+    except Exception as error:  # noqa: BLE001 - decoders fail in any way on a stranger's bytes
+        return Unreadable("damaged image", one_line(error), sha256)
+
+
+def look(path: Path, sha256: str, size_bytes: int) -> Fingerprint | Unreadable:
+    """The fingerprint of the picture in a file whose bytes are known."""
+    with Image.open(path, formats=list(SUFFIXES)) as image:
+        kind = "JPEG" if image.format == MULTI_PICTURE else str(image.format)
+        if image.format != MULTI_PICTURE and getattr(image, "is_animated", False):
+            return Unreadable("more than one frame", f"an animated or many-paged {kind}", sha256)
+        if image.mode == FLOATING_POINT:
+            detail = "floating point; save 8 or 16 bits a channel"
+            return Unreadable("unsupported pixels", detail, sha256)
+        # Asked before the pixels are decoded: a TIFF turns itself then, and forgets.
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        ImageOps.exif_transpose(image, in_place=True)  # decodes all; a truncated file raises
+        gray = grayscale(image)
+    return Fingerprint(
+        image_sha256=sha256,
+        width=gray.width,
+        height=gray.height,
+        format=kind,
+        exif_orientation=orientation if orientation in EXIF_ORIENTATIONS else 1,
+        bytes=size_bytes,
+        phash_64=str(imagehash.phash(gray, hash_size=8)),
+        phash_256=str(imagehash.phash(gray, hash_size=16)),
+    )
+
+
+def grayscale(image: Image.Image) -> Image.Image:
+    """`image` in 8-bit grey, as a screen shows it."""
+    if image.mode.startswith("I"):
+        # 16 bits a pixel. Pillow's own conversion clips them to 255: nearly every pixel white, and
+        # so nearly every such image the twin of any other. Keep the high byte instead.
+        high_bytes = np.asarray(image).clip(0, 0xFFFF) >> 8
+        return Image.fromarray(high_bytes.astype(np.uint8))
+    return image.convert("L")
+
+
+def one_line(error: BaseException) -> str:
+    """What a decoder said, on one line; its kind where it said nothing."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,1 @@
+"""Label Studio: exports taken in, kept whole, and parsed strictly into rows."""

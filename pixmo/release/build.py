@@ -1,0 +1,199 @@
+"""A release is built: whole and checked, or not there at all."""
+
+import re
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pixmo
+from pixmo import schema
+from pixmo.curate.curate import Curated, curate
+from pixmo.curate.recipe import Recipe, load
+from pixmo.dataset.manifest import File, Manifest, Subset, file_entry
+from pixmo.errors import RecipeError, ReleaseError
+from pixmo.execution.progress import SILENT, Progress
+from pixmo.files import sync_file, sync_folder, write_text
+from pixmo.release.card import card
+from pixmo.release.content import Content, SubsetContent, fill_in
+from pixmo.release.images import copy_images, source_images, unusable
+from pixmo.release.report import report
+from pixmo.release.shards import write_parquet, write_shards
+from pixmo.workspace.workspace import Workspace
+
+VERSION = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+BUILDING = ".building"
+FLUSHING_THREADS = 16
+# What fills the candidates of a subset; said when there are none.
+SOURCES = {
+    "cap": "captions come from: pixmo transcribe audio/",
+    "ama": "answers come from: pixmo label ingest exports/",
+    "points": "points come from: pixmo label ingest exports/",
+}
+
+
+def build_release(workspace: Workspace, version: str, progress: Progress = SILENT) -> Path:
+    """`releases/<version>` holds a complete release; returns its folder.
+
+    Everything is written to a hidden folder, the manifest last, and the folder is renamed: a build
+    that was killed leaves nothing under the release's name, and the next one sweeps what it left.
+
+    Raises:
+        ReleaseError: the name is wrong or taken, or there is no row to release.
+        RecipeError: a recipe is wrong.
+        WorkspaceError: another process builds a release, or a table is damaged.
+    """
+    if not VERSION.fullmatch(version):
+        raise ReleaseError(
+            f"{version!r} is no name for a release; use letters, digits, dots, dashes, such as v1"
+        )
+    target = workspace.releases / version
+    with workspace.lock("release"):
+        if target.exists():
+            raise ReleaseError(f"{target} is already there; a release never changes, name another")
+        sweep(workspace.releases)
+        staging = workspace.releases / f".{version}{BUILDING}"
+        staging.mkdir(parents=True)
+        try:
+            content = choose(workspace, version, progress)
+            write(content, workspace, staging, progress)
+            staging.rename(target)
+            sync_folder(workspace.releases)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    return target
+
+
+def sweep(releases: Path) -> None:
+    """What killed builds left is gone. The caller holds the lock: nobody is building."""
+    for folder in sorted(releases.glob(f".*{BUILDING}")):
+        shutil.rmtree(folder)
+
+
+def choose(workspace: Workspace, version: str, progress: Progress) -> Content:
+    """The rows of every subset, chosen by its recipe.
+
+    Raises:
+        ReleaseError: there is nothing to choose from, or nothing is left.
+    """
+    recipes = load_recipes(workspace)
+    images = source_images(workspace)
+    faults = unusable(images, progress)
+    with workspace.connect() as connection:
+        curated = [curate(connection, recipe, faults, progress) for recipe in recipes]
+    curated = [subset for subset in curated if subset.candidates]
+    check_not_empty(workspace, curated)
+    kept = {sha256 for c in curated for sha256 in c.kept.column("image_sha256").to_pylist()}
+    return Content(
+        version,
+        workspace.settings,
+        tuple(fill_in(subset, images) for subset in curated),
+        {sha256: image for sha256, image in images.items() if sha256 in kept},
+    )
+
+
+def load_recipes(workspace: Workspace) -> list[Recipe]:
+    """The recipe of every subset; all split pictures alike.
+
+    Raises:
+        RecipeError: two recipes would put one picture into different splits.
+    """
+    recipes = [load(stem, workspace.recipes) for stem in schema.stems()]
+    first, *others = recipes
+    for other in others:
+        if other.splits != first.splits:
+            raise RecipeError(
+                f"{other.path}: [splits] differs from that of {first.path};"
+                " a picture has one split in all subsets, so make them the same"
+            )
+    return recipes
+
+
+def check_not_empty(workspace: Workspace, curated: Sequence[Curated]) -> None:
+    """Nothing, if a row is left in any subset.
+
+    Raises:
+        ReleaseError: no row is; the message says what to run, or what dropped them.
+    """
+    if not curated:
+        first = "pixmo images add images/ first; " if not len(workspace.read("images")) else ""
+        raise ReleaseError(
+            f"{workspace.root} has nothing to release yet: {first}{'; '.join(SOURCES.values())}"
+        )
+    if not any(subset.kept.num_rows for subset in curated):
+        drops = [
+            f"{subset.recipe.stem} {step.step} {step.dropped}"
+            for subset in curated
+            for step in subset.funnel
+            if step.dropped
+        ]
+        raise ReleaseError(
+            f"no candidate of {workspace.root} passed its recipe, so there is nothing to release;"
+            f" rows dropped by step: {', '.join(drops)}"
+        )
+
+
+def write(content: Content, workspace: Workspace, staging: Path, progress: Progress) -> None:
+    """The folder `staging` holds the whole release, on the disk for good; the manifest last."""
+    rows_of: dict[Path, int] = {}
+    with progress.task("Writing subsets", total=len(content.subsets), unit="subsets") as advance:
+        for subset in content.subsets:
+            rows_of |= write_subset(subset, staging)
+            advance(1)
+    copy_images(list(content.images.values()), staging, progress)
+    with progress.task("Writing card and report", total=2, unit="pages") as advance:
+        write_text(staging / "README.md", card(content, workspace.recipes))
+        advance(1)
+        write_text(staging / "report.html", report(content))
+        advance(1)
+    paths = sorted(path for path in staging.rglob("*") if path.is_file())
+    with progress.task("Hashing files", total=len(paths), unit="files") as advance:
+        files = []
+        for path in paths:
+            files.append(file_entry(staging, path, rows_of.get(path)))
+            advance(1)
+    flush(staging)
+    manifest(content, files).write(staging)
+
+
+def flush(staging: Path) -> None:
+    """Every file and folder in `staging` would survive a power cut."""
+    paths = list(staging.rglob("*"))
+    # A disk commits what several threads ask for at once in one go.
+    with ThreadPoolExecutor(FLUSHING_THREADS) as pool:
+        for _ in pool.map(sync_file, [path for path in paths if path.is_file()]):
+            pass
+        for _ in pool.map(sync_folder, [path for path in paths if path.is_dir()]):
+            pass
+
+
+def write_subset(subset: SubsetContent, staging: Path) -> dict[Path, int]:
+    """The subset's splits and what was dropped are written; returns the rows of each file."""
+    rows_of: dict[Path, int] = {}
+    for split, table in subset.splits.items():
+        rows_of |= dict(write_shards(staging / subset.recipe.name, split, table))
+    path = staging / "dropped" / f"{subset.stem}.parquet"
+    write_parquet(path, subset.curated.dropped)
+    return rows_of | {path: subset.curated.dropped.num_rows}
+
+
+def manifest(content: Content, files: Sequence[File]) -> Manifest:
+    """What the release promises."""
+    return Manifest(
+        version=content.version,
+        pixmo=pixmo.__version__,
+        license=" AND ".join(content.licenses),
+        subsets=tuple(
+            Subset(
+                stem=subset.stem,
+                name=subset.recipe.name,
+                candidates=subset.curated.candidates,
+                rows={split: table.num_rows for split, table in subset.splits.items()},
+                funnel=subset.curated.funnel,
+                recipe_sha256=subset.recipe.sha256,
+                schema_sha256=schema.subset(subset.stem).sha256,
+            )
+            for subset in content.subsets
+        ),
+        files=tuple(sorted(files, key=lambda file: file.path)),
+    )

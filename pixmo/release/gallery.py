@@ -1,0 +1,96 @@
+"""Some images of a release with what was said, asked and pointed at: the page's gallery."""
+
+import base64
+import io
+import warnings
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageOps
+
+from pixmo.hashing import unit_interval
+from pixmo.release.content import Content
+from pixmo.release.images import SourceImage
+
+IMAGES = 12
+THUMBNAIL_PIXELS = 360
+WEBP_QUALITY = 80
+MOST_EXPRESSIONS = 8
+MARKS = ("●", "■", "▲", "◆", "✚", "★", "⬟", "⬢")
+
+Rows = dict[str, list[dict[str, Any]]]  # by image
+
+
+def gallery(content: Content) -> str:
+    """Figures of a few images, the same for the same release."""
+    rows = {subset.stem: by_image(subset.rows.to_pylist()) for subset in content.filled}
+    chosen = sorted(content.images, key=lambda sha256: (-richness(rows, sha256), place(sha256)))
+    return "\n".join(
+        figure(content.images[sha256], {stem: of.get(sha256, []) for stem, of in rows.items()})
+        for sha256 in chosen[:IMAGES]
+    )
+
+
+def by_image(rows: list[dict[str, Any]]) -> Rows:
+    """Rows by their image's sha256."""
+    grouped: Rows = {}
+    for row in rows:
+        grouped.setdefault(row["image_sha256"], []).append(row)
+    return grouped
+
+
+def richness(rows: Mapping[str, Rows], sha256: str) -> int:
+    """In how many subsets an image has rows: those in most say most about the release."""
+    return sum(sha256 in of for of in rows.values())
+
+
+def place(sha256: str) -> float:
+    """Where an image comes in the draw."""
+    return unit_interval(f"gallery {sha256}")
+
+
+def figure(image: SourceImage, rows: Mapping[str, list[dict[str, Any]]]) -> str:
+    """One image with its points drawn over it, and its texts beside it."""
+    expressions = rows.get("points", [])[:MOST_EXPRESSIONS]
+    texts = [f"<p>{escape(row['caption'])}</p>" for row in rows.get("cap", [])]
+    texts += [
+        f"<p><b>{escape(row['question'])}</b> {escape(row['answer'])}</p>"
+        for row in rows.get("ama", [])
+    ]
+    legend = [
+        f'<li class="c{n}"><b>{MARKS[n]}</b> {escape(row["label"])}: {row["count"]}</li>'
+        for n, row in enumerate(expressions)
+    ]
+    points = [
+        f'<b class="c{n}" style="left:{point["x"]:.2f}%;top:{point["y"]:.2f}%">{MARKS[n]}</b>'
+        for n, row in enumerate(expressions)
+        for point in row["points"]
+    ]
+    shown = thumbnail(image.path)
+    picture = (
+        f'<div class="picture"><img alt="" src="{shown}"/>{"".join(points)}</div>'
+        if shown
+        else f"<p>{escape(image.release_url)}</p>"
+    )
+    listed = f'<ul class="legend">{"".join(legend)}</ul>' if legend else ""
+    return (
+        f"<figure>{picture}<figcaption>{''.join(texts)}{listed}"
+        f"<code>{image.sha256[:12]}</code></figcaption></figure>"
+    )
+
+
+def thumbnail(path: Path) -> str:
+    """A small WebP of an image file, upright, as a data URI; empty where it cannot be read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                small = ImageOps.exif_transpose(image).convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombWarning):
+        return ""  # the release names it by URL, and no local copy is left
+    small.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
+    data = io.BytesIO()
+    small.save(data, "WEBP", quality=WEBP_QUALITY)
+    return "data:image/webp;base64," + base64.b64encode(data.getvalue()).decode()

@@ -1,0 +1,115 @@
+"""A recording's sound, whatever container and codec it came in."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from pixmo.errors import AudioError
+from pixmo.speech.containers import demuxer, ends_early
+
+Samples: TypeAlias = NDArray[np.float32]
+
+SAMPLE_RATE = 16_000  # Hz, what Whisper and the voice-activity detector hear
+LONGEST_SECONDS = 4 * 3600.0  # ten megabytes of silence can be 19 hours
+SUFFIXES = (
+    *(".flac", ".m4a", ".mka", ".mkv", ".mp3", ".mp4"),
+    *(".oga", ".ogg", ".opus", ".wav", ".webm"),
+)
+HEAD_BYTES = 1 << 16
+# Containers round to whole frames and packets; a loss beyond this is no rounding.
+TRUNCATION_SECONDS = 0.5
+MICROSECONDS = 1_000_000
+
+
+def decode(path: Path, longest_seconds: float = LONGEST_SECONDS) -> Samples:
+    """The whole recording, mixed down to one channel: float32 in [-1, 1) at 16 kHz.
+
+    A truncated or damaged file is refused, never decoded in part: a transcript of half a
+    recording would look like a whole one.
+
+    Raises:
+        AudioError: it cannot be decoded; the message is `reason: particulars`, without the path.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError as error:
+        raise AudioError(f"cannot be read: {error.strerror}") from error
+    if not head:
+        raise AudioError("empty file: 0 bytes")
+    kind = demuxer(head)
+    if kind is None:
+        raise AudioError(f"not a sound file: it begins with {head[:12]!r}")
+    if ends_early(path, kind):
+        raise AudioError("truncated recording: its last bytes are missing")
+    samples, stated_seconds = decode_container(path, kind, longest_seconds)
+    seconds = len(samples) / SAMPLE_RATE
+    # Without this header an mp3's length is only a guess from its first bit rate.
+    length_is_stated = kind != "mp3" or b"Xing" in head or b"Info" in head
+    if length_is_stated and seconds + TRUNCATION_SECONDS < stated_seconds:
+        raise AudioError(
+            f"truncated recording: it states {stated_seconds:.1f} s and holds {seconds:.1f} s"
+        )
+    return samples
+
+
+def decode_container(path: Path, kind: str, longest_seconds: float) -> tuple[Samples, float]:
+    """The samples, and the seconds that the file states (0 where it does not)."""
+    longest = int(longest_seconds * SAMPLE_RATE)
+    pieces: list[NDArray[np.int16]] = []
+    count = 0
+    with (
+        refusals(),
+        path.open("rb") as file,
+        # By its content and from an open file: no name is interpreted, no other file opened.
+        av.open(file, mode="r", format=kind, metadata_errors="ignore") as container,
+    ):
+        if not container.streams.audio:
+            raise AudioError("no sound in this file: it has no audio stream")
+        stream = container.streams.audio[0]
+        stated_seconds = seconds_stated(container, stream)
+        for piece in resampled(container, stream):
+            pieces.append(piece)
+            count += len(piece)
+            if count > longest:
+                raise AudioError(f"too long: more than {longest_seconds / 3600:g} h")
+    if not count:
+        raise AudioError("no sound in this file: its audio stream is empty")
+    return np.concatenate(pieces).astype(np.float32) / np.float32(32768), stated_seconds
+
+
+def resampled(container: Any, stream: Any) -> Iterator[NDArray[np.int16]]:
+    """The stream as one channel of 16-bit samples at 16 kHz, piece by piece."""
+    resampler = av.AudioResampler("s16", "mono", SAMPLE_RATE)
+    for frame in container.decode(stream):
+        for piece in resampler.resample(frame):
+            yield piece.to_ndarray()[0]
+    for piece in resampler.resample(None):
+        yield piece.to_ndarray()[0]
+
+
+def seconds_stated(container: Any, stream: Any) -> float:
+    """How long the file says its sound is; 0 where it does not say."""
+    if stream.duration is not None:
+        return float(stream.duration * stream.time_base)
+    # Of a film only the whole has a length, and its pictures may go on after its sound.
+    if container.duration is None or len(container.streams) > 1:
+        return 0.0
+    return float(container.duration / MICROSECONDS)
+
+
+@contextlib.contextmanager
+def refusals() -> Iterator[None]:
+    """Whatever a broken file makes the decoder raise is an AudioError."""
+    try:
+        yield
+    except AudioError:
+        raise
+    except Exception as error:  # a broken file can raise nearly anything
+        kind = type(error).__name__
+        raise AudioError(f"damaged recording: {kind} while decoding") from error

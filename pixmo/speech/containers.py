@@ -1,0 +1,100 @@
+"""What kind of sound file this is, by its first bytes, and whether its end is missing.
+
+A file's name is never believed: a demuxer chosen by FFmpeg itself would follow playlists and
+session descriptions, whatever they are called.
+"""
+
+import mmap
+from collections.abc import Callable
+from pathlib import Path
+
+# Matroska's elements that hold others; all further elements are stepped over as a whole.
+SEGMENT = 0x18538067
+CLUSTER = 0x1F43B675
+OGG_HEADER_BYTES = 27
+LONGEST_OGG_PAGE = OGG_HEADER_BYTES + 255 + 255 * 255
+RIFF_HEADER_BYTES = 8
+RIFF_UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # written by recorders that could not seek back
+
+
+def demuxer(head: bytes) -> str | None:
+    """FFmpeg's name of the container that `head`, a file's first 12 bytes, begins; or None."""
+    mpeg_frame = len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] & 0x06
+    kinds = {
+        "matroska": head.startswith(b"\x1a\x45\xdf\xa3"),
+        "ogg": head.startswith(b"OggS"),
+        "wav": head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE",
+        "flac": head.startswith(b"fLaC"),
+        "mp3": head.startswith(b"ID3") or bool(mpeg_frame),
+        "mov": head[4:8] == b"ftyp",
+    }
+    return next((name for name, matches in kinds.items() if matches), None)
+
+
+def ends_early(path: Path, kind: str) -> bool:
+    """Whether the bytes of a file of this container stop before the container does.
+
+    Of mp3, mov and flac only the decoder, or the length they state, can tell: always False.
+    """
+    checks: dict[str, Callable[[mmap.mmap], bool]] = {
+        "matroska": matroska_ends_early,
+        "ogg": ogg_ends_early,
+        "wav": wav_ends_early,
+    }
+    if kind not in checks:
+        return False
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return checks[kind](data)
+
+
+def wav_ends_early(data: mmap.mmap) -> bool:
+    """Whether the RIFF header promises more bytes than there are."""
+    size = int.from_bytes(data[4:8], "little")
+    return size not in RIFF_UNKNOWN_SIZES and RIFF_HEADER_BYTES + size > len(data)
+
+
+def ogg_ends_early(data: mmap.mmap) -> bool:
+    """Whether the last page is cut; its segment table says how long it is (RFC 3533)."""
+    start = data.rfind(b"OggS", max(0, len(data) - LONGEST_OGG_PAGE))
+    table = start + OGG_HEADER_BYTES
+    if start < 0 or table > len(data):
+        return True
+    lengths = data[table : table + data[table - 1]]
+    return len(lengths) < data[table - 1] or table + len(lengths) + sum(lengths) > len(data)
+
+
+def matroska_ends_early(data: mmap.mmap) -> bool:
+    """Whether an element reaches beyond the file; live recordings state no overall length.
+
+    Source: RFC 8794, sections 5 and 6 (element ids and sizes).
+    """
+    position = 0
+    while position < len(data):
+        identifier, position = variable_integer(data, position, keep_marker=True)
+        size, position = variable_integer(data, position, keep_marker=False)
+        if identifier in (SEGMENT, CLUSTER):
+            if size is not None and position + size > len(data):
+                return True
+        elif identifier is None or size is None:
+            return True
+        else:
+            position += size
+    return position > len(data)
+
+
+def variable_integer(
+    data: mmap.mmap, position: int, *, keep_marker: bool
+) -> tuple[int | None, int]:
+    """The EBML integer at `position` and where it ends; None when unknown, invalid or cut."""
+    if position >= len(data) or data[position] == 0:
+        return None, position + 1
+    length = 9 - data[position].bit_length()
+    end = position + length
+    value = int.from_bytes(data[position:end], "big")
+    if end > len(data):
+        return None, end
+    if not keep_marker:
+        value -= 1 << 7 * length
+        if value == (1 << 7 * length) - 1:
+            return None, end
+    return value, end

@@ -1,0 +1,60 @@
+"""Fixtures that several files share."""
+
+import os
+import subprocess
+import sys
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """The demo as a stranger gets it: from the wheel, in an empty environment."""
+
+    folder: Path  # the workspace
+    pixmo: Path  # the command
+    output: str  # what `pixmo demo` printed
+
+    def run(self, *words: object, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+        """`pixmo WORDS`, run in `cwd` (default: the demo's workspace)."""
+        return run_pixmo(self.pixmo, *words, cwd=cwd or self.folder)
+
+
+def run_pixmo(command: Path, *words: object, cwd: Path) -> "subprocess.CompletedProcess[str]":
+    """`pixmo WORDS` in another process, offline, its output as text."""
+    offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(cwd / ".huggingface")}
+    return subprocess.run(
+        [command, *map(str, words)],
+        cwd=cwd,
+        env=os.environ | offline,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="session")
+def pixmo() -> Path:
+    """The `pixmo` command of this environment."""
+    return Path(sys.executable).with_name("pixmo")
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """The whole demo, done once: from the wheel, in an empty environment, run elsewhere."""
+    folder = tmp_path_factory.mktemp("stranger")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder)]
+    subprocess.run([*build, str(ROOT)], check=True, capture_output=True)
+    (wheel,) = folder.glob("pixmo-*.whl")
+    venv.create(folder / "venv", with_pip=True)
+    pip = [folder / "venv/bin/python", "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, "--constraint", ROOT / "constraints.txt", wheel], check=True)
+    command = folder / "venv/bin/pixmo"
+    result = run_pixmo(command, "demo", "world", cwd=folder)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return Demo(folder / "world", command, result.stdout)

@@ -1,0 +1,462 @@
+"""A release is whole, the same bytes for the same inputs, and never half there."""
+
+import base64
+import hashlib
+import io
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+from pathlib import Path
+
+import datasets
+import pyarrow.parquet as pq
+import pytest
+from huggingface_hub import DatasetCard
+from PIL import Image
+
+from pixmo import schema
+from pixmo.dataset import manifest as manifests
+from pixmo.dataset.manifest import differences
+from pixmo.dataset.reader import SPLITS, Release
+from pixmo.errors import RecipeError, ReleaseError, WorkspaceError
+from pixmo.release.build import build_release
+from pixmo.release.plots import edges, histogram
+from pixmo.release.shards import write_shards
+from pixmo.resources import shared
+from pixmo.workspace.workspace import Workspace
+from tests import workspaces
+from tests.workspaces import Planter
+
+ROOT = Path(__file__).parents[1]
+SHARES = {"train": 0.4, "validation": 0.3, "test": 0.3}
+NAMES = {stem: schema.subset(stem).name for stem in schema.stems()}
+
+
+def make(root: Path) -> tuple[Workspace, Planter]:
+    """The small workspace, with recipes of its own whose shares fill every split."""
+    workspace, planter = workspaces.make(root)
+    workspace.recipes.mkdir()
+    for stem in schema.stems():
+        text = shared("pipelines", f"{stem}.toml").read_text("utf-8")
+        for split, share in SHARES.items():
+            text = re.sub(rf"^{split} = .*$", f"{split} = {share}", text, flags=re.MULTILINE)
+        (workspace.recipes / f"{stem}.toml").write_text(text, "utf-8")
+    return workspace, planter
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Planter]:
+    return make(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def release(world: tuple[Workspace, Planter]) -> Path:
+    return build_release(world[0], "v1")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file in a folder, by its path there."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def test_a_release_holds_what_the_design_says(release: Path) -> None:
+    top = {path.name for path in release.iterdir()}
+    assert top == {
+        "README.md",
+        "report.html",
+        "manifest.json",
+        "images",
+        "dropped",
+        *NAMES.values(),
+    }
+    assert {path.name for path in (release / "dropped").iterdir()} == {
+        "ama.parquet",
+        "cap.parquet",
+        "points.parquet",
+    }
+    for name in NAMES.values():
+        files = sorted(path.name for path in (release / name).iterdir())
+        assert files == [f"{split}-00000-of-00001.parquet" for split in sorted(SPLITS)]
+    assert [path.name for path in release.parent.iterdir()] == ["v1"]
+
+
+def test_the_manifest_is_true_to_the_byte(release: Path) -> None:
+    manifest = manifests.read(release)
+    assert list(differences(release, manifest)) == []
+    assert manifest.license == "ODC-BY-1.0"
+    for file in manifest.files:
+        if file.path.endswith(".parquet"):
+            assert file.rows == pq.read_metadata(release / file.path).num_rows
+        else:
+            assert file.rows is None
+    for subset in manifest.subsets:
+        files = [file for file in manifest.files if file.path.startswith(f"{subset.name}/")]
+        assert sum(file.rows or 0 for file in files) == sum(subset.rows.values())
+        assert subset.candidates - sum(s.dropped for s in subset.funnel) == sum(
+            subset.rows.values()
+        )
+
+
+def test_the_same_inputs_give_the_same_bytes(release: Path, tmp_path: Path) -> None:
+    elsewhere, _ = make(tmp_path / "some" / "where else")
+    assert contents(build_release(elsewhere, "v1")) == contents(release)
+
+
+def test_nothing_of_the_workspace_leaks_into_a_release(
+    release: Path, world: tuple[Workspace, Planter]
+) -> None:
+    for path, data in contents(release).items():
+        assert str(world[0].root).encode() not in data, path
+
+
+@pytest.mark.parametrize("stem", schema.stems())
+def test_rows_keep_the_promised_schema(release: Path, stem: str) -> None:
+    opened = Release.open(release)
+    for split in SPLITS:
+        (file,) = opened.manifest.parquet(NAMES[stem], split)
+        table = pq.read_table(release / file.path, partitioning=None)
+        assert table.schema.equals(schema.subset(stem).arrow(), check_metadata=True)
+        schema.subset(stem).check(table)
+
+
+@pytest.mark.parametrize("stem", schema.stems())
+def test_datasets_loads_every_subset_and_split(
+    release: Path, stem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    datasets.disable_progress_bars()
+    opened = Release.open(release)
+    for split in SPLITS:
+        rows = datasets.load_dataset(
+            str(release), NAMES[stem], split=split, cache_dir=str(tmp_path / "cache")
+        )
+        assert rows.column_names == schema.subset(stem).column_names
+        assert rows.to_list() == opened.read(stem, split).to_pylist()
+
+
+def test_a_picture_is_on_one_side_in_all_subsets(release: Path) -> None:
+    opened = Release.open(release)
+    split_of: dict[str, set[str]] = {}
+    for stem in opened.stems:
+        for split in opened.splits(stem):
+            for row in opened.read(stem, split).to_pylist():
+                split_of.setdefault(row["cluster"], set()).add(split)
+    assert all(len(splits) == 1 for splits in split_of.values())
+    assert {split for splits in split_of.values() for split in splits} == set(SPLITS)
+
+
+def test_images_are_inside_unless_they_have_a_url(
+    release: Path, world: tuple[Workspace, Planter]
+) -> None:
+    opened = Release.open(release)
+    rows = [
+        row
+        for stem in opened.stems
+        for split in SPLITS
+        for row in opened.read(stem, split).to_pylist()
+    ]
+    with_url = world[1].sha256[workspaces.name(0)]
+    inside = set()
+    for row in rows:
+        if row["image_sha256"] == with_url:
+            assert row["image_url"] == "https://example.org/p00.png"
+        else:
+            path = opened.image_path(row["image_url"], row["image_sha256"])
+            assert hashlib.sha256(path.read_bytes()).hexdigest() == row["image_sha256"]
+            inside.add(path)
+    assert inside == {path for path in (release / "images").rglob("*") if path.is_file()}
+
+
+def test_what_was_dropped_stands_in_the_release(
+    release: Path, world: tuple[Workspace, Planter]
+) -> None:
+    rows = Release.open(release).dropped("cap").to_pylist()
+    names = {sha256: name for name, sha256 in world[1].sha256.items()}
+    assert {names.get(row["image_sha256"], "nowhere.png"): row["step"] for row in rows} == (
+        workspaces.CAP_DROPPED
+    )
+    assert all(isinstance(json.loads(row["evidence"]), dict) for row in rows)
+
+
+def test_the_card_says_what_the_release_holds(release: Path) -> None:
+    card = DatasetCard.load(release / "README.md")
+    data = card.data.to_dict()
+    assert data["license"] == ["odc-by"]
+    assert data["size_categories"] == ["n<1K"]
+    assert [config["config_name"] for config in data["configs"]] == sorted(NAMES.values())
+    manifest = manifests.read(release)
+    text = card.text
+    for subset in manifest.subsets:
+        for split, rows in subset.rows.items():
+            assert f"| {subset.name} | {split} | {rows:,} |" in text
+        for step in subset.funnel:
+            assert (
+                f"| {step.step} | {step.explanation} | {step.dropped:,} | {step.kept:,} |" in text
+            )
+    for stem in NAMES:
+        for column in schema.subset(stem).columns:
+            assert f"| `{column.name}` | `{column.type}` | {column.description} |" in text
+    assert 'load_dataset("path/to/v1", "pixmo-cap", split="train")' in text
+    assert "$" not in text
+
+
+def test_the_card_is_honest_about_speech(release: Path) -> None:
+    opened = Release.open(release)
+    sources = [
+        row["transcript_sources"]
+        for split in SPLITS
+        for row in opened.read("cap", split).to_pylist()
+    ]
+    spoken, written = sources.count(["speech"]), sources.count(["written"])
+    assert spoken
+    assert written
+    text = (release / "README.md").read_text("utf-8")
+    assert (
+        f"Of {len(sources)} captions, {spoken} come from speech alone, {written} from written"
+        " descriptions alone and 0 from both." in text
+    )
+
+
+class Page(HTMLParser):
+    """Collects what a page would fetch or run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        for name, value in attrs:
+            assert not name.startswith("on")
+            if name in ("src", "srcset", "action", "data") or (name == "href" and tag == "link"):
+                self.fetched.append(value or "")
+
+
+def test_the_report_is_one_well_formed_page_without_requests_or_scripts(release: Path) -> None:
+    text = (release / "report.html").read_text("utf-8")
+    ET.fromstring(text.removeprefix("<!DOCTYPE html>"))
+    page = Page()
+    page.feed(text)
+    assert not page.tags & {"script", "link", "iframe", "object"}
+    assert page.fetched
+    assert all(url.startswith("data:image/webp;base64,") for url in page.fetched)
+    assert not re.search(r"url\((?!#)", text)
+    assert "@import" not in text
+    assert "prefers-color-scheme: dark" in text
+    assert text.count("<svg") >= 5
+
+
+def test_the_report_shows_images_with_points_and_captions(
+    release: Path, world: tuple[Workspace, Planter]
+) -> None:
+    text = (release / "report.html").read_text("utf-8")
+    figures = re.findall(r"<figure>.*?</figure>", text, re.DOTALL)
+    assert len(figures) == 12
+    opened = Release.open(release)
+    captions = {
+        row["image_sha256"][:12]: row["caption"]
+        for split in SPLITS
+        for row in opened.read("cap", split).to_pylist()
+    }
+    points = [row for s in SPLITS for row in opened.read("points", s).to_pylist()]
+    paths = {sha256[:12]: path for sha256, path in world[0].local_images().items()}
+    for figure in figures:
+        sha256 = re.findall(r"<code>(\w+)</code>", figure)[0]
+        assert captions[sha256] in figure
+        expected = [
+            (f"{point['x']:.2f}", f"{point['y']:.2f}")
+            for row in points
+            for point in row["points"]
+            if row["image_sha256"].startswith(sha256)
+        ]
+        assert re.findall(r"left:([\d.]+)%;top:([\d.]+)%", figure) == expected
+        data = re.findall(r"base64,([^\"]+)", figure)[0]
+        with (
+            Image.open(io.BytesIO(base64.b64decode(data))) as shown,
+            Image.open(paths[sha256]) as true,
+        ):
+            assert shown.size == true.size
+
+
+def test_text_from_outside_is_escaped(tmp_path: Path) -> None:
+    planter = Planter(Workspace.init(tmp_path))
+    planter.image("a.png", workspaces.picture(1))
+    planter.points("one", "a.png", [(1.0, 1.0)], label="<script>alert(1)</script> & |")
+    planter.answer("two", "a.png", "<b onload=x>?", "\"'<&>")
+    built = build_release(planter.write(), "v1")
+    text = (built / "report.html").read_text("utf-8")
+    ET.fromstring(text.removeprefix("<!DOCTYPE html>"))
+    assert "<script" not in text
+
+
+def test_an_existing_release_is_never_touched(
+    release: Path, world: tuple[Workspace, Planter]
+) -> None:
+    before = contents(release)
+    with pytest.raises(ReleaseError, match="is already there"):
+        build_release(world[0], "v1")
+    assert contents(release) == before
+
+
+@pytest.mark.parametrize("version", ["", ".v1", "..", "a/b", "v 1", "v1\n", "é"])
+def test_a_name_that_is_no_folders_name_is_refused(
+    version: str, world: tuple[Workspace, Planter]
+) -> None:
+    with pytest.raises(ReleaseError, match="is no name for a release"):
+        build_release(world[0], version)
+
+
+def test_two_builders_keep_out_of_each_others_way(world: tuple[Workspace, Planter]) -> None:
+    with world[0].lock("release"), pytest.raises(WorkspaceError, match="busy with release"):
+        build_release(world[0], "v9")
+
+
+def test_nothing_to_release_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(ReleaseError, match=r"pixmo images add.*pixmo transcribe.*label ingest"):
+        build_release(Workspace.init(tmp_path), "v1")
+    assert not (tmp_path / "releases" / "v1").exists()
+
+
+def test_nothing_kept_says_what_dropped_it(tmp_path: Path) -> None:
+    planter = Planter(Workspace.init(tmp_path))
+    planter.image("a.png", workspaces.picture(1))
+    planter.points("one", "a.png", [], presence="present")
+    workspace = planter.write()
+    with pytest.raises(ReleaseError, match="points present_without_point 1"):
+        build_release(workspace, "v1")
+    assert list(workspace.releases.iterdir()) == []
+
+
+def test_a_subset_without_rows_is_left_out_but_accounted_for(tmp_path: Path) -> None:
+    planter = Planter(Workspace.init(tmp_path))
+    planter.image("a.png", workspaces.picture(1))
+    planter.points("one", "a.png", [(1.0, 1.0)])
+    planter.answer("two", "a.png", "What?", "This.", verdict="reject")
+    built = build_release(planter.write(), "v1")
+    opened = Release.open(built)
+    assert opened.stems == ["points"]
+    assert [subset.stem for subset in opened.manifest.subsets] == ["ama", "points"]
+    assert opened.manifest.subset("ama").rows == {}
+    assert opened.dropped("ama").num_rows == 1
+    assert not (built / NAMES["ama"]).exists()
+    card = DatasetCard.load(built / "README.md")
+    assert [config["config_name"] for config in card.data.to_dict()["configs"]] == ["pixmo-points"]
+    assert "Answers that the annotator did not accept." in card.text
+
+
+def test_images_that_went_or_changed_drop_their_rows(tmp_path: Path) -> None:
+    planter = Planter(Workspace.init(tmp_path))
+    for number, name in enumerate(("good.png", "gone.png", "changed.png", "elsewhere.png")):
+        url = "https://example.org/x.png" if name == "elsewhere.png" else None
+        planter.image(name, workspaces.picture(number), url)
+        planter.points(name, name, [(1.0, 1.0)])
+    workspace = planter.write()
+    (workspace.images / "gone.png").unlink()
+    (workspace.images / "elsewhere.png").unlink()
+    workspaces.picture(9).save(workspace.images / "changed.png")
+    opened = Release.open(build_release(workspace, "v1"))
+    reasons = {row["image_sha256"]: row["reason"] for row in opened.dropped("points").to_pylist()}
+    assert reasons == {
+        planter.sha256["gone.png"]: "image file is gone",
+        planter.sha256["changed.png"]: "image file has changed",
+    }
+    kept = [row for s in opened.splits("points") for row in opened.read("points", s).to_pylist()]
+    assert {row["annotation_uid"] for row in kept} == {"good.png", "elsewhere.png"}
+
+
+def test_recipes_that_split_differently_are_refused(tmp_path: Path) -> None:
+    workspace, _ = make(tmp_path)
+    (workspace.recipes / "ama.toml").unlink()
+    with pytest.raises(RecipeError, match=r"\[splits\] differs"):
+        build_release(workspace, "v1")
+
+
+def test_a_card_template_of_ones_own_is_used_and_checked(tmp_path: Path) -> None:
+    workspace, _ = make(tmp_path)
+    template = workspace.recipes / "card.md"
+    template.write_text("# $title costs $$1\n\n$faqs\n", "utf-8")
+    with pytest.raises(RecipeError, match=r"card\.md: 'faqs' is not known to a card"):
+        build_release(workspace, "v1")
+    assert list(workspace.releases.iterdir()) == []
+    template.write_text("# $title costs $$1\n", "utf-8")
+    text = (build_release(workspace, "v1") / "README.md").read_text("utf-8")
+    assert text.endswith("---\n\n# A pixmo dataset costs $1\n")
+
+
+def test_rows_are_spread_over_shards_in_order(release: Path, tmp_path: Path) -> None:
+    table = Release.open(release).read("points", "train")
+    written = list(write_shards(tmp_path, "train", table, shard_bytes=table.nbytes // 3))
+    assert [path.name for path, _ in written] == [
+        f"train-0000{i}-of-0000{len(written)}.parquet" for i in range(len(written))
+    ]
+    assert len(written) > 2
+    rows = [pq.read_table(path, partitioning=None).to_pylist() for path, _ in written]
+    assert [len(of_shard) for of_shard in rows] == [count for _, count in written]
+    assert [row for of_shard in rows for row in of_shard] == table.to_pylist()
+
+
+def test_bars_stand_around_whole_numbers() -> None:
+    assert edges([0, 1, 2, 2]) == [-0.5, 0.5, 1.5, 2.5]
+    assert edges([5]) == [4.5, 5.5]
+    wide = edges([10, 400])
+    assert len(wide) <= 31
+    assert wide[0] < 10
+    assert wide[-1] > 400
+    svg = ET.fromstring(histogram([1, 2, 2, 3, 3, 3], "points"))
+    bars = [path for path in svg.iter() if "var(--accent)" in path.get("style", "")]
+    assert len(bars) == 3
+
+
+# A build that kills itself, as a power cut would, at a sign of progress.
+KILLED_BUILD = """
+import contextlib, os, signal, sys
+from pathlib import Path
+from pixmo.release.build import build_release
+from pixmo.workspace.workspace import Workspace
+
+root, task_to_die_in, done_before = sys.argv[1:]
+
+class Bomb:
+    @contextlib.contextmanager
+    def task(self, description, total, unit):
+        done = 0
+
+        def advance(units):
+            nonlocal done
+            if description == task_to_die_in and done == int(done_before):
+                os.kill(os.getpid(), signal.SIGKILL)
+            done += units
+
+        yield advance
+
+build_release(Workspace.open(Path(root)), "v1", Bomb())
+"""
+
+
+@pytest.mark.parametrize(
+    ("task", "done_before"),
+    [
+        ("Curating pixmo-cap", 3),
+        ("Writing subsets", 1),
+        ("Copying images", 5),
+        ("Hashing files", 20),
+    ],
+)
+def test_a_killed_build_leaves_no_release_and_is_done_again(
+    task: str, done_before: int, world: tuple[Workspace, Planter], release: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "world"
+    shutil.copytree(world[0].root, root, ignore=shutil.ignore_patterns("releases"))
+    command = [sys.executable, "-c", KILLED_BUILD, str(root), task, str(done_before)]
+    killed = subprocess.run(command, cwd=ROOT, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert [path.name for path in (root / "releases").iterdir()] == [".v1.building"]
+    assert contents(build_release(Workspace.open(root), "v1")) == contents(release)
+    assert [path.name for path in (root / "releases").iterdir()] == ["v1"]

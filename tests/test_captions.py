@@ -1,0 +1,226 @@
+"""pixmo.speech.captions and .caption_writer: one caption an image, from all that was said."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pixmo.errors import WorkspaceError
+from pixmo.hashing import sha256_bytes, sha256_value
+from pixmo.speech.caption_writer import CLEANER, statement
+from pixmo.speech.captions import Written, options, write_captions
+from pixmo.speech.recogniser import Segment
+from pixmo.speech.recordings import Recording
+from pixmo.speech.transcripts import spoken_row, written_row
+from pixmo.workspace.workspace import Workspace
+
+
+class Nobody:
+    """A recogniser's name, for rows that somebody else heard."""
+
+    name, sha256 = "nobody", sha256_bytes(b"nobody")
+    options: Mapping[str, object] = {}
+
+    def recognise(self, windows: Sequence[Any], language: str) -> list[Any]:
+        raise NotImplementedError
+
+
+class Shouting:
+    """Another writer."""
+
+    name = "shouting-1"
+    options: Mapping[str, object] = {}
+
+    def write(self, transcripts: Sequence[str]) -> str:
+        return " ".join(transcripts).upper()
+
+
+class Counting:
+    """A writer that costs something: it says how often it was asked."""
+
+    name = "counting-1"
+    options: Mapping[str, object] = {}
+    asked = 0
+
+    def write(self, transcripts: Sequence[str]) -> str:
+        self.asked += 1
+        return f"Caption {self.asked} of {len(transcripts)}."
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace.init(tmp_path / "world")
+
+
+def image(name: str) -> str:
+    return sha256_bytes(name.encode())
+
+
+def hear(
+    workspace: Workspace,
+    name: str,
+    text: str,
+    speech_seconds: float = 60.0,
+    recording: str = "",
+    options: str = "options",
+) -> str:
+    """The recording of an image has a transcript; returns its id."""
+    sha256 = sha256_bytes((recording or f"{name} {text}").encode())
+    segments = [Segment(0.0, 1.0, text, -0.1, 1.0, 0.0, 0.0)] if text else []
+    row = spoken_row(
+        Recording(sha256, Path("x"), "x", image(name)),
+        segments,
+        "en",
+        60.0,
+        speech_seconds,
+        Nobody(),
+        sha256_bytes(options.encode()),
+    )
+    workspace.append("transcripts", [row])
+    ordinal = len(workspace.read("recordings"))
+    known = {r["recording_sha256"] for r in workspace.read("recordings").to_pylist()}
+    if sha256 not in known:
+        recordings = {"recording_sha256": sha256, "path": f"audio/{ordinal}", "bytes": 1}
+        said = {"annotator": "a", "prompt": None, "recorded_at": None, "ordinal": ordinal}
+        workspace.append("recordings", [recordings | said | {"image_sha256": image(name)}])
+    return str(row["transcript_id"])
+
+
+def type_in(workspace: Workspace, name: str, text: str, transcript_id: str) -> None:
+    row = written_row(transcript_id, image(name), "a", text, "en", sha256_bytes(b"written"))
+    workspace.append("transcripts", [row])
+
+
+def captions(workspace: Workspace) -> dict[str, str]:
+    """What counts now, by the image's sha256."""
+    with workspace.connect() as connection:
+        query = "select image_sha256, caption from current_captions"
+        return dict(connection.execute(query).fetchall())
+
+
+def test_one_caption_from_several_transcripts(workspace: Workspace) -> None:
+    first = hear(workspace, "dog", "Um, there is a dog. It it is big.")
+    typed = "I can see a dog. It is brown."
+    type_in(workspace, "dog", typed, "0000")
+    second = hear(workspace, "dog", "a dog is on the left. it is big")
+    assert write_captions(workspace) == Written(1, 0, 0)
+    [row] = workspace.read("captions").to_pylist()
+    assert row["caption"] == "There is a dog. It is big. A dog is on the left. It is brown."
+    assert row["image_sha256"] == image("dog")
+    # In the order of the recordings; what was typed comes last.
+    assert row["transcript_ids"] == [first, second, "0000"]
+    assert row["writer"] == "cleaner-1"
+    assert row["options_sha256"] == sha256_value(options(CLEANER))
+
+
+def test_where_no_speech_was_heard(workspace: Workspace) -> None:
+    hear(workspace, "silent", "", speech_seconds=0.0)
+    hear(workspace, "cough", "Thanks for watching!", speech_seconds=0.4)
+    kept = hear(workspace, "both", "There is a dog.", speech_seconds=1.0)
+    cough = hear(workspace, "both", "Thank you.", speech_seconds=0.9)
+    type_in(workspace, "typed", "There is a cat.", "t")
+    assert write_captions(workspace) == Written(4, 0, 2)
+    assert captions(workspace) == {
+        image("silent"): "",
+        image("cough"): "",
+        image("both"): "There is a dog.",
+        image("typed"): "There is a cat.",
+    }
+    [both] = [
+        row
+        for row in workspace.read("captions").to_pylist()
+        if row["image_sha256"] == image("both")
+    ]
+    assert both["transcript_ids"] == [kept, cough]
+
+
+def test_only_what_changed_is_written_again(workspace: Workspace) -> None:
+    hear(workspace, "dog", "There is a dog.")
+    hear(workspace, "cat", "There is a cat.")
+    assert write_captions(workspace) == Written(2, 0, 0)
+    assert write_captions(workspace) == Written(0, 2, 0)
+    hear(workspace, "cat", "It sleeps.")
+    assert write_captions(workspace) == Written(1, 1, 0)
+    assert captions(workspace)[image("cat")] == "There is a cat. It sleeps."
+    type_in(workspace, "dog", "It is a dgo.", "t")
+    write_captions(workspace)
+    type_in(workspace, "dog", "It runs.", "t")
+    assert write_captions(workspace) == Written(1, 1, 0)
+    assert captions(workspace)[image("dog")] == "There is a dog. It runs."
+
+
+def test_the_newest_transcript_of_a_recording_counts(workspace: Workspace) -> None:
+    hear(workspace, "dog", "There is a dock.", recording="r", options="small model")
+    write_captions(workspace)
+    hear(workspace, "dog", "There is a dog.", recording="r", options="large model")
+    assert write_captions(workspace) == Written(1, 0, 0)
+    assert captions(workspace) == {image("dog"): "There is a dog."}
+    # Back to the first: its caption counts again.
+    hear(workspace, "dog", "There is a dock.", recording="r", options="small model")
+    assert write_captions(workspace) == Written(1, 0, 0)
+    rows = workspace.read("captions").to_pylist()
+    assert rows[0] == rows[2]
+    assert captions(workspace) == {image("dog"): "There is a dock."}
+
+
+def test_nothing_is_written_for_which_a_caption_stands_already(workspace: Workspace) -> None:
+    writer = Counting()
+    for model in ("small model", "large model", "small model"):
+        hear(workspace, "dog", f"A {model}.", recording="r", options=model)
+        write_captions(workspace, writer=writer)
+    assert writer.asked == 2
+    assert captions(workspace) == {image("dog"): "Caption 1 of 1."}
+
+
+def test_another_writer_writes_again(workspace: Workspace) -> None:
+    hear(workspace, "dog", "There is a dog.")
+    write_captions(workspace)
+    assert write_captions(workspace, writer=Shouting()) == Written(1, 0, 0)
+    assert captions(workspace) == {image("dog"): "THERE IS A DOG."}
+    assert write_captions(workspace, writer=Shouting()) == Written(0, 1, 0)
+    assert write_captions(workspace) == Written(1, 0, 0)
+    assert captions(workspace) == {image("dog"): "There is a dog."}
+
+
+def test_an_empty_workspace_and_a_busy_one(workspace: Workspace) -> None:
+    assert write_captions(workspace) == Written(0, 0, 0)
+    with (
+        workspace.lock("captions"),
+        pytest.raises(WorkspaceError, match="busy with captions"),
+    ):
+        write_captions(workspace)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("There is a red circle.", "I can see the red circle!", True),
+        ("The background is green.", "the Background is GREEN", True),
+        ("There are two red circles.", "There are three red circles.", False),
+        ("There is a dog.", "There is no dog.", False),
+        ("The star is left of the ring.", "The ring is left of the star.", False),
+        ("The star is on the left.", "The star is above the left.", False),
+        ("There it is.", "This is it.", False),
+    ],
+)
+def test_what_says_the_same(one: str, other: str, same: bool) -> None:
+    assert (statement(one) == statement(other)) is same
+    assert (CLEANER.write([one, other]) == one) is same
+
+
+def test_thousands_of_captions_take_seconds(workspace: Workspace) -> None:
+    text = "Um, there are {n} red circles at the top. I see the the sign, it says stop. " * 6
+    options_sha256 = sha256_bytes(b"written")
+    rows = [
+        written_row(f"t{n}", image(str(n)), "a", text.format(n=n), "en", options_sha256)
+        for n in range(1000)
+    ]
+    workspace.append("transcripts", rows)
+    start = time.process_time()
+    assert write_captions(workspace) == Written(1000, 0, 0)
+    assert time.process_time() - start < 10
+    assert captions(workspace)[image("7")] == (
+        "There are 7 red circles at the top. I see the sign, it says stop."
+    )

@@ -1,0 +1,149 @@
+"""pixmo.speech.clean and its rules: planted disfluencies, exact answers."""
+
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pixmo.speech.clean import clean
+from pixmo.speech.word_classes import is_content
+from pixmo.text import words
+
+CLEANED = {
+    # fillers
+    "Um, there is a red circle.": "There is a red circle.",
+    "there are, uh, two stars": "There are two stars.",
+    "There is umm a dog, hmm, on the left.": "There is a dog on the left.",
+    "The shapes are red, um, blue and green.": "The shapes are red, blue and green.",
+    "A red circle, uh, a blue star and a ring.": "A red circle, a blue star and a ring.",
+    "At first, um, glance I see two groups.": "At first glance I see two groups.",
+    "It is larger than, er, the star.": "It is larger than the star.",
+    "There is a dog, um.": "There is a dog.",
+    "Okay, so, there is a dog.": "There is a dog.",
+    "It is, you know, a big dog.": "It is a big dog.",
+    "Um. Uh. There is a dog. Hmm.": "There is a dog.",
+    # repetitions
+    "The the circle is is red.": "The circle is red.",
+    "I I can see a a star.": "I can see a star.",
+    "It is on the on the left.": "It is on the left.",
+    "There is, there is a dog.": "There is a dog.",
+    "I see a an orange star.": "I see an orange star.",
+    # false starts
+    "There is a, there are two red circles.": "There are two red circles.",
+    "there is a there are two red circles": "There are two red circles.",
+    "There is a... there are two red circles.": "There are two red circles.",
+    "It is, the sign says stop.": "The sign says stop.",
+    "I see a, a thin line runs along the top.": "A thin line runs along the top.",
+    "There are, at the top there is a ring.": "At the top there is a ring.",
+    "The man is, the man has a hat.": "The man has a hat.",
+    "I can see, um, I can see the the star.": "I can see the star.",
+    "I see the the sign, it says stop.": "I see the sign, it says stop.",
+    # corrections
+    "There are three, no wait, two red circles.": "There are two red circles.",
+    "there are three no wait two red circles": "There are two red circles.",
+    "There are two. No wait, three red circles.": "There are three red circles.",
+    "A red, I mean, blue star is at the top.": "A blue star is at the top.",
+    "There is a large star, no wait, circle.": "There is a large circle.",
+    "It is on the left, no wait, on the right.": "It is on the right.",
+    "There is a dog, no, wait, a cat.": "There is a cat.",
+    "There is a, no wait, there are two dogs.": "There are two dogs.",
+    "There is a blue, no wait, orange ring.": "There is an orange ring.",
+    "There are two circles, sorry, three circles.": "There are three circles.",
+    "I see four stars at the top, no wait, five.": "I see five stars at the top.",
+    "Um, there are are two, no wait, uh, three rings.": "There are three rings.",
+    # spaces, capitals, full stops
+    "  there  is a dog ,  it is big.it sits": "There is a dog, it is big.it sits.",
+    "there is a dog.There is a cat": "There is a dog. There is a cat.",
+    "what is it? it is a dog!": "What is it? It is a dog!",
+    "i think i'm looking at 3.5 miles, i.e. far": "I think I'm looking at 3.5 miles, i.e. far.",
+    "": "",
+    " \n ": "",
+    "um": "",
+}
+
+# Nothing here may be taken for a disfluency.
+KEPT = (
+    "There is a red, green and blue flag.",
+    "It is very very small.",
+    "The sign says 2 2 4.",
+    "There are two two story houses.",
+    'The sign says "um the the".',
+    "It reads UM ER at the top.",
+    "The nail is 5 mm long.",
+    "There is no text.",
+    "No, wait for the bus is what it says.",
+    "I see a red circle, a red square and a red star.",
+    "On the left, there is a man, on the right, there is a woman.",
+    "I see a dog, no cat.",
+    "There is a dog, I think, on the left.",
+    "It is, I think, a dog.",
+    "They actually like it.",
+    "He had had enough.",
+    "I know that that dog is brown.",
+    "The red circle is on the left, no wait, the blue ring.",
+    "Dr. Smith stands next to St. Paul's.",
+    "There are, at the top, two rings.",
+    "The price is $5, -3 °C & 50% off.",
+    "Stop, stop, stop.",
+)
+
+SPOKEN = (
+    "um uh hmm er the a an there is are I i can see it red blue two three circle star left right"
+    " no wait mean sorry actually on at top of and dog sign says stop so okay you know like 2 UM"
+    " that had very Mr e.g"
+)
+VOCABULARY = st.sampled_from(SPOKEN.split())
+MARKS = st.sampled_from(["", "", "", "", ",", ",", ".", "?", "...", "…", " -", ";", '"', ")", " &"])
+TEXTS = st.lists(st.tuples(VOCABULARY, MARKS), max_size=30).map(
+    lambda pairs: " ".join(word + mark for word, mark in pairs)
+)
+
+
+@pytest.mark.parametrize("text", CLEANED)
+def test_planted_disfluencies(text: str) -> None:
+    assert clean(text) == CLEANED[text]
+
+
+@pytest.mark.parametrize("text", KEPT)
+def test_nothing_else_is_taken_away(text: str) -> None:
+    assert clean(text) == text
+
+
+def test_every_rule_works_in_a_long_transcript() -> None:
+    text = " ".join(dirty for dirty in CLEANED if dirty.endswith("."))
+    expected = " ".join(clean for dirty, clean in CLEANED.items() if dirty.endswith("."))
+    assert clean(text) == expected
+
+
+@settings(max_examples=300, deadline=None, database=None)
+@given(TEXTS)
+def test_cleaning_again_changes_nothing(text: str) -> None:
+    assert clean(clean(text)) == clean(text)
+
+
+@settings(max_examples=300, deadline=None, database=None)
+@given(TEXTS)
+def test_no_content_word_is_new_and_none_is_reordered(text: str) -> None:
+    before = [word.lower() for word in words(text)]
+    after = [word.lower() for word in words(clean(text))]
+    assert not Counter(filter(is_content, after)) - Counter(filter(is_content, before))
+    rest = iter(word for word in before if is_content(word))
+    if not any(word in ("wait", "mean", "sorry", "actually") for word in before):
+        # Without a correction, what is left stands in the order in which it was said.
+        assert all(word in rest for word in after if is_content(word))
+
+
+@settings(max_examples=100, deadline=None, database=None)
+@given(st.text(max_size=60))
+def test_any_text_can_be_cleaned(text: str) -> None:
+    once = clean(text)
+    assert clean(once) == once
+    assert once == " ".join(once.split())
+
+
+def test_sentences_begin_with_a_capital_and_end() -> None:
+    text = clean("there is a dog. it is, um, big! is it? yes it is")
+    assert text == "There is a dog. It is big! Is it? Yes it is."
+    assert all(b[0].isupper() for a, b in pairwise(text.split()) if a[-1] in ".!?")

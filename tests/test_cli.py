@@ -1,0 +1,156 @@
+"""The command line: what goes wrong is one clear line and exit status 1, and the rest is done."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from pixmo.workspace.workspace import Workspace
+from tests.conftest import run_pixmo
+
+
+def fails(result: "subprocess.CompletedProcess[str]", *says: str) -> None:
+    """The command said what is wrong, in one line without a traceback, with exit status 1."""
+    assert result.returncode == 1, result.stdout + result.stderr
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("pixmo: ")
+    for words in says:
+        assert words in lines[0]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, pixmo: Path) -> Path:
+    result = run_pixmo(pixmo, "init", "data", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    Image.new("RGB", (64, 48), "teal").save(tmp_path / "data/images/teal.png")
+    return tmp_path / "data"
+
+
+def test_init_writes_settings_that_say_the_defaults(workspace: Path) -> None:
+    from pixmo.workspace.settings import Settings, load
+
+    assert (workspace / "pixmo.toml").read_text("utf-8").startswith("#")
+    assert load(workspace) == Settings()
+
+
+def test_init_keeps_what_is_there(workspace: Path, pixmo: Path) -> None:
+    (workspace / "pixmo.toml").write_text("# mine\n", "utf-8")
+    assert run_pixmo(pixmo, "init", ".", cwd=workspace).returncode == 0
+    assert (workspace / "pixmo.toml").read_text("utf-8") == "# mine\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("images", "add", "nowhere/"),
+        ("transcribe", "nowhere/", "--model", "tiny.pt"),
+        ("label", "ingest", "nowhere.json"),
+        ("transcripts", "add", "nowhere.jsonl"),
+        ("validate", "nowhere"),
+        ("status", "-w", "nowhere"),
+    ],
+)
+def test_a_wrong_path(workspace: Path, pixmo: Path, words: tuple[str, ...]) -> None:
+    fails(run_pixmo(pixmo, *words, cwd=workspace), "nowhere" if "tiny.pt" not in words else "")
+
+
+@pytest.mark.parametrize(
+    "words", [("images", "add", "empty/"), ("transcribe", "empty/"), ("label", "ingest", "empty/")]
+)
+def test_an_empty_folder(workspace: Path, pixmo: Path, words: tuple[str, ...]) -> None:
+    (workspace / "empty").mkdir()
+    fails(run_pixmo(pixmo, *words, cwd=workspace))
+
+
+def test_an_unknown_setting_names_the_nearest(workspace: Path, pixmo: Path) -> None:
+    (workspace / "pixmo.toml").write_text('[speech]\nmodle = "turbo"\n', "utf-8")
+    fails(run_pixmo(pixmo, "status", cwd=workspace), "modle", "did you mean model")
+
+
+def test_a_missing_model_says_how_to_name_a_file(workspace: Path, pixmo: Path) -> None:
+    (workspace / "audio/teal.wav").write_bytes(b"RIFF")
+    result = run_pixmo(pixmo, "transcribe", "audio/", "--model", "no/such.pt", cwd=workspace)
+    fails(result, "no/such.pt", "--model")
+
+
+def test_a_malformed_export_leaves_the_others_done(workspace: Path, pixmo: Path) -> None:
+    (workspace / "exports/a.json").write_text("{not json", "utf-8")
+    (workspace / "exports/b.json").write_text("[]", "utf-8")
+    fails(run_pixmo(pixmo, "label", "ingest", "exports/", cwd=workspace), "a.json")
+
+
+def test_nothing_to_release_says_what_to_run(workspace: Path, pixmo: Path) -> None:
+    fails(run_pixmo(pixmo, "build-release", "v1", cwd=workspace), "pixmo ")
+    fails(run_pixmo(pixmo, "validate", cwd=workspace), "pixmo build-release")
+
+
+@pytest.mark.parametrize("name", ["", "../v1", "a b", ".hidden", "v/1"])
+def test_a_release_name_that_is_no_name(workspace: Path, pixmo: Path, name: str) -> None:
+    fails(run_pixmo(pixmo, "build-release", name, cwd=workspace))
+    assert not list(workspace.parent.glob("v1*"))
+
+
+def test_images_add_and_status(workspace: Path, pixmo: Path) -> None:
+    before = json.loads(run_pixmo(pixmo, "status", "--json", cwd=workspace).stdout)
+    assert [(item["what"], item["count"]) for item in before["waiting"]] == [("images", 1)]
+    added = run_pixmo(pixmo, "images", "add", "images/", "--json", cwd=workspace)
+    assert json.loads(added.stdout)["added"] == 1
+    after = json.loads(run_pixmo(pixmo, "status", "--json", cwd=workspace).stdout)
+    assert after["rows"]["images"] == 1
+    assert after["waiting"] == []
+    shown = run_pixmo(pixmo, "status", cwd=workspace).stdout
+    assert "images" in shown
+    assert "nothing is waiting" in shown
+
+
+def test_sql(workspace: Path, pixmo: Path) -> None:
+    assert run_pixmo(pixmo, "images", "add", "images/", cwd=workspace).returncode == 0
+    query = "select path, width, height from images"
+    shown = run_pixmo(pixmo, "sql", query, cwd=workspace)
+    assert shown.stdout.splitlines()[-1].split() == ["images/teal.png", "64", "48"]
+    found = json.loads(run_pixmo(pixmo, "sql", query, "--json", cwd=workspace).stdout)
+    assert found == [{"path": "images/teal.png", "width": 64, "height": 48}]
+    fails(run_pixmo(pixmo, "sql", "select nothing from nowhere", cwd=workspace), "nowhere")
+
+
+def test_a_workspace_may_be_named_from_elsewhere(workspace: Path, pixmo: Path) -> None:
+    folder = workspace / "images"
+    words = ("images", "add", folder, "-w", workspace)
+    assert run_pixmo(pixmo, *words, cwd=workspace.parent).returncode == 0
+    assert Workspace.open(workspace).read("images").num_rows == 1
+
+
+def test_a_damaged_table_is_one_line(workspace: Path, pixmo: Path) -> None:
+    assert run_pixmo(pixmo, "images", "add", "images/", cwd=workspace).returncode == 0
+    (part,) = (workspace / "tables/images").glob("*.parquet")
+    part.write_bytes(part.read_bytes()[:-20])
+    fails(run_pixmo(pixmo, "images", "add", "images/", cwd=workspace), part.name)
+
+
+def test_two_at_once_do_not_mix(workspace: Path, pixmo: Path) -> None:
+    with Workspace.open(workspace).lock("images"):
+        fails(run_pixmo(pixmo, "images", "add", "images/", cwd=workspace), "another pixmo")
+    assert run_pixmo(pixmo, "images", "add", "images/", cwd=workspace).returncode == 0
+
+
+def test_a_bug_is_one_line_too_and_debug_shows_where(workspace: Path) -> None:
+    code = (
+        "import sys\n"
+        "from pixmo.cli import app, look\n"
+        "look.shorten = None\n"  # planted: calling it is a TypeError
+        "sys.argv = ['pixmo', *sys.argv[1:]]\n"
+        "app.main()"
+    )
+    command = [sys.executable, "-c", code]
+    words = ["sql", "select 1", "-w", str(workspace)]
+    plain = subprocess.run([*command, *words], capture_output=True, text=True, check=False)
+    fails(plain, "bug in pixmo", "--debug")
+    shown = subprocess.run(
+        [*command, "--debug", *words], capture_output=True, text=True, check=False
+    )
+    assert shown.returncode == 1
+    assert "Traceback" in shown.stderr

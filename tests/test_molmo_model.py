@@ -1,0 +1,290 @@
+"""The model's parts against slow references written from their definitions."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pixmo.dataset.reader import Release
+from pixmo.errors import TrainingError
+from pixmo.molmo import attention, checkpoint, data, tokenizer, vision
+from pixmo.molmo.crops import Crops
+from pixmo.molmo.data import Packed
+from pixmo.molmo.language import may_look, rotation_at
+from pixmo.molmo.model import Molmo, build
+from pixmo.molmo.sizes import PROBE_XS
+from pixmo.molmo.train import TrainingOptions, batch_order, learning_rate, make_optimisers, train
+from tests.releases import write_release
+
+TINY = replace(
+    PROBE_XS,
+    vision_width=32,
+    width=32,
+    vision_heads=2,
+    heads=2,
+    vocabulary_size=320,
+    crop_pixels=48,
+)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Packed], list[Crops], int]:
+    """Eight packed pictures, their crops, and the size of the vocabulary."""
+    root = write_release(tmp_path_factory.mktemp("release"), train=8, held_out=2)
+    release = Release.open(root)
+    examples = data.read_examples(release, ["train"], ["cap", "ama", "points"])
+    texts = [one.prompt + one.answer for example in examples for one in example.annotations]
+    made = tokenizer.train(texts, TINY.vocabulary_size)
+    crops = [data.load_crops(release, example, TINY) for example in examples]
+    packed = [
+        data.pack(image, example.annotations, made, TINY)
+        for image, example in zip(crops, examples, strict=True)
+    ]
+    return packed, crops, made.vocabulary_size
+
+
+def test_a_token_looks_at_the_image_and_at_its_own_annotation_so_far() -> None:
+    segments = torch.tensor([[0, 0, 0, 1, 1, 2, 2, -1], [0, 0, 1, 1, 1, 2, -1, -1]])
+    found = may_look(segments)
+    for row, of in enumerate(segments.tolist()):
+        for q in range(8):
+            for k in range(8):
+                expected = of[k] == 0 if of[q] == 0 else k <= q and of[k] in (0, of[q])
+                assert bool(found[row, q, k]) == expected, (row, q, k)
+
+
+@torch.no_grad()
+def test_rotation_depends_on_distance_alone_and_is_what_it_says() -> None:
+    torch.manual_seed(0)
+    query, key = torch.randn(2, 1, 1, 1, 8)
+
+    def product(q: int, k: int) -> float:
+        turned = [
+            attention.rotate(x, rotation_at(torch.tensor([[at]]), 8, 1000.0))
+            for x, at in ((query, q), (key, k))
+        ]
+        return float((turned[0] * turned[1]).sum())
+
+    assert product(7, 3) == pytest.approx(product(104, 100), abs=1e-5)
+    assert product(7, 3) != pytest.approx(product(7, 4), abs=1e-3)
+    turned = attention.rotate(query, rotation_at(torch.tensor([[5]]), 8, 1000.0)).flatten()
+    values = query.flatten().tolist()
+    for i in range(4):
+        angle = 5 * 1000.0 ** (-i / 4)
+        pair = complex(values[i], values[i + 4]) * complex(math.cos(angle), math.sin(angle))
+        assert turned[i].item() == pytest.approx(pair.real, abs=1e-5)
+        assert turned[i + 4].item() == pytest.approx(pair.imag, abs=1e-5)
+
+
+def test_patches_are_cut_row_by_row() -> None:
+    pixels = torch.randint(0, 256, (2, 16, 16, 3), dtype=torch.uint8)
+    found = vision.patches(pixels, 8)
+    for crop in range(2):
+        for number, (y, x) in enumerate(((0, 0), (0, 8), (8, 0), (8, 8))):
+            expected = pixels[crop, y : y + 8, x : x + 8].flatten() / 127.5 - 1
+            assert torch.allclose(found[crop, number], expected, atol=1e-6)
+
+
+def test_positions_tell_every_patch_apart_and_are_sines_of_row_and_column() -> None:
+    found = vision.sine_cosine_positions(5, 16)
+    assert len({tuple(row) for row in found.tolist()}) == 25
+    row, column, frequency = 3, 2, 100.0 ** (-1 / 4)
+    place = found[row * 5 + column]
+    assert place[1].item() == pytest.approx(math.sin(row * frequency), abs=1e-6)
+    assert place[8 + 4 + 1].item() == pytest.approx(math.cos(column * frequency), abs=1e-6)
+
+
+@torch.no_grad()
+def test_the_last_two_layers_are_concatenated() -> None:
+    model = build(TINY, 100, seed=0).vision
+    pixels = torch.randint(0, 256, (1, 48, 48, 3), dtype=torch.uint8)
+    x = model.patch_embedding(vision.patches(pixels, 8)) + model.positions
+    first = model.blocks[0](x)
+    last = model.blocks[1](first)
+    assert torch.equal(model(pixels), torch.cat([last, first], -1))
+
+
+@torch.no_grad()
+def test_pooling_asks_with_the_mean_and_skips_missing_patches() -> None:
+    connector = build(TINY, 100, seed=0).connector
+    width, heads = TINY.feature_width, TINY.vision_heads
+    features = torch.randn(2, 9, width)
+    real = torch.ones(2, 9)
+    real[0, 0], real[1, 3] = 0.0, 0.5
+    torch.nn.init.normal_(connector.all_padding)
+    torch.nn.init.normal_(connector.some_padding)
+    windows = torch.tensor([[0, 1, 3, 4], [17, -1, -1, -1], [12, 13, -1, -1]])
+    found = connector(features, real, windows)
+    pooling = connector.pooling
+    for row, window in enumerate(windows.tolist()):
+        patches = []
+        for number in [n for n in window if n >= 0]:
+            crop, inside = divmod(number, 9)
+            patch = connector.norm(features[crop, inside])
+            if real[crop, inside] == 0:
+                patch = patch + connector.all_padding
+            elif real[crop, inside] < 1:
+                patch = patch + connector.some_padding
+            patches.append(patch)
+        query = pooling.query(sum(patches) / len(patches)).view(heads, -1)
+        gathered = []
+        for head in range(heads):
+            keys = [pooling.key(patch).view(heads, -1)[head] for patch in patches]
+            values = [pooling.value(patch).view(heads, -1)[head] for patch in patches]
+            scores = [float(query[head] @ key) / math.sqrt(width / heads) for key in keys]
+            total = sum(math.exp(score) for score in scores)
+            shares = [math.exp(score) / total for score in scores]
+            gathered.append(sum(s * v for s, v in zip(shares, values, strict=True)))
+        pooled = pooling.out(torch.cat(gathered))
+        gate = connector.gate(pooled)
+        expected = connector.down(gate * torch.sigmoid(gate) * connector.up(pooled))
+        assert torch.allclose(found[row], expected, atol=1e-5)
+
+
+@torch.no_grad()
+def test_packing_changes_no_prediction(
+    small: tuple[list[Packed], list[Crops], int],
+) -> None:
+    packed, crops, vocabulary = small
+    model = build(TINY, vocabulary, seed=1).eval()
+    whole = packed[0]
+    together = model.language.logits(model(data.collate([whole, packed[1]], crops[:2])))[0]
+    for segment in range(1, len(whole.annotations) + 1):
+        kept = (whole.segments == 0) | (whole.segments == segment)
+        alone = replace(
+            whole,
+            tokens=whole.tokens[kept],
+            segments=whole.segments[kept],
+            positions=np.arange(kept.sum()),
+            weights=whole.weights[kept],
+        )
+        logits = model.language.logits(model(data.collate([alone], crops[:1])))[0]
+        own = torch.from_numpy(whole.segments == segment).nonzero().flatten()
+        assert torch.allclose(together[own], logits[-len(own) :], atol=1e-5), segment
+
+
+@torch.no_grad()
+def test_each_image_reaches_its_own_text_and_no_other(
+    small: tuple[list[Packed], list[Crops], int],
+) -> None:
+    packed, crops, vocabulary = small
+    model = build(TINY, vocabulary, seed=1).eval()
+    before = model(data.collate(packed[:2], crops[:2]))
+    after = model(data.collate(packed[:2], [crops[0], crops[2]]))
+    assert torch.allclose(before[0], after[0], atol=1e-6)
+    assert not torch.allclose(before[1], after[1], atol=1e-3)
+
+
+@torch.no_grad()
+def test_the_loss_is_the_weighted_mean_over_answer_tokens(
+    small: tuple[list[Packed], list[Crops], int],
+) -> None:
+    packed, crops, vocabulary = small
+    model = build(TINY, vocabulary, seed=1)
+    batch = data.collate(packed[:2], crops[:2])
+    logits = model.language.logits(model(batch)).log_softmax(-1)
+    total = weight = 0.0
+    for row, one in enumerate(packed[:2]):
+        for at in range(1, len(one.tokens)):
+            total -= float(logits[row, at - 1, one.tokens[at]]) * float(one.weights[at])
+            weight += float(one.weights[at])
+    assert model.loss(batch).item() == pytest.approx(total / weight, abs=1e-5)
+
+
+def run(
+    small: tuple[list[Packed], list[Crops], int], options: TrainingOptions
+) -> tuple[Molmo, list[float]]:
+    packed, crops, vocabulary = small
+    model = build(TINY, vocabulary, options.seed)
+    return model, list(train(model, packed, crops, options))
+
+
+def test_the_same_seed_gives_the_same_losses_to_the_bit(
+    small: tuple[list[Packed], list[Crops], int],
+) -> None:
+    options = TrainingOptions(steps=8, seed=3, batch_examples=4)
+    first, again = run(small, options), run(small, options)
+    assert first[1] == again[1]
+    for one, other in zip(first[0].parameters(), again[0].parameters(), strict=True):
+        assert torch.equal(one, other)
+    assert run(small, replace(options, seed=4))[1] != first[1]
+
+
+def test_two_images_are_learnt_by_heart(small: tuple[list[Packed], list[Crops], int]) -> None:
+    packed, crops, vocabulary = small
+    options = TrainingOptions(steps=120, learning_rate=1e-2, warmup_steps=10)
+    _, losses = run((packed[:2], crops[:2], vocabulary), options)
+    assert losses[0] > 3
+    assert losses[-1] < 0.05
+
+
+def test_without_muon_adamw_trains_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build(TINY, 100, seed=0)
+    count = sum(1 for _ in model.parameters())
+    split = [sum(len(g["params"]) for g in o.param_groups) for o in make_optimisers(model, 1e-3)]
+    assert sum(split) == count
+    monkeypatch.delattr(torch.optim, "Muon", raising=False)
+    (only,) = make_optimisers(model, 1e-3)
+    assert isinstance(only, torch.optim.AdamW)
+    assert sum(len(group["params"]) for group in only.param_groups) == count
+
+
+def test_the_learning_rate_warms_up_and_ends_at_its_final_share() -> None:
+    options = TrainingOptions(steps=1000, learning_rate=2.0, warmup_steps=100)
+    rates = [learning_rate(step, options) for step in range(1000)]
+    assert rates[0] < 0.03
+    assert max(rates) == pytest.approx(2.0, rel=0.05)
+    assert rates[-1] == pytest.approx(0.2, rel=0.01)
+    assert rates[500] == pytest.approx(1.1, rel=0.01)
+
+
+def test_an_epoch_shows_every_example_once_in_batches_of_like_lengths() -> None:
+    lengths = [10 + i % 7 for i in range(64)]
+    options = TrainingOptions(steps=1, batch_examples=8)
+    batches = list(islice(batch_order(lengths, options), 16))
+    assert sorted(i for batch in batches[:8] for i in batch) == list(range(64))
+    assert batches[:8] != batches[8:]
+    spreads = [max(lengths[i] for i in b) - min(lengths[i] for i in b) for b in batches]
+    assert max(spreads) <= 1
+
+
+def test_no_example_is_an_error() -> None:
+    with pytest.raises(TrainingError, match="train split is empty"):
+        next(train(build(TINY, 100, seed=0), [], [], TrainingOptions(steps=1)))
+
+
+def test_a_checkpoint_gives_the_same_model_back(tmp_path: Path) -> None:
+    made = tokenizer.train(["There is a red circle."], 300)
+    model = build(TINY, made.vocabulary_size, seed=5)
+    checkpoint.save(tmp_path / "run", model, made)
+    again, read = checkpoint.load(tmp_path / "run")
+    assert again.size == TINY
+    assert read.encode("a red circle") == made.encode("a red circle")
+    for (name, one), other in zip(
+        model.state_dict().items(), again.state_dict().values(), strict=True
+    ):
+        assert torch.equal(one, other), name
+    (tmp_path / "run/model.safetensors").write_bytes(b"broken")
+    with pytest.raises(TrainingError, match="no checkpoint that can be loaded"):
+        checkpoint.load(tmp_path / "run")
+
+
+def test_building_a_model_leaves_the_global_generator_alone() -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    build(TINY, 100, seed=9)
+    assert torch.equal(torch.rand(1), expected)

@@ -1,0 +1,254 @@
+"""pixmo.speech.recordings, .image_links, .lines: what a folder holds, and of which image."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pixmo.errors import SpeechError
+from pixmo.images.store import add_images
+from pixmo.speech.recordings import Found, Recording, find, record
+from pixmo.workspace.workspace import Workspace
+from tests.sounds import sweep, write_sound
+from tests.workspaces import picture
+
+IMAGES = ("dog.png", "cat.png", "cat__big.png", "town/street.png", "sea/street.png")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    opened = Workspace.init(tmp_path / "world")
+    for seed, name in enumerate(IMAGES):
+        path = opened.images / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture(seed, (48, 32)).save(path)
+    add_images(opened, opened.images)
+    opened.audio.mkdir()
+    return opened
+
+
+def put(workspace: Workspace, name: str, content: str = "") -> Path:
+    """A file that is unlike every other one, unless `content` says what it holds."""
+    path = workspace.audio / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content or f"the sound of {name}")
+    return path
+
+
+def images(workspace: Workspace) -> dict[str, str]:
+    """The path of every image by its sha256."""
+    rows = workspace.read("images").to_pylist()
+    return {row["image_sha256"]: row["path"].removeprefix("images/") for row in rows}
+
+
+def linked(workspace: Workspace, found: Found) -> dict[str, str]:
+    """The image of every recording, by their paths."""
+    names = images(workspace)
+    return {r.path.removeprefix("audio/"): names[r.image_sha256] for r in found.recordings}
+
+
+def reasons(found: Found) -> dict[str, str]:
+    return {item.path.removeprefix("audio/"): item.reason for item in found.set_aside}
+
+
+def test_by_file_stem(workspace: Workspace) -> None:
+    for name in ("dog.webm", "cat__anna.WAV", "cat__big.ogg", "deep/er/dog.m4a", "cat__big__2.mp3"):
+        put(workspace, name)
+    for name in ("dog-2.webm", "street.webm", "notes.txt", ".hidden.webm", ".trash/dog.webm"):
+        put(workspace, name)
+    found = find(workspace, workspace.audio)
+    assert list(linked(workspace, found).items()) == [
+        ("cat__anna.WAV", "cat.png"),
+        ("cat__big.ogg", "cat__big.png"),
+        ("cat__big__2.mp3", "cat__big.png"),
+        ("deep/er/dog.m4a", "dog.png"),
+        ("dog.webm", "dog.png"),
+    ]
+    assert reasons(found) == {
+        "dog-2.webm": "no image for this recording",
+        "notes.txt": "not a recording",
+        "street.webm": "more than one image for this recording",
+    }
+
+
+def test_by_metadata(workspace: Workspace, tmp_path: Path) -> None:
+    sha256 = next(sha256 for sha256, path in images(workspace).items() if path == "sea/street.png")
+    copy = tmp_path / "elsewhere.png"
+    copy.write_bytes((workspace.images / "cat.png").read_bytes())
+    named = {
+        "a.webm": "dog.png",
+        "b.webm": "town/street.png",
+        "c.webm": "images/sea/street.png",
+        "d.webm": "../../images/cat.png",
+        "e.webm": sha256.upper(),
+        "f.webm": "cat__big",
+        "g.webm": str(copy),
+        "h.webm": "street.png",
+        "i.webm": "bird.png",
+        "dog.webm": "",
+    }
+    lines = ["﻿file_name,annotator,image,mood"]
+    lines += [f'{name},"anna, b.",{image},good' for name, image in named.items()]
+    for name in named:
+        put(workspace, f"2024/{name}")
+    put(workspace, "2024/metadata.csv", "\r\n".join(lines))
+    found = find(workspace, workspace.audio)
+    assert linked(workspace, found) == {
+        "2024/a.webm": "dog.png",
+        "2024/b.webm": "town/street.png",
+        "2024/c.webm": "sea/street.png",
+        "2024/d.webm": "cat.png",
+        "2024/dog.webm": "dog.png",
+        "2024/e.webm": "sea/street.png",
+        "2024/f.webm": "cat__big.png",
+        "2024/g.webm": "cat.png",
+    }
+    assert {recording.annotator for recording in found.recordings} == {"anna, b."}
+    assert reasons(found) == {
+        "2024/h.webm": "more than one image for this recording",
+        "2024/i.webm": "no image for this recording",
+    }
+    assert "bird.png, named in metadata.csv line 10" in found.set_aside[1].detail
+
+
+def test_what_the_metadata_says_stands_in_the_table(workspace: Workspace) -> None:
+    write_sound(workspace.audio / "x.wav", sweep(0.1, 8000), 8000)
+    put(workspace, "dog.webm")
+    line = '{"file_name": "x.wav", "image": "cat", "annotator": 7, "prompt": "What?", "more": [1]'
+    put(
+        workspace,
+        "metadata.jsonl",
+        f'\n{line}, "recorded_at": "2026-01-01T10:00:00Z"}}\n{{"file_name": "gone.wav"}}\n',
+    )
+    found = find(workspace, workspace.audio)
+    record(workspace, found)
+    rows = workspace.read("recordings").to_pylist()
+    shared: dict[str, Any] = {"annotator": "unknown", "prompt": None, "recorded_at": None}
+    dog, x = (recording.sha256 for recording in found.recordings)
+    by_name = {path: sha256 for sha256, path in images(workspace).items()}
+    assert rows == [
+        {
+            **{"recording_sha256": dog, "path": "audio/dog.webm", "bytes": 21, "ordinal": 0},
+            **shared,
+            "image_sha256": by_name["dog.png"],
+        },
+        {
+            **{"recording_sha256": x, "path": "audio/x.wav", "bytes": 1678, "ordinal": 1},
+            **{"annotator": "7", "prompt": "What?", "recorded_at": "2026-01-01T10:00:00Z"},
+            "image_sha256": by_name["cat.png"],
+        },
+    ]
+    [aside] = workspace.read("set_aside").to_pylist()
+    assert aside == {
+        "stage": "transcribe",
+        "key": "3",
+        "path": "audio/metadata.jsonl",
+        "reason": "metadata names no file",
+        "detail": "gone.wav",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("metadata.jsonl", '{"file_name": "a.wav"}\n{broken\n', "metadata.jsonl line 2: not JSON"),
+        ("metadata.jsonl", '["a.wav"]', "metadata.jsonl line 1: not an object"),
+        ("metadata.jsonl", '{"image": "dog"}', "metadata.jsonl line 1: it has no file_name"),
+        ("metadata.jsonl", '{"file_name": ["a"]}', "line 1: file_name is no text: "),
+        (
+            "metadata.jsonl",
+            '{"file_name": "a.wav"}\n{"file_name": "./a.wav"}',
+            "line 2: ./a.wav is named in metadata.jsonl line 1 already",
+        ),
+        ("metadata.jsonl", '{"file_name": "\\ud83d"}', "line 1: file_name holds half a character"),
+        ("metadata.csv", "file_name,image\na.wav\n", "metadata.csv line 2: has not the 2 fields"),
+        ("metadata.csv", "file_name\na.wav,b\n", "metadata.csv line 2: has not the 1 fields"),
+        ("metadata.csv", 'file_name\n"a.wav\n', "metadata.csv behind line 1: not CSV"),
+        ("metadata.csv", "image\ndog\n", "metadata.csv line 2: it has no file_name"),
+    ],
+)
+def test_malformed_metadata_names_file_and_line(
+    workspace: Workspace, name: str, content: str, message: str
+) -> None:
+    put(workspace, "a.wav")
+    put(workspace, name, content)
+    with pytest.raises(SpeechError) as raised:
+        find(workspace, workspace.audio)
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_folders_that_cannot_be_used(workspace: Workspace) -> None:
+    with pytest.raises(SpeechError, match=r"holds no recording; pixmo reads .*webm"):
+        find(workspace, workspace.audio)
+    with pytest.raises(SpeechError, match="nowhere is not a folder; name the one that holds"):
+        find(workspace, workspace.root / "nowhere")
+    path = put(workspace, "dog.webm")
+    with pytest.raises(SpeechError, match=r"dog\.webm is not a folder"):
+        find(workspace, path)
+
+
+def test_copies_and_their_first_name(workspace: Workspace) -> None:
+    put(workspace, "dog.webm", "woof")
+    put(workspace, "dog__b.webm", "woof")
+    put(workspace, "bird.webm", "woof")  # has no image, so it can own nothing
+    found = find(workspace, workspace.audio)
+    assert linked(workspace, found) == {"dog.webm": "dog.png"}
+    assert reasons(found) == {
+        "bird.webm": "no image for this recording",
+        "dog__b.webm": "same bytes as another recording",
+    }
+    record(workspace, found)
+    # A copy that sorts first does not take the name over, and not from another folder either.
+    put(workspace, "a/dog__a.webm", "woof")
+    again = find(workspace, workspace.audio)
+    assert linked(workspace, again) == {"dog.webm": "dog.png"}
+    alone = find(workspace, workspace.audio / "a")
+    assert alone.recordings == []
+    assert alone.set_aside[0].detail == "same as audio/dog.webm"
+
+
+def test_odd_files_are_set_aside(workspace: Workspace) -> None:
+    put(workspace, "dog.webm")
+    os.mkfifo(workspace.audio / "pipe.webm")
+    (workspace.audio / "loop.webm").symlink_to("loop.webm")
+    (workspace.audio / "round").symlink_to(workspace.audio)
+    (workspace.audio / "cat.webm").symlink_to(put(workspace, "elsewhere.webm"))
+    (workspace.audio / os.fsdecode(b"\xff.webm")).write_text("a name that is no UTF-8")
+    found = find(workspace, workspace.audio)
+    assert list(linked(workspace, found)) == ["cat.webm", "dog.webm"]
+    assert reasons(found) == {
+        "elsewhere.webm": "no image for this recording",
+        "loop.webm": "not a recording",
+        "pipe.webm": "not a recording",
+        "round": "not a recording",
+        "\\udcff.webm": "no image for this recording",
+    }
+    record(workspace, found)
+
+
+def test_a_recording_stays_with_its_first_image(workspace: Workspace) -> None:
+    put(workspace, "dog.webm")
+    [first] = record(workspace, find(workspace, workspace.audio))
+    put(workspace, "metadata.jsonl", '{"file_name": "dog.webm", "image": "cat.png"}')
+    found = find(workspace, workspace.audio)
+    [kept] = record(workspace, found)
+    assert kept.image_sha256 == first.image_sha256
+    assert reasons(found) == {"dog.webm": "linked to another image before"}
+    assert len(workspace.read("recordings")) == 1
+
+
+def test_new_recordings_are_appended_in_order(workspace: Workspace) -> None:
+    put(workspace, "dog.webm")
+    record(workspace, find(workspace, workspace.audio))
+    put(workspace, "cat.webm")
+    put(workspace, "dog__2.webm")
+    kept = record(workspace, find(workspace, workspace.audio))
+    assert all(isinstance(recording, Recording) for recording in kept)
+    rows = workspace.read("recordings").to_pylist()
+    assert [(row["path"], row["ordinal"]) for row in rows] == [
+        ("audio/dog.webm", 0),
+        ("audio/cat.webm", 1),
+        ("audio/dog__2.webm", 2),
+    ]

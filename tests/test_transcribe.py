@@ -1,0 +1,355 @@
+"""pixmo.speech.transcribe and .whisper_model: a real, very small Whisper hears real recordings."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import whisper
+from whisper.audio import N_SAMPLES, log_mel_spectrogram, pad_or_trim
+
+from pixmo.errors import ModelError, SpeechError, WorkspaceError
+from pixmo.hashing import sha256_file
+from pixmo.images.store import add_images
+from pixmo.speech import whisper_model
+from pixmo.speech.transcribe import Transcribed, transcribe
+from pixmo.speech.whisper_model import WhisperRecogniser, passes_guards, timed_tokens
+from pixmo.workspace.workspace import Workspace
+from tests.sounds import said, silence, write_sound, write_speech
+from tests.tiny_whisper import make_tiny_whisper
+from tests.workspaces import picture
+
+SENTENCES = (
+    "There are two red circles at the top.",
+    "I can see a large blue star on the left.",
+    "The background is green.",
+    "There is no text in the picture.",
+    "A yellow triangle is next to the sign.",
+    "That is all I can see.",
+)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_whisper(tmp_path_factory.mktemp("models") / "tiny.pt")
+
+
+@pytest.fixture(scope="module")
+def recogniser(checkpoint: Path) -> WhisperRecogniser:
+    return WhisperRecogniser.load(str(checkpoint), "cpu")
+
+
+def make_workspace(root: Path) -> Workspace:
+    """Good recordings, and one of every kind that goes wrong."""
+    workspace = Workspace.init(root)
+    workspace.images.mkdir()
+    workspace.audio.mkdir()
+    for seed, _ in enumerate(SENTENCES):
+        picture(seed, (48, 32)).save(workspace.images / f"scene-{seed}.png")
+    add_images(workspace, workspace.images)
+    audio = workspace.audio
+    for seed, text in enumerate(SENTENCES):
+        suffix = ("webm", "wav", "opus")[seed % 3]
+        write_speech(audio / f"scene-{seed}.{suffix}", text)
+    write_sound(audio / "scene-0__silent.webm", silence(4.0), 16_000)
+    (audio / "scene-1__corrupt.webm").write_bytes(bytes(range(256)) * 20)
+    whole = (audio / "scene-3.webm").read_bytes()
+    (audio / "scene-2__cut.webm").write_bytes(whole[: len(whole) // 2])
+    write_speech(audio / "nowhere.wav", SENTENCES[0])
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Made once: encoders write other bytes each time. Never to be changed."""
+    return make_workspace(tmp_path_factory.mktemp("untouched") / "world")
+
+
+@pytest.fixture(scope="module")
+def transcribed(
+    untouched: Workspace, recogniser: WhisperRecogniser, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Workspace, Transcribed]:
+    """An undisturbed run, and what it says it did. Never to be changed."""
+    workspace = copy_of(untouched, tmp_path_factory.mktemp("transcribed"))
+    return workspace, transcribe(workspace, workspace.audio, recogniser)
+
+
+def copy_of(workspace: Workspace, folder: Path) -> Workspace:
+    return Workspace.open(Path(shutil.copytree(workspace.root, folder / "copy")))
+
+
+@pytest.fixture
+def workspace(untouched: Workspace, tmp_path: Path) -> Workspace:
+    return copy_of(untouched, tmp_path)
+
+
+@pytest.fixture
+def done(transcribed: tuple[Workspace, Transcribed], tmp_path: Path) -> Workspace:
+    return copy_of(transcribed[0], tmp_path)
+
+
+def tables(workspace: Workspace) -> dict[str, list[dict[str, Any]]]:
+    names = ("recordings", "transcripts", "set_aside")
+    return {name: workspace.read(name).to_pylist() for name in names}
+
+
+def test_every_recording_is_heard_or_set_aside(
+    transcribed: tuple[Workspace, Transcribed], checkpoint: Path
+) -> None:
+    workspace, done = transcribed
+    found = tables(workspace)
+    transcripts = found["transcripts"]
+    paths = {row["recording_sha256"]: row["path"] for row in found["recordings"]}
+    assert [paths[row["recording_sha256"]] for row in transcripts] == [
+        "audio/scene-0.webm",
+        "audio/scene-0__silent.webm",
+        "audio/scene-1.wav",
+        "audio/scene-2.opus",
+        "audio/scene-3.webm",
+        "audio/scene-4.wav",
+        "audio/scene-5.opus",
+    ]
+    assert [(row["path"], row["reason"]) for row in found["set_aside"]] == [
+        ("audio/nowhere.wav", "no image for this recording"),
+        ("audio/scene-1__corrupt.webm", "not a sound file"),
+        ("audio/scene-2__cut.webm", "truncated recording"),
+    ]
+    assert all(row["detail"] for row in found["set_aside"])
+    seconds = sum(row["duration_seconds"] for row in transcripts)
+    speech = sum(row["speech_seconds"] for row in transcripts)
+    assert done == Transcribed(7, 0, 3, seconds, speech)
+    assert len({row["text"] for row in transcripts}) == 7  # different sounds, different texts
+    for row in transcripts:
+        assert row["model"] == "tiny"
+        assert row["model_sha256"] == sha256_file(checkpoint)
+        assert (row["source"], row["language"]) == ("speech", "en")
+        assert row["text"] == " ".join(segment["text"] for segment in row["segments"])
+        for segment in row["segments"]:
+            assert 0 <= segment["start"] <= segment["end"] <= row["duration_seconds"]
+
+
+def test_measures_of_one_transcript(transcribed: tuple[Workspace, Transcribed]) -> None:
+    row = tables(transcribed[0])["transcripts"][0]
+    spoken = len(said(SENTENCES[0])) / 16_000
+    assert row["duration_seconds"] == pytest.approx(spoken + 1.0, abs=0.05)
+    assert row["speech_seconds"] == pytest.approx(spoken, abs=0.3)
+    expected = 60 * len(row["text"].split()) / row["speech_seconds"]
+    assert row["words_per_minute"] == pytest.approx(expected, rel=0.3)
+    assert row["compression_ratio"] == pytest.approx(row["segments"][0]["compression_ratio"])
+    assert row["avg_logprob"] == pytest.approx(row["segments"][0]["avg_logprob"])
+    assert row["no_speech_prob"] == row["segments"][0]["no_speech_prob"]
+
+
+def test_silence_is_no_text(transcribed: tuple[Workspace, Transcribed]) -> None:
+    silent = tables(transcribed[0])["transcripts"][1]
+    assert silent["text"] == ""
+    assert silent["segments"] == []
+    assert silent["speech_seconds"] == 0
+    assert silent["duration_seconds"] == pytest.approx(4.0, abs=0.05)
+    nothing = ("words_per_minute", "avg_logprob", "no_speech_prob")
+    assert [silent[name] for name in nothing] == [None, None, None]
+
+
+def test_a_second_run_does_nothing(done: Workspace, checkpoint: Path) -> None:
+    before = tables(done)
+    idle = WhisperRecogniser.load(str(checkpoint))
+    assert transcribe(done, done.audio, idle) == Transcribed(0, 7, 3, 0, 0)
+    assert tables(done) == before
+    assert "model" not in vars(idle)  # the weights were not even loaded
+
+
+def test_an_image_that_comes_later(done: Workspace, recogniser: WhisperRecogniser) -> None:
+    picture(99, (48, 32)).save(done.images / "nowhere.png")
+    add_images(done, done.images)
+    again = transcribe(done, done.audio, recogniser)
+    assert (again.transcribed, again.known, again.set_aside) == (1, 7, 2)
+    last = tables(done)["recordings"][-1]
+    assert (last["path"], last["ordinal"]) == ("audio/nowhere.wav", 8 + 1)
+
+
+def test_another_model_is_asked_anew_and_the_first_one_not_twice(
+    done: Workspace, recogniser: WhisperRecogniser, tmp_path: Path
+) -> None:
+    first = tables(done)["transcripts"]
+    other = WhisperRecogniser.load(str(make_tiny_whisper(tmp_path / "other.pt", seed=1)), "cpu")
+    assert transcribe(done, done.audio, other).transcribed == 7
+    second = tables(done)["transcripts"][7:]
+    assert {row["text"] for row in second} & {row["text"] for row in first} == {""}
+    # Going back costs no hearing, but the first model's transcripts count again.
+    assert transcribe(done, done.audio, recogniser).known == 7
+    assert tables(done)["transcripts"] == [*first, *second, *first]
+    with done.connect() as connection:
+        current = connection.execute("select text from current_transcripts order by 1").fetchall()
+    assert [text for (text,) in current] == sorted(row["text"] for row in first)
+
+
+def test_text_does_not_depend_on_what_was_heard_before(recogniser: WhisperRecogniser) -> None:
+    windows = [said(text) for text in SENTENCES[:3]]
+    torch.manual_seed(5)
+    together = recogniser.recognise(windows, "en")
+    torch.manual_seed(6)
+    assert [recogniser.recognise([window], "en")[0] for window in windows] == together
+    assert any(segment.temperature > 0 for one in together for segment in one.segments)
+
+
+def test_a_window_is_decoded_as_whisper_decodes_it(
+    recogniser: WhisperRecogniser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = said(SENTENCES[1])
+    mel = pad_or_trim(log_mel_spectrogram(window, 80, padding=N_SAMPLES)[:, :-3000], 3000)
+    greedy = whisper.DecodingOptions(language="en", temperature=0.0, fp16=False)
+    expected = whisper.decode(recogniser.model, mel, greedy)
+    assert not passes_guards(expected)  # so that the next temperature is tried
+    monkeypatch.setattr(whisper_model, "TEMPERATURES", (0.0,))
+    assert recogniser.decode_guarded(window, "en").tokens == expected.tokens
+
+
+def test_segments_between_timestamps() -> None:
+    begin = 100
+    tokens = [100, 1, 2, 150, 150, 3, 250, 260, 4, 5]
+    assert list(timed_tokens(tokens, begin, 2.5)) == [
+        (0.0, 1.0, [1, 2]),
+        (1.0, 2.5, [3]),
+        (2.5, 2.5, [4, 5]),
+    ]
+    assert list(timed_tokens([7, 8], begin, 2.5)) == [(0.0, 2.5, [7, 8])]
+
+
+def test_times_count_from_the_start_of_the_recording(
+    workspace: Workspace, recogniser: WhisperRecogniser
+) -> None:
+    for path in workspace.audio.iterdir():
+        path.unlink()
+    samples = torch.cat([torch.from_numpy(p) for p in (silence(7), said(SENTENCES[0]), silence(9))])
+    both = torch.cat([samples, torch.from_numpy(said(SENTENCES[1]))]).numpy()
+    write_sound(workspace.audio / "scene-0.wav", both, 16_000)
+    transcribe(workspace, workspace.audio, recogniser)
+    [row] = tables(workspace)["transcripts"]
+    second = 16 + len(said(SENTENCES[0])) / 16_000
+    starts = [segment["start"] for segment in row["segments"]]
+    assert all(6.5 < start < second - 8 or start > second - 0.5 for start in starts)
+    assert min(starts) < second < max(starts) + 0.5
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from pixmo.speech import transcribe
+from pixmo.speech.whisper_model import WhisperRecogniser
+from pixmo.workspace.workspace import Workspace
+transcribe.PART_CLIPS = 2
+workspace = Workspace.open(Path(sys.argv[1]))
+transcribe.transcribe(workspace, workspace.audio, WhisperRecogniser.load(sys.argv[2], "cpu"))
+"""
+
+
+def run_child(workspace: Workspace, checkpoint: Path) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([sys.executable, "-c", CHILD, str(workspace.root), str(checkpoint)])
+
+
+def wait_for_parts(workspace: Workspace, count: int) -> None:
+    deadline = time.monotonic() + 60
+    while len(workspace.table("transcripts").parts()) < count and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_run_goes_on_where_it_was(
+    workspace: Workspace,
+    transcribed: tuple[Workspace, Transcribed],
+    checkpoint: Path,
+    recogniser: WhisperRecogniser,
+    stop: signal.Signals,
+) -> None:
+    stopped = workspace
+    child = run_child(stopped, checkpoint)
+    wait_for_parts(stopped, 1)
+    child.send_signal(stop)
+    assert child.wait(30) != 0
+    some = len(tables(stopped)["transcripts"])
+    assert 0 < some < 7
+    done = transcribe(stopped, stopped.audio, recogniser)
+    assert (done.transcribed, done.known) == (7 - some, some)
+    assert tables(stopped) == tables(transcribed[0])
+    assert not list((stopped.root / "tables").rglob("*.tmp"))
+
+
+def test_what_is_finished_is_kept_when_the_recogniser_fails(
+    workspace: Workspace, recogniser: WhisperRecogniser
+) -> None:
+    class Failing:
+        """Hears two recordings and then breaks."""
+
+        name, sha256, options = recogniser.name, recogniser.sha256, recogniser.options
+        heard = 0
+
+        def recognise(self, windows: Any, language: str) -> Any:
+            self.heard += 1
+            if self.heard > 2:
+                raise ModelError("out of memory")
+            return recogniser.recognise(windows, language)
+
+    with pytest.raises(ModelError, match="out of memory"):
+        transcribe(workspace, workspace.audio, Failing())
+    assert len(tables(workspace)["transcripts"]) == 3  # the silent one was not asked about
+    assert transcribe(workspace, workspace.audio, recogniser).transcribed == 4
+
+
+def test_one_at_a_time(workspace: Workspace, recogniser: WhisperRecogniser) -> None:
+    with (
+        workspace.lock("transcribe"),
+        pytest.raises(WorkspaceError, match="another pixmo is busy with transcribe"),
+    ):
+        transcribe(workspace, workspace.audio, recogniser)
+
+
+def test_models_that_cannot_be_used(
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ModelError, match=r"no recogniser turbot: no file .*turbo.*--model PATH"):
+        WhisperRecogniser.load("turbot")
+    with pytest.raises(ModelError, match="there is no device tpu"):
+        WhisperRecogniser.load(str(checkpoint), "tpu")
+    (tmp_path / "text.pt").write_text("no weights")
+    broken = WhisperRecogniser.load("text.pt", folder=tmp_path)
+    with pytest.raises(ModelError, match=r"text\.pt is no Whisper checkpoint .*--model PATH"):
+        broken.recognise([silence(1)], "en")
+    # Nobody listens there: the download fails as it does offline.
+    address = f"http://127.0.0.1:9/{'0' * 64}/tiny.pt"
+    monkeypatch.setitem(whisper._MODELS, "tiny", address)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    offline = WhisperRecogniser.load("tiny")
+    assert offline.sha256 == "0" * 64
+    with pytest.raises(ModelError, match=r"tiny could not be downloaded .*--model PATH") as raised:
+        offline.recognise([silence(1)], "en")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
+    class Runs:
+        def __reduce__(self) -> Any:
+            return Path.touch, (tmp_path / "ran",)
+
+    torch.save({"dims": Runs(), "model_state_dict": {}}, tmp_path / "evil.pt")
+    with pytest.raises(ModelError, match="is no Whisper checkpoint"):
+        WhisperRecogniser.load(str(tmp_path / "evil.pt")).recognise([silence(1)], "en")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_language_that_whisper_does_not_know(recogniser: WhisperRecogniser) -> None:
+    with pytest.raises(ModelError, match="does not know the language 'klingon'; set language"):
+        recogniser.recognise([silence(1)], "klingon")
+
+
+def test_folders_that_cannot_be_used(workspace: Workspace, recogniser: WhisperRecogniser) -> None:
+    with pytest.raises(SpeechError, match="is not a folder"):
+        transcribe(workspace, workspace.root / "nowhere", recogniser)
+    for path in workspace.audio.iterdir():
+        path.unlink()
+    with pytest.raises(SpeechError, match="holds no recording"):
+        transcribe(workspace, workspace.audio, recogniser)
