@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -12,11 +13,11 @@ from whisper.tokenizer import get_tokenizer
 
 from pixmo.demo.describe import is_held_out
 from pixmo.demo.recogniser import DIMENSIONS, expand, write_compact
-from pixmo.demo.training.__main__ import Training
+from pixmo.demo.training.__main__ import Schedule, Training
 from pixmo.demo.training.bank import UNSEEN_VOICES, VARIANTS, Bank, build_bank
 from pixmo.demo.training.batches import NOTHING, Batch, BatchMaker
 from pixmo.demo.training.codes import Codes
-from pixmo.demo.training.windows import FULL, SHORT, Stage
+from pixmo.demo.training.windows import FULL, SHORT, TOLD, Stage, WindowMaker
 
 # openai-whisper leaves its vocabulary's file for the garbage collector to close
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -45,7 +46,7 @@ def codes(bank: Bank) -> Codes:
 
 @pytest.fixture
 def training(bank: Bank, codes: Codes) -> Training:
-    return Training(codes, BatchMaker(bank, codes, seed=1), steps=4, short_steps=4)
+    return Training(codes, BatchMaker(bank, codes, seed=1), Schedule(steps=4, short=4, told=0))
 
 
 def same(one: Batch, other: Batch) -> bool:
@@ -79,7 +80,7 @@ def test_a_batch_depends_on_its_seed_and_step_alone(bank: Bank, codes: Codes, st
     fifth = maker.batch(stage, 5)
     maker.batch(stage, 6)
     assert same(maker.batch(stage, 5), fifth)
-    assert not same(maker.batch(stage, 7), fifth)
+    assert maker.batch(stage, 7).codes.tolist() != fifth.codes.tolist()
     assert not same(BatchMaker(bank, codes, seed=2).batch(stage, 5), fifth)
 
 
@@ -110,13 +111,52 @@ def test_a_window_says_whole_sentences_with_rising_times(bank: Bank, codes: Code
     assert seen > 50
 
 
+def test_every_word_is_heard_between_its_times(bank: Bank, codes: Codes) -> None:
+    """Also where the window has missed the beginning of its first sentence."""
+    maker = WindowMaker(bank, codes)
+    rng = Random(5)
+    for _ in range(60):
+        window = maker.window(FEW, rng)
+        begin = 0.0
+        for code, span in zip(window.codes, window.spans, strict=True):
+            if span is None:
+                assert 2 * (code - codes.first_timestamp) >= begin - 2
+                begin = 2 * (code - codes.first_timestamp)
+            else:
+                assert span[0] >= begin - 2
+                assert span[1] <= window.end + 5
+
+
+def test_told_windows_and_their_prompts_keep_the_order_of_the_bank(
+    bank: Bank, codes: Codes
+) -> None:
+    texts = [codes.text(utterance) for utterance in bank.utterances]
+    maker = WindowMaker(bank, codes)
+    rng = Random(4)
+    seen = 0
+    for _ in range(40):
+        window = maker.window(TOLD, rng)
+        if window.told_from is None or not window.codes or window.spans[0] is not None:
+            continue
+        said = [code for code in window.codes if code < codes.first_timestamp]
+        following = [code for i in range(40) for code in texts[(window.told_from + i) % 40]]
+        if said[0] == following[0]:  # else the window has missed its first sentence's beginning
+            assert said == following[: len(said)]
+            seen += 1
+        _, *prompt = maker.prompt(window, rng)
+        before = [code for i in range(-40, 0) for code in texts[(window.told_from + i) % 40]]
+        words = [code for code in prompt if code < codes.first_timestamp]
+        assert words == before[-len(words) :]
+    assert seen > 10
+
+
 def test_training_goes_on_where_it_was_killed(
     bank: Bank, codes: Codes, training: Training, tmp_path: Path
 ) -> None:
     training.advance()
     training.save(tmp_path / "state.pt")
     first, _ = training.advance()
-    other = Training(codes, BatchMaker(bank, codes, seed=1), steps=4, short_steps=4)
+    other = Training(codes, BatchMaker(bank, codes, seed=1), Schedule(steps=4, short=4, told=0))
     other.load(tmp_path / "state.pt")
     second, _ = other.advance()
     assert other.step == training.step == 2

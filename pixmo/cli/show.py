@@ -49,10 +49,14 @@ def say(text: str = "") -> None:
 
 
 def as_json(value: Any) -> None:
-    """A value, or a dataclass, as indented JSON on the output."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        value = dataclasses.asdict(value)
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    """A value, dataclasses and dates in it too, as indented JSON on the output."""
+
+    def plain(other: object) -> object:
+        if dataclasses.is_dataclass(other) and not isinstance(other, type):
+            return dataclasses.asdict(other)
+        return str(other)
+
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=plain))
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

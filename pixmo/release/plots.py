@@ -1,6 +1,7 @@
 """Plots as SVG that lives in a page: its text is text, its colours are the page's."""
 
 import io
+import math
 from collections.abc import Sequence
 
 import matplotlib as mpl
@@ -45,6 +46,6 @@ def histogram(values: Sequence[float], unit: str, rows: str = "rows") -> str:
 
 def edges(values: Sequence[float]) -> list[float]:
     """Edges of at most 30 bars of equal whole width, around whole numbers."""
-    low, high = int(min(values)), int(max(values)) + 1
+    low, high = math.floor(min(values) + 0.5), math.floor(max(values) + 0.5) + 1
     width = max(1, -(-(high - low) // MOST_BARS))
     return [low - 0.5 + width * i for i in range(-(-(high - low) // width) + 1)]
