@@ -79,7 +79,7 @@ def test_a_reason_comes_with_its_evidence(
         {"speech_seconds": 0.3, "duration_seconds": 66.0},
     )
     assert by_step["points", "outside_image"] == (
-        "point at 131.0, 20.0 percent",
+        "point outside the image, at 131.0, 20.0 percent",
         {"x": 131.0, "y": 20.0},
     )
     assert by_step["points", "duplicate_points"][0] == "points 1 and 3 are one spot"

@@ -6,7 +6,7 @@ with clicked as (
 
 select
     id,
-    'point at ' || round(point.x, 1) || ', ' || round(point.y, 1) || ' percent' as reason,
+    'point outside the image, at ' || round(point.x, 1) || ', ' || round(point.y, 1) || ' percent' as reason,
     point.x as x,
     point.y as y
 from clicked

@@ -62,9 +62,11 @@ def make_sample(folder: Path, scenes: int, seed: int, progress: Progress = SILEN
         raise WorkspaceError(f"the sample needs at least {FEWEST_SCENES} scenes, not {scenes}")
     finished = folder / "sample.json"
     if finished.is_file():
-        if json.loads(finished.read_text("utf-8")) != wanted:
+        found = json.loads(finished.read_text("utf-8"))
+        if differing := [name for name in wanted if found.get(name) != wanted[name]]:
             raise WorkspaceError(
-                f"{folder} holds another sample; name another folder, or delete it"
+                f"{folder} holds a sample of other {' and '.join(differing)};"
+                " name another folder, or delete it"
             )
         return
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "truth").is_dir():
