@@ -7,6 +7,7 @@ import argparse
 import json
 import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,25 +23,43 @@ from pixmo.demo.training.batches import BatchMaker
 from pixmo.demo.training.codes import Codes
 from pixmo.demo.training.evaluate import decode_window, score, speak_held_out
 from pixmo.demo.training.network import Learner, Losses
-from pixmo.demo.training.windows import FULL, SHORT
+from pixmo.demo.training.windows import FULL, SHORT, TOLD, Stage
 from pixmo.files import replace_atomically
 
 SEED = 20
 UTTERANCES = 24_000  # 16 hours
-STEPS = 2_700
-SHORT_STEPS = 1_200  # of them, first, on windows of 8 s
 PEAK_LEARNING_RATE = 2e-3
 WARM_UP_STEPS = 150
 LOG_EVERY, SAVE_EVERY, SCORE_EVERY = 20, 200, 400  # steps
 
 
+@dataclass(frozen=True)
+class Schedule:
+    """How many steps there are, and of which stage: short windows, full ones, told ones."""
+
+    steps: int = 2_700
+    short: int = 1_200
+    told: int = 900
+
+    def stage(self, step: int) -> Stage:
+        """What the windows of a step are like."""
+        if step < self.short:
+            return SHORT
+        return FULL if step < self.steps - self.told else TOLD
+
+    def learning_rate(self, step: int) -> float:
+        """A linear warm-up, then half a cosine."""
+        warm_up = min(1.0, (step + 1) / WARM_UP_STEPS)
+        cosine = 0.5 * (1 + math.cos(math.pi * step / self.steps))
+        return PEAK_LEARNING_RATE * warm_up * (0.01 + 0.99 * cosine)
+
+
 class Training:
     """The learner, its optimiser and the step they have reached."""
 
-    def __init__(self, codes: Codes, maker: BatchMaker, steps: int, short_steps: int) -> None:
+    def __init__(self, codes: Codes, maker: BatchMaker, schedule: Schedule) -> None:
         torch.manual_seed(SEED)
-        self.codes, self.maker = codes, maker
-        self.steps, self.short_steps = steps, short_steps
+        self.codes, self.maker, self.schedule = codes, maker, schedule
         self.learner = Learner(
             len(codes.token_ids), len(codes.word_labels), len(codes.phoneme_labels)
         )
@@ -49,16 +68,11 @@ class Training:
         )
         self.step = 0
 
-    def learning_rate(self) -> float:
-        warm_up = min(1.0, (self.step + 1) / WARM_UP_STEPS)
-        cosine = 0.5 * (1 + math.cos(math.pi * self.step / self.steps))
-        return PEAK_LEARNING_RATE * warm_up * (0.01 + 0.99 * cosine)
-
     def advance(self) -> tuple[Losses, float]:
         """One step of gradient descent; the losses before it and the gradient's norm."""
-        stage = SHORT if self.step < self.short_steps else FULL
+        stage = self.schedule.stage(self.step)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate()
+            group["lr"] = self.schedule.learning_rate(self.step)
         losses = self.learner(self.maker.batch(stage, self.step))
         helping = 1.0 if stage is SHORT else 0.4
         loss = losses.decoder + helping * (losses.words + losses.phonemes) + 0.3 * losses.attention
@@ -109,14 +123,14 @@ def load_whisper(compact: Path) -> whisper.Whisper:
     return model.eval()
 
 
-def train(folder: Path, steps: int, short_steps: int, utterances: int) -> None:
+def train(folder: Path, schedule: Schedule, utterances: int) -> None:
     """`folder` holds log.jsonl, state.pt and, at the end, model.safetensors."""
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)  # several are slower on a busy machine
     began = time.monotonic()
     bank = build_bank(utterances, SEED)
     codes = Codes(bank, get_tokenizer(multilingual=False))
-    training = Training(codes, BatchMaker(bank, codes, SEED), steps, short_steps)
+    training = Training(codes, BatchMaker(bank, codes, SEED), schedule)
     state, compact = folder / "state.pt", folder / "model.safetensors"
     if state.exists():
         training.load(state)
@@ -133,15 +147,15 @@ def train(folder: Path, steps: int, short_steps: int, utterances: int) -> None:
             hours=len(bank.mel) / 360_000,
             tokens=len(codes.token_ids),
         )
-        while training.step < steps:
+        while training.step < schedule.steps:
             losses, norm = training.advance()
             if training.step % LOG_EVERY == 0 or training.step < 4:
                 note(
                     **{k: round(v.item(), 3) for k, v in vars(losses).items()}, norm=round(norm, 2)
                 )
-            if training.step % SAVE_EVERY == 0 or training.step == steps:
+            if training.step % SAVE_EVERY == 0 or training.step == schedule.steps:
                 training.save(state)
-            if training.step % SCORE_EVERY == 0 or training.step == steps:
+            if training.step % SCORE_EVERY == 0 or training.step == schedule.steps:
                 write_compact(training.compact(), compact)
                 rate, heard = score(load_whisper(compact), exam, decode_window)
                 note(word_error_rate=round(rate, 4), said=exam[0].text, heard=heard[0])
@@ -150,11 +164,13 @@ def train(folder: Path, steps: int, short_steps: int, utterances: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--short-steps", type=int, default=SHORT_STEPS)
+    parser.add_argument("--steps", type=int, default=Schedule.steps)
+    parser.add_argument("--short", type=int, default=Schedule.short, help="steps of windows of 8 s")
+    parser.add_argument("--told", type=int, default=Schedule.told, help="steps at the end")
     parser.add_argument("--utterances", type=int, default=UTTERANCES)
     arguments = parser.parse_args()
-    train(arguments.folder, arguments.steps, arguments.short_steps, arguments.utterances)
+    schedule = Schedule(arguments.steps, arguments.short, arguments.told)
+    train(arguments.folder, schedule, arguments.utterances)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ class BatchMaker:
         offset = rng.randrange(0, 1500 - stage.frames // 2) if anywhere else 0
         codes, targets, spans = self._dialogue(window, offset, rng)
         if prompted:
-            prompt = self._windows.prompt(rng)
+            prompt = self._windows.prompt(window, rng)
             codes = prompt + codes
             targets = [NOTHING] * len(prompt) + targets
             spans = [*[None] * len(prompt), *spans]

@@ -15,7 +15,7 @@ import torch
 import whisper
 
 from pixmo.demo.recogniser import COMPACT, checkpoint
-from pixmo.demo.training.__main__ import SEED, SHORT_STEPS, STEPS, UTTERANCES
+from pixmo.demo.training.__main__ import SEED, UTTERANCES, Schedule
 from pixmo.demo.training.bank import ACCENTS, UNSEEN_VOICES, VARIANTS
 from pixmo.demo.training.evaluate import (
     Hearing,
@@ -44,10 +44,11 @@ is for the sample and for tests only**: of anybody else it writes nonsense in th
 - Data: no recordings of people. {utterances:,} sentences of `pixmo/demo/sentences.py` ({hours:.1f}
   hours), spoken by espeak-ng in {accents} accents x {variants} voices at 125 to 205 words a minute,
   with hesitations. One sentence in twenty, chosen by its hash, is never trained on.
-- Training: {steps:,} steps, of them {short_steps:,} on windows of 8 s and then on Whisper's 30 s
-  with pauses, noise, cut sentences, earlier text and silence; seed {seed}; one CPU core. Anew:
-  `python -m pixmo.demo.training FOLDER && python -m pixmo.demo.training.ship FOLDER`. Another
-  processor rounds differently, so its weights differ in their last bits and beyond.
+- Training: {steps:,} steps: {short:,} on windows of 8 s, then on Whisper's 30 s with pauses, noise,
+  cut sentences, earlier text and silence, the last {told:,} mostly on sentences in the order of
+  their description; seed {seed}; one CPU core. Anew:
+  `python -m pixmo.demo.training FOLDER && python -m pixmo.demo.training.ship FOLDER`. A new
+  run gives weights that are alike, not equal: processors round differently.
 
 | never trained on | heard by | word error rate |
 |---|---|---|
@@ -127,8 +128,9 @@ def card(folder: Path, rows: list[str], voices: str) -> str:
         hours=bank["hours"],
         accents=len(set(ACCENTS)),
         variants=len(VARIANTS),
-        steps=STEPS,
-        short_steps=SHORT_STEPS,
+        steps=Schedule.steps,
+        short=Schedule.short,
+        told=Schedule.told,
         seed=SEED,
         rows="\n".join(rows),
         voices=voices,

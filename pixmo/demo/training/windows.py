@@ -1,7 +1,9 @@
 """Training windows: utterances one after another with pauses, and what Whisper should say."""
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import islice, pairwise
 from random import Random
 
 import numpy as np
@@ -23,10 +25,12 @@ class Stage:
     frames: int  # of 10 ms
     windows: int
     full: bool  # the whole of Whisper's 30 s, with prompts, silence and cut utterances
+    told: bool = False  # mostly the sentences of one description in order, which repeats itself
 
 
 SHORT = Stage(frames=800, windows=32, full=False)
 FULL = Stage(frames=3000, windows=8, full=True)
+TOLD = Stage(frames=3000, windows=8, full=True, told=True)
 
 
 @dataclass
@@ -39,6 +43,7 @@ class Window:
     codes: list[int] = field(default_factory=list)
     spans: list[Span | None] = field(default_factory=list)
     end: int = 0  # frame after the last sound
+    told_from: int | None = None  # where in the bank, if its utterances follow one another
 
     def say(self, code: int, span: Span | None = None) -> None:
         self.codes.append(code)
@@ -69,11 +74,13 @@ class WindowMaker:
             return window
         starts = (0.0, rng.random() * 0.3, rng.random(), rng.random() * 2.5)
         at = int(rng.choice(starts) * 100)
+        if stage.told and rng.random() < 0.75:
+            window.told_from = rng.randrange(len(self.bank.utterances))
+        utterances = self._utterances(window.told_from, rng)
         if stage.full and rng.random() < 0.08:
-            at = self._place_end(window, self._utterance(rng), at, rng)
+            at = self._place_end(window, next(utterances), at, rng)
         most = 2 if not stage.full else 99 if rng.random() < 0.75 else rng.randint(1, 5)
-        for _ in range(most):
-            utterance = self._utterance(rng)
+        for utterance in islice(utterances, most):
             if at + utterance.frames > stage.frames:
                 if stage.full and rng.random() < 0.85 and at < stage.frames - 10:
                     self._place_start(window, utterance, at)
@@ -82,13 +89,14 @@ class WindowMaker:
             at += utterance.frames + _pause(rng)
         return window
 
-    def prompt(self, rng: Random) -> list[int]:
+    def prompt(self, window: Window, rng: Random) -> list[int]:
         """What was said before, as whisper.transcribe gives it: with times, or as a plain text."""
         timed = rng.random() < 0.8
         said: list[int] = []
         at = rng.randint(0, 100)
-        for _ in range(rng.choice((rng.randint(1, 5), rng.randint(5, 16)))):
-            utterance = self._utterance(rng)
+        count = rng.choice((rng.randint(1, 5), rng.randint(5, 16)))
+        before = None if window.told_from is None else window.told_from - count
+        for utterance in islice(self._utterances(before, rng), count):
             end = at + utterance.frames
             text = self.codes.text(utterance)
             said += [self.codes.timestamp(at), *text, self.codes.timestamp(end)] if timed else text
@@ -97,8 +105,12 @@ class WindowMaker:
                 at = rng.randint(0, 100)
         return [self.codes.previous, *said[-LONGEST_PROMPT:]]
 
-    def _utterance(self, rng: Random) -> Utterance:
-        return self.bank.utterances[rng.randrange(len(self.bank.utterances))]
+    def _utterances(self, first: int | None, rng: Random) -> Iterator[Utterance]:
+        """Endless utterances: those that follow one another from the first on, or any."""
+        count = len(self.bank.utterances)
+        for i in itertools.count():
+            at = rng.randrange(count) if first is None else (first + i) % count
+            yield self.bank.utterances[at]
 
     def _place(self, window: Window, utterance: Utterance, at: int, first_word: int) -> None:
         """The words from `first_word` on, sounding from frame `at`."""
