@@ -2,11 +2,14 @@
 
 from collections import Counter
 from itertools import pairwise
+from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pixmo.demo.describe import describe, write_description
+from pixmo.demo.scenes import scene
 from pixmo.speech.clean import clean
 from pixmo.speech.word_classes import is_content
 from pixmo.text import words
@@ -147,3 +150,27 @@ def test_sentences_begin_with_a_capital_and_end() -> None:
     text = clean("there is a dog. it is, um, big! is it? yes it is")
     assert text == "There is a dog. It is big! Is it? Yes it is."
     assert all(b[0].isupper() for a, b in pairwise(text.split()) if a[-1] in ".!?")
+
+
+def test_written_descriptions_stay_as_they_are() -> None:
+    for index in range(300):
+        text = write_description(scene(5, index), Random(index))
+        assert clean(text) == text
+
+
+def test_spoken_descriptions_become_what_was_meant() -> None:
+    """Word for word in all, and sign for sign but for a comma here and there."""
+    exact = total = 0
+    for index in range(60):
+        told = describe(scene(6, index), Random(index))
+        for said, meant in zip(told.spoken, told.clean, strict=True):
+            assert words(clean(said)) == words(meant)
+            exact += clean(said) == meant
+            total += 1
+    assert total > 1000
+    assert exact / total > 0.99
+
+
+def test_the_next_sentence_may_begin_with_the_same_words() -> None:
+    text = "The purple stars are at the top. The purple stars are large."
+    assert clean(f"I count three purple stars. {text}") == f"I count three purple stars. {text}"

@@ -81,7 +81,8 @@ def restart_length(tokens: list[Token], place: int) -> int:
             return 0
         if fragment[-1].key not in DANGLING or tokens[end].key != fragment[0].key:
             continue
-        again = keys(tokens[end : end + len(fragment) + 3])
+        # Only what is left of the sentence: the next one may name the same things again.
+        again = keys(sentence(tokens[end:])[: len(fragment) + 3])
         if all(word in again for word in keys(fragment) if is_content(word)):
             return len(fragment)
     return 0
