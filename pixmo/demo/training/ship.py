@@ -54,7 +54,9 @@ is for the sample and for tests only**: of anybody else it writes nonsense in th
 |---|---|---|
 {rows}
 
-Word error rates leave case and punctuation aside. Unseen voices one by one: {voices}.
+Word error rates leave case and punctuation aside. The recordings are of scenes and speakers' takes
+that training never had; single sentences in them may be among those it was trained on. Unseen
+voices one by one: {voices}.
 """
 
 
