@@ -146,7 +146,6 @@ class Workspace:
         import duckdb
 
         connection = duckdb.connect()
-        connection.execute("set enable_progress_bar = false")
         for name in schema.table_names():
             self.create_view(connection, name)
         connection.execute(VIEWS.read_text("utf-8"))
