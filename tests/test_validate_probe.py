@@ -10,7 +10,6 @@ import pytest
 from pixmo.dataset.reader import Release
 from pixmo.errors import TrainingError
 from pixmo.evaluate.gap import AnnotationLoss
-from pixmo.execution.progress import SILENT
 from pixmo.molmo import checkpoint
 from pixmo.molmo.data import Example
 from pixmo.molmo.prompts import question
@@ -87,7 +86,7 @@ def test_no_image_of_the_control_keeps_its_annotations() -> None:
 
 def test_a_small_release_gets_no_verdict_and_is_told_why(tmp_path: Path) -> None:
     release = Release.open(write_release(tmp_path / "v1", train=520, held_out=8))
-    found = train_probe(release, SHORT, SILENT, tmp_path / "run")
+    found = train_probe(release, SHORT, tmp_path / "run")
     assert (found.outcome, found.passed) == (INVALID, False)
     assert f"needs {FEWEST_HELD_OUT_IMAGES} different images held out" in found.text()
     assert "have 16" in found.text()
@@ -98,7 +97,7 @@ def test_an_image_that_cannot_be_read_stops_the_probe_in_one_line(tmp_path: Path
     root = write_release(tmp_path / "v1", train=520, held_out=40)
     sorted(root.glob("images/*/*.png"))[0].write_bytes(b"no image")
     with pytest.raises(TrainingError, match=r"00000\.png cannot be read"):
-        train_probe(Release.open(root), SHORT, SILENT, tmp_path / "run")
+        train_probe(Release.open(root), SHORT, tmp_path / "run")
     assert not (tmp_path / "run/verdict.json").exists()
 
 
@@ -106,7 +105,7 @@ def test_an_image_that_cannot_be_read_stops_the_probe_in_one_line(tmp_path: Path
 def test_a_true_release_passes_and_its_verdict_and_runs_are_kept(tmp_path: Path) -> None:
     release = Release.open(write_release(tmp_path / "v1", train=600, held_out=40))
     folder = tmp_path / "run"
-    found = train_probe(release, SHORT, SILENT, folder)
+    found = train_probe(release, SHORT, folder)
     assert found.passed, found.text()
     outcomes = {subset.stem: subset.outcome for subset in found.subsets}
     assert outcomes == {"ama": PASS, "cap": PASS, "points": NOT_JUDGED}
@@ -122,14 +121,14 @@ def test_a_true_release_passes_and_its_verdict_and_runs_are_kept(tmp_path: Path)
 
     results = [folder / arm / "result.json" for arm in ("release", "control")]
     before = [path.stat().st_mtime_ns for path in results]
-    assert train_probe(release, SHORT, SILENT, folder) == found
+    assert train_probe(release, SHORT, folder) == found
     (folder / "verdict.json").unlink()  # as if killed after the runs, before the verdict
-    assert train_probe(release, SHORT, SILENT, folder) == found
+    assert train_probe(release, SHORT, folder) == found
     assert [path.stat().st_mtime_ns for path in results] == before
 
     results[1].unlink()  # as if killed while one run was still at work
     (folder / "verdict.json").unlink()
-    assert train_probe(release, SHORT, SILENT, folder) == found
+    assert train_probe(release, SHORT, folder) == found
     assert results[0].stat().st_mtime_ns == before[0]
     assert results[1].stat().st_mtime_ns != before[1]
 
@@ -137,7 +136,7 @@ def test_a_true_release_passes_and_its_verdict_and_runs_are_kept(tmp_path: Path)
 @pytest.mark.slow
 def test_a_release_with_shuffled_captions_fails(tmp_path: Path) -> None:
     root = write_release(tmp_path / "v1", train=600, held_out=40, change_train=shuffled_captions)
-    found = train_probe(Release.open(root), SHORT, SILENT, tmp_path / "run")
+    found = train_probe(Release.open(root), SHORT, tmp_path / "run")
     assert found.outcome == FAIL, found.text()
     outcomes = {subset.stem: subset.outcome for subset in found.subsets}
     assert outcomes["cap"] == FAIL

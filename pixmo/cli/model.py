@@ -44,8 +44,8 @@ def validate(
         verdict = train(
             release,
             ProbeOptions(steps=settings.steps, seed=settings.seed),
-            show.Bars(),
             opened.runs / f"probe-{root.name}",
+            show.Bars(),
         )
     if json:
         show.as_json({"checks": checks, "probe": verdict})

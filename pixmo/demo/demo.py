@@ -106,7 +106,7 @@ def run_demo(
     say(f"6/6  pixmo validate {VERSION} --train-probe")
     settings = workspace.settings.probe
     options = ProbeOptions(steps=settings.steps, seed=settings.seed)
-    verdict = train_probe(release, options, progress, workspace.runs / f"probe-{VERSION}")
+    verdict = train_probe(release, options, workspace.runs / f"probe-{VERSION}", progress)
     heard = transcripts_heard(workspace)
     lines = (folder / "truth/spoken.jsonl").read_text("utf-8").splitlines()
     spoken = {row["file_name"]: normalise(row["text"]) for row in map(json.loads, lines)}

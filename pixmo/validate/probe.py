@@ -12,7 +12,7 @@ import torch
 
 from pixmo.dataset import manifest as manifests
 from pixmo.dataset.reader import Release
-from pixmo.execution.progress import Progress
+from pixmo.execution.progress import SILENT, Progress
 from pixmo.hashing import sha256_file, sha256_value
 from pixmo.molmo import sizes
 from pixmo.molmo.data import Example
@@ -56,7 +56,7 @@ GATES: dict[str, Gate | None] = {
 
 
 def train_probe(
-    release: Release, options: ProbeOptions, progress: Progress, folder: Path
+    release: Release, options: ProbeOptions, folder: Path, progress: Progress = SILENT
 ) -> Verdict:
     """The verdict on a release; `folder` then holds it, its report, and both runs.
 
