@@ -25,6 +25,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+INTERRUPTED = 130  # the exit status of a program that Ctrl-C stopped
+
 WORKSPACE = Annotated[
     Path,
     typer.Option("--workspace", "-w", help="The workspace's folder.", metavar="DIR"),
@@ -72,9 +74,10 @@ def main() -> None:
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         stop(f"{place}{error.strerror or error}")
-    except KeyboardInterrupt:
-        show.fail("stopped; what was finished is kept, run the same command to go on")
-        sys.exit(130)
+    except SystemExit as status:
+        if status.code == INTERRUPTED:  # typer turns Ctrl-C into this
+            show.fail("stopped; what was finished is kept, run the same command to go on")
+        raise
     except Exception as error:  # noqa: BLE001 - the last place where a traceback can be kept away
         stop(
             f"unexpected {type(error).__name__}: {error}; this is a bug in pixmo, please report it"

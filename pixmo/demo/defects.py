@@ -14,7 +14,7 @@ from PIL import Image
 
 from pixmo.demo import describe, voice
 from pixmo.demo.annotators import Work, keypoints
-from pixmo.demo.scenes import HEIGHT, WIDTH, scene
+from pixmo.demo.scenes import HEIGHT, WIDTH, image_name, scene
 from pixmo.points import Point
 
 BROKEN_IMAGE = "scene-broken.png"
@@ -97,15 +97,12 @@ def recordings(seed: int, first: int) -> Iterator[Recording]:
     def told(index: int) -> tuple[str, ...]:
         return describe.describe(scene(seed, index), Random(f"defect {seed} {index}")).spoken
 
-    def image(index: int) -> str:
-        return f"scene-{index:06d}.png"
-
     yield Recording(
         "bad-silent.webm",
-        image(first),
+        image_name(first),
         "silent",
         "dropped/cap",
-        f"images/{image(first)}",
+        f"images/{image_name(first)}",
         content=voice.encode(voice.silence(65, Random(f"silent {seed}")), "webm"),
     )
     short = voice.recite(
@@ -113,20 +110,20 @@ def recordings(seed: int, first: int) -> Iterator[Recording]:
     ).samples
     yield Recording(
         "bad-short.webm",
-        image(first + 1),
+        image_name(first + 1),
         "too short",
         "dropped/cap",
-        f"images/{image(first + 1)}",
+        f"images/{image_name(first + 1)}",
         content=voice.encode(short, "webm"),
     )
     phrase = told(first + 2)[:LOOP_SENTENCES] * LOOP_TIMES
     loop = voice.recite(phrase, speaker, Random(f"loop {seed}")).samples
     yield Recording(
         "bad-looped.webm",
-        image(first + 2),
+        image_name(first + 2),
         "looped",
         "dropped/cap",
-        f"images/{image(first + 2)}",
+        f"images/{image_name(first + 2)}",
         content=voice.encode(loop, "webm"),
     )
     yield Recording(
@@ -139,7 +136,7 @@ def recordings(seed: int, first: int) -> Iterator[Recording]:
     )
     yield Recording(
         "bad-corrupt.webm",
-        image(first),
+        image_name(first),
         "corrupt",
         "set_aside",
         "audio/bad-corrupt.webm",

@@ -4,12 +4,13 @@ import io
 import math
 from functools import cache
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from pixmo.demo.scenes import HEIGHT, ROW_HEIGHT, WIDTH, Group, Scene, Sign
+from pixmo.demo.scenes import HEIGHT, ROW_HEIGHT, WIDTH, Group, Scene, Sign, image_name, scene
 
 OVERSAMPLING = 2  # drawn larger and reduced, for smooth edges
 SPOT_MODES = 16  # cosines a side: as many as a perceptual hash of 256 bits looks at
@@ -40,6 +41,11 @@ RGB = {
 }
 
 Outline = tuple[tuple[float, float], ...]  # corners around (0, 0), y down, radius 1
+
+
+def draw_file(folder: Path, seed: int, index: int) -> None:
+    """The picture of the scene with this number is a file in `folder`."""
+    (folder / image_name(index)).write_bytes(png(scene(seed, index)))
 
 
 def png(scene: Scene) -> bytes:

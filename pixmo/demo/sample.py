@@ -19,8 +19,8 @@ from random import Random
 
 from pixmo.demo import defects, describe, recogniser, voice
 from pixmo.demo.annotators import Project, Work, choice, keypoints, text
-from pixmo.demo.drawing import png
-from pixmo.demo.scenes import HEIGHT, WIDTH, Scene, scene
+from pixmo.demo.drawing import draw_file
+from pixmo.demo.scenes import HEIGHT, WIDTH, Scene, image_name, scene
 from pixmo.errors import WorkspaceError
 from pixmo.execution.local import map_ordered
 from pixmo.execution.progress import SILENT, Progress
@@ -82,22 +82,12 @@ def make_sample(folder: Path, scenes: int, seed: int, progress: Progress = SILEN
     write_json(finished, wanted)
 
 
-def image_name(index: int) -> str:
-    """The file name of a scene's picture."""
-    return f"scene-{index:06d}.png"
-
-
-def draw_image(folder: Path, seed: int, index: int) -> None:
-    """The picture of one scene is in `folder`."""
-    (folder / image_name(index)).write_bytes(png(scene(seed, index)))
-
-
 def draw_images(folder: Path, scenes: int, seed: int, truth: Truth, progress: Progress) -> None:
     """Every scene's picture is drawn, then the near-duplicates and a broken file."""
     images = folder / "images"
     images.mkdir(exist_ok=True)
     with progress.task("Drawing pictures", scenes, "images") as advance:
-        for _ in map_ordered(partial(draw_image, images, seed), range(scenes)):
+        for _ in map_ordered(partial(draw_file, images, seed), range(scenes)):
             advance(1)
     for copy in defects.COPIES:
         copy.make(images / image_name(copy.original), images / copy.name)

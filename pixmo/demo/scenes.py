@@ -98,6 +98,11 @@ class Scene:
         return tuple(row for row in range(3) if row not in used)
 
 
+def image_name(index: int) -> str:
+    """The file name of a scene's picture."""
+    return f"scene-{index:06d}.png"
+
+
 def scene(seed: int, index: int) -> Scene:
     """The picture with this number in the world of this seed: two to four groups, none alike."""
     rng = Random(f"pixmo scene {seed} {index}")

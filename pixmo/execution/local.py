@@ -1,7 +1,10 @@
 """Map a function over items on this machine, results in the items' order."""
 
+import contextlib
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
@@ -29,4 +32,22 @@ def map_ordered(
     # Spawn, not fork: a fork copies the locks of threads that other libraries have started.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        yield from pool.map(function, pending, chunksize=CHUNK_ITEMS)
+        with deaf_children():
+            results = pool.map(function, pending, chunksize=CHUNK_ITEMS)
+        yield from results
+
+
+@contextlib.contextmanager
+def deaf_children() -> Iterator[None]:
+    """Processes started meanwhile do not hear Ctrl-C: their parent does, and stops them.
+
+    A terminal sends it to all of them, and each would print a traceback of its own.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may say what a signal does
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

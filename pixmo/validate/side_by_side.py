@@ -6,6 +6,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from pixmo.errors import PixmoError, TrainingError
+from pixmo.execution.local import deaf_children
 from pixmo.execution.progress import Advance, Progress
 from pixmo.validate.probe_run import ProbeRun, RunResult, run, stored_result
 
@@ -42,7 +43,8 @@ def run_processes(jobs: Sequence[ProbeRun], advance: Advance) -> None:
         for job in jobs:
             receiver, sender = context.Pipe(duplex=False)
             process = context.Process(target=run_in_child, args=(job, sender), daemon=True)
-            process.start()
+            with deaf_children():
+                process.start()
             sender.close()  # the child's end only, so that its death is seen as the pipe's end
             children[receiver] = (job, process)
         listen(dict(children), advance)
@@ -96,5 +98,5 @@ def run_in_child(job: ProbeRun, sender: Connection) -> None:
         sender.send(True)
     except PixmoError as error:
         sender.send(str(error))
-    except (BrokenPipeError, KeyboardInterrupt):
+    except BrokenPipeError:
         return  # the parent was stopped: nobody waits for the result
