@@ -154,3 +154,60 @@ def test_a_bug_is_one_line_too_and_debug_shows_where(workspace: Path) -> None:
     )
     assert shown.returncode == 1
     assert "Traceback" in shown.stderr
+
+
+def test_two_statements_or_none_are_refused(workspace: Path, pixmo: Path) -> None:
+    for query in ("", "select 1; select 2"):
+        fails(run_pixmo(pixmo, "sql", query, cwd=workspace), "one SQL statement")
+
+
+def test_show_tables_lists_no_internals(workspace: Path, pixmo: Path) -> None:
+    shown = json.loads(run_pixmo(pixmo, "sql", "show tables", "--json", cwd=workspace).stdout)
+    names = {row["name"] for row in shown}
+    assert {"images", "set_aside", "current_captions"} <= names
+    assert not [name for name in names if "parts" in name or "nothing" in name]
+
+
+def test_an_empty_workspace_says_what_to_put_where(tmp_path: Path, pixmo: Path) -> None:
+    shown = run_pixmo(pixmo, "status", cwd=tmp_path)
+    assert shown.returncode == 0
+    assert "put images in images/" in shown.stdout
+
+
+def test_a_setting_out_of_range(workspace: Path, pixmo: Path) -> None:
+    (workspace / "pixmo.toml").write_text("[probe]\nsteps = -1\n", "utf-8")
+    fails(run_pixmo(pixmo, "status", cwd=workspace), "steps = -1", "at least 1")
+
+
+def test_a_linked_workspace_is_the_same_workspace(workspace: Path, pixmo: Path) -> None:
+    link = workspace.parent / "link"
+    link.symlink_to(workspace)
+    words = ("images", "add", link / "images", "-w", link, "--json")
+    assert json.loads(run_pixmo(pixmo, *words, cwd=workspace.parent).stdout)["added"] == 1
+    again = run_pixmo(pixmo, "images", "add", "images/", "--json", cwd=workspace)
+    assert json.loads(again.stdout) == {"added": 0, "known": 1, "set_aside": 0}
+    assert Workspace.open(workspace).read("images")["path"].to_pylist() == ["images/teal.png"]
+
+
+def test_a_release_without_its_manifest_is_named_as_such(workspace: Path, pixmo: Path) -> None:
+    (workspace / "releases/v1").mkdir(parents=True)
+    result = run_pixmo(pixmo, "build-release", "v1", cwd=workspace)
+    fails(result, "manifest.json is gone", "delete the folder")
+
+
+def test_what_was_mended_is_no_longer_set_aside(workspace: Path, pixmo: Path) -> None:
+    (workspace / "images/late.png").write_bytes(b"not yet an image")
+    assert run_pixmo(pixmo, "images", "add", "images/", cwd=workspace).returncode == 0
+    broken = json.loads(run_pixmo(pixmo, "status", "--json", cwd=workspace).stdout)
+    assert sum(broken["set_aside"].values()) == 1
+    Image.new("RGB", (64, 48), "plum").save(workspace / "images/late.png")
+    assert run_pixmo(pixmo, "images", "add", "images/", cwd=workspace).returncode == 0
+    mended = json.loads(run_pixmo(pixmo, "status", "--json", cwd=workspace).stdout)
+    assert mended["set_aside"] == {}
+    assert mended["rows"]["set_aside"] == 1
+
+
+def test_a_recipe_of_no_subset_is_named(workspace: Path, pixmo: Path) -> None:
+    (workspace / "pipelines").mkdir()
+    (workspace / "pipelines/capp.toml").write_text("", "utf-8")
+    fails(run_pixmo(pixmo, "build-release", "v1", cwd=workspace), "capp.toml", "cap")

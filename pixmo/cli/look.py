@@ -28,26 +28,26 @@ def status(workspace: WORKSPACE = Path(), json: AS_JSON = False) -> None:
     if found.set_aside:
         show.say("\nset aside")
         show.table(("rows", "reason"), [(n, reason) for reason, n in found.set_aside.items()])
-        show.say('  each one: pixmo sql "select * from set_aside"')
+        show.say('  each one: pixmo sql "select * from current_set_aside"')
     show.say(f"\nreleases: {', '.join(found.releases) or 'none yet'}")
     for item in found.waiting:
         show.say(f"waiting: {item.count} {item.what}: {item.command}")
     if not found.waiting:
-        show.say("nothing is waiting")
+        show.say(found.hint)
 
 
 @app.command()
 def sql(
     query: Annotated[str, typer.Argument(help="One SQL statement.")],
     workspace: WORKSPACE = Path(),
-    limit: Annotated[int, typer.Option(help="Rows shown in the table.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Rows shown in the table.")] = 50,
     json: AS_JSON = False,
 ) -> None:
     """Ask the tables, in DuckDB's SQL.
 
     `show tables` lists them.
 
-    Example: pixmo sql "select reason, count(*) from set_aside group by all"
+    Example: pixmo sql "select reason, count(*) from current_set_aside group by all"
     """
     import duckdb
 
@@ -55,6 +55,8 @@ def sql(
 
     with open_workspace(workspace).connect() as connection:
         try:
+            if len(connection.extract_statements(query)) != 1:
+                raise WorkspaceError("name exactly one SQL statement")
             found = connection.execute(query)
             header = [column[0] for column in found.description or []]
             rows = found.fetchall()

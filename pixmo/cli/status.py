@@ -4,10 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixmo import schema
+from pixmo.dataset.manifest import FILE_NAME
 from pixmo.release.versions import complete_releases
 from pixmo.workspace.workspace import Workspace
 
 METADATA_NAMES = ("metadata.jsonl", "metadata.csv")
+RELEASED_TABLES = ("captions", "point_annotations", "answers", "caption_reviews")
+EMPTY_HINT = (
+    "nothing here yet: put images in images/ and recordings in audio/,"
+    " or make a workspace elsewhere with pixmo init"
+)
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,7 @@ class Status:
     set_aside: dict[str, int]  # by reason, most frequent first
     releases: list[str]  # complete ones, oldest first
     waiting: list[Waiting]
+    hint: str  # what to do where nothing waits
 
 
 def status(workspace: Workspace) -> Status:
@@ -42,7 +49,7 @@ def status(workspace: Workspace) -> Status:
             counted = connection.execute(f"select count(*) from {name}").fetchone()
             rows[name] = int(counted[0]) if counted else 0
         reasons = connection.execute(
-            "select stage || ': ' || reason as why, count(*) as n from set_aside"
+            "select stage || ': ' || reason as why, count(*) as n from current_set_aside"
             " group by all order by n desc, why"
         ).fetchall()
         set_aside = column("select path from set_aside")
@@ -72,16 +79,27 @@ def status(workspace: Workspace) -> Status:
     releases = complete_releases(workspace)
     has_rows = rows["captions"] or rows["answers"] or rows["point_annotations"]
     if has_rows and not releases:
-        waiting.append(Waiting("releases", 1, "pixmo build-release v1"))
+        waiting.append(Waiting("first release", 1, "pixmo build-release v1"))
+    if releases and is_stale(workspace, releases[-1]):
+        what = f"release of what came after {releases[-1]}"
+        waiting.append(Waiting(what, 1, f"pixmo build-release v{len(releases) + 1}"))
     if releases and not (workspace.runs / f"probe-{releases[-1]}" / "verdict.json").exists():
-        waiting.append(Waiting("releases to validate", 1, "pixmo validate --train-probe"))
+        waiting.append(Waiting("release to validate", 1, "pixmo validate --train-probe"))
     return Status(
         str(workspace.root),
         rows,
         {str(reason): int(count) for reason, count in reasons},
         releases,
         [item for item in waiting if item.count],
+        "nothing is waiting" if any(rows.values()) else EMPTY_HINT,
     )
+
+
+def is_stale(workspace: Workspace, version: str) -> bool:
+    """Whether rows came in after this release was finished."""
+    finished = (workspace.releases / version / FILE_NAME).stat().st_mtime_ns
+    parts = (part for name in RELEASED_TABLES for part in workspace.table(name).parts())
+    return any(part.stat().st_mtime_ns > finished for part in parts)
 
 
 def unseen(workspace: Workspace, folder: Path, known: set[str]) -> int:

@@ -31,7 +31,9 @@ class Release:
             ReleaseError: there is no such folder, or its manifest is missing or wrong.
         """
         if not root.is_dir():
-            raise ReleaseError(f"there is no release at {root}; build it: pixmo build-release")
+            raise ReleaseError(
+                f"there is no release at {root}; build it: pixmo build-release {root.name}"
+            )
         return cls(root, manifests.read(root), local_images or {})
 
     @property

@@ -60,6 +60,8 @@ def make_sample(folder: Path, scenes: int, seed: int, progress: Progress = SILEN
     wanted = {"scenes": scenes, "seed": seed, "recogniser": sha256_file(recogniser.COMPACT)}
     if scenes < FEWEST_SCENES:
         raise WorkspaceError(f"the sample needs at least {FEWEST_SCENES} scenes, not {scenes}")
+    if folder.exists() and not folder.is_dir():
+        raise WorkspaceError(f"{folder} is a file; name a folder for the sample")
     finished = folder / "sample.json"
     if finished.is_file():
         found = json.loads(finished.read_text("utf-8"))

@@ -10,7 +10,7 @@ import pixmo
 from pixmo import schema
 from pixmo.curate.curate import Curated, curate
 from pixmo.curate.recipe import Recipe, load
-from pixmo.dataset.manifest import File, Manifest, Subset, file_entry
+from pixmo.dataset.manifest import FILE_NAME, File, Manifest, Subset, file_entry
 from pixmo.errors import RecipeError, ReleaseError
 from pixmo.execution.progress import SILENT, Progress
 from pixmo.files import sync_file, sync_folder, write_text
@@ -50,6 +50,11 @@ def build_release(workspace: Workspace, version: str, progress: Progress = SILEN
     target = workspace.releases / version
     with workspace.lock("release"):
         if target.exists():
+            if not (target / FILE_NAME).is_file():
+                raise ReleaseError(
+                    f"{target} is no whole release, its {FILE_NAME} is gone;"
+                    " delete the folder, or name another version"
+                )
             raise ReleaseError(f"{target} is already there; a release never changes, name another")
         sweep(workspace.releases)
         staging = workspace.releases / f".{version}{BUILDING}"
@@ -98,6 +103,10 @@ def load_recipes(workspace: Workspace) -> list[Recipe]:
     Raises:
         RecipeError: two recipes would put one picture into different splits.
     """
+    for path in sorted(workspace.recipes.glob("*.toml")):
+        if path.stem not in schema.stems():
+            stems = ", ".join(schema.stems())
+            raise RecipeError(f"{path} is the recipe of no subset; the subsets are {stems}")
     recipes = [load(stem, workspace.recipes) for stem in schema.stems()]
     first, *others = recipes
     for other in others:

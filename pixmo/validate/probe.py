@@ -72,7 +72,7 @@ def train_probe(
     if stored is not None:
         return stored
     learnt, held_out = read_probe_examples(release, options)
-    if shortage := too_few(learnt, held_out):
+    if shortage := too_short(options) or too_few(learnt, held_out):
         found = conclude(release, options, key, (len(learnt), len(held_out)), INVALID, shortage)
     else:
         jobs = [
@@ -109,6 +109,14 @@ def stored_verdict(path: Path, key: str) -> Verdict | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return found if found.key == key else None
+
+
+def too_short(options: ProbeOptions) -> str:
+    """Why the probe is too short for a verdict; empty where it is not."""
+    if options.most_train_images < FEWEST_TRAIN_IMAGES:
+        fewest = -(-FEWEST_TRAIN_IMAGES // options.training.batch_examples)
+        return f"a verdict needs at least {fewest} steps, {options.steps} are set; set more"
+    return ""
 
 
 def too_few(learnt: Sequence[Example], held_out: Sequence[Example]) -> str:

@@ -179,6 +179,7 @@ def overall(subsets: Sequence[SubsetVerdict], leaks: Sequence[str]) -> tuple[str
     if failed:
         return FAIL, (
             f"what {' and '.join(failed)} says of an image is hardly learnt from the image:"
-            " annotations are on wrong images, or are too hard for so small a model in its steps"
+            " annotations are on wrong images, or are too hard for so small a model in so few steps"
         )
-    return PASS, f"{' and '.join(passed)} teaches what its images show"
+    teaches = "teaches what its images" if len(passed) == 1 else "teach what their images"
+    return PASS, f"{' and '.join(passed)} {teaches} show"

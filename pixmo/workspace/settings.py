@@ -5,7 +5,7 @@ import difflib
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pixmo.errors import SettingsError
 
@@ -32,6 +32,8 @@ class SpeechSettings:
 @dataclass(frozen=True)
 class ProbeSettings:
     """`[probe]`: the small model that `validate --train-probe` trains."""
+
+    AT_LEAST: ClassVar = {"steps": 1, "seed": 0}
 
     steps: int = 700  # optimiser steps of the release's run and of its control's
     seed: int = 0
@@ -77,7 +79,11 @@ def read_section(factory: Any, content: dict[str, Any], where: str) -> Any:
         if type(value) is not kinds[name]:
             kind = getattr(kinds[name], "__name__", kinds[name])
             raise SettingsError(f"{where} {name} = {value!r} is not of type {kind}")
-    return factory(**content)
+    section = factory(**content)
+    for name, low in getattr(factory, "AT_LEAST", {}).items():
+        if getattr(section, name) < low:
+            raise SettingsError(f"{where} {name} = {getattr(section, name)}: at least {low}")
+    return section
 
 
 def known(name: str, names: list[str], what: str) -> None:

@@ -3,7 +3,7 @@
 -- Each transcript once: going back to an earlier model appends its rows again, as the newest.
 create view latest_transcripts as
 select * exclude (filename, file_row_number)
-from transcripts_parts
+from parts.transcripts
 qualify row_number() over (
     partition by transcript_id order by filename desc, file_row_number desc
 ) = 1;
@@ -11,7 +11,7 @@ qualify row_number() over (
 -- The newest transcript of a recording; a written transcript is its own.
 create view current_transcripts as
 select * exclude (filename, file_row_number)
-from transcripts_parts
+from parts.transcripts
 qualify row_number() over (
     partition by coalesce(recording_sha256, transcript_id)
     order by filename desc, file_row_number desc
@@ -20,7 +20,7 @@ qualify row_number() over (
 -- The newest caption of an image.
 create view current_captions as
 select * exclude (filename, file_row_number)
-from captions_parts
+from parts.captions
 qualify row_number() over (
     partition by image_sha256 order by filename desc, file_row_number desc
 ) = 1;
@@ -41,3 +41,21 @@ semi join current_annotations using (annotation_uid, updated_at);
 create view current_caption_reviews as
 select caption_reviews.* from caption_reviews
 semi join current_annotations using (annotation_uid, updated_at);
+
+-- What is set aside still: input that was mended since is left out.
+create view current_set_aside as
+select * from set_aside
+where not coalesce(
+    case stage
+        when 'images' then path in (select path from images)
+        when 'transcribe' then path in (
+            select path from recordings semi join transcripts using (recording_sha256)
+        )
+        when 'label' then reason != 'exported twice' and key in (
+            select annotation_uid from point_annotations
+            union all select annotation_uid from answers
+            union all select annotation_uid from caption_reviews
+        )
+    end,
+    false
+);

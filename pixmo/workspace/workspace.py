@@ -10,7 +10,6 @@ my-workspace/
 
 import contextlib
 import fcntl
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +56,7 @@ class Workspace:
         """
         root = root.expanduser().resolve()
         if not root.is_dir():
-            raise WorkspaceError(f"{root} is not a folder; make one with: pixmo init {root.name}")
+            raise WorkspaceError(f"{root} is not a folder; make one with: pixmo init {root}")
         return cls(root, settings.load(root))
 
     @classmethod
@@ -100,7 +99,8 @@ class Workspace:
 
     def relative(self, path: Path) -> str:
         """`path` as tables hold it: relative to the workspace when inside it, else absolute."""
-        path = Path(os.path.abspath(path))  # noqa: PTH100 - a link keeps the name it was given
+        # Links among the folders are followed, as for the root; a file keeps the name it was given.
+        path = path.parent.resolve() / path.name
         return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
 
     def path(self, stored: str) -> Path:
@@ -146,29 +146,31 @@ class Workspace:
         import duckdb
 
         connection = duckdb.connect()
+        connection.execute("create schema parts")
         for name in schema.table_names():
             self.create_view(connection, name)
         connection.execute(VIEWS.read_text("utf-8"))
         return connection
 
     def create_view(self, connection: "duckdb.DuckDBPyConnection", name: str) -> None:
-        """`name` is a view of the table; `<name>_parts` says also from which part a row is."""
+        """`name` is a view of the table; `parts.<name>` says also from which part a row is."""
         table = self.table(name)
         parts = [str(path) for path in table.parts()]
         if parts:
             files = ", ".join("'" + part.replace("'", "''") + "'" for part in parts)
             connection.execute(
-                f"create view {name}_parts as select * from"
+                f"create view parts.{name} as select * from"
                 f" read_parquet([{files}], filename = true, file_row_number = true)"
             )
         else:
-            connection.register(f"{name}_nothing", table.schema.arrow().empty_table())
+            connection.register("nothing", table.schema.arrow().empty_table())
             connection.execute(
-                f"create view {name}_parts as"
-                f" select *, '' as filename, 0 as file_row_number from {name}_nothing"
+                f"create table parts.{name} as"
+                " select *, '' as filename, 0 as file_row_number from nothing"
             )
+            connection.unregister("nothing")
         connection.execute(
-            f"create view {name} as select * exclude (filename, file_row_number) from {name}_parts"
+            f"create view {name} as select * exclude (filename, file_row_number) from parts.{name}"
         )
 
     @contextlib.contextmanager
