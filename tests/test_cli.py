@@ -185,7 +185,7 @@ def test_a_linked_workspace_is_the_same_workspace(workspace: Path, pixmo: Path) 
     words = ("images", "add", link / "images", "-w", link, "--json")
     assert json.loads(run_pixmo(pixmo, *words, cwd=workspace.parent).stdout)["added"] == 1
     again = run_pixmo(pixmo, "images", "add", "images/", "--json", cwd=workspace)
-    assert json.loads(again.stdout) == {"added": 0, "known": 1, "set_aside": 0}
+    assert json.loads(again.stdout) == {"added": 0, "known": 1, "set_aside": 0, "updated": 0}
     assert Workspace.open(workspace).read("images")["path"].to_pylist() == ["images/teal.png"]
 
 

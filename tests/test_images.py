@@ -156,7 +156,7 @@ def test_metadata_of_an_inner_folder_names_files_from_there(workspace: Workspace
     assert rows(workspace)[0]["image_url"] == "https://x.org/1.png"
 
 
-def test_a_line_that_names_no_file_and_a_url_that_comes_late_are_set_aside(
+def test_a_line_that_names_no_file_is_set_aside_and_a_late_url_counts(
     workspace: Workspace,
 ) -> None:
     put(workspace, "1.png", 1)
@@ -164,14 +164,37 @@ def test_a_line_that_names_no_file_and_a_url_that_comes_late_are_set_aside(
     (workspace.images / "metadata.jsonl").write_text(
         '{"file_name": "1.png", "image_url": "https://x.org/1.png"}\n{"file_name": "../9.png"}\n'
     )
-    assert add_images(workspace, workspace.images) == ImagesAdded(0, 1, 2)
-    sha256 = sha256_file(workspace.images / "1.png")
-    late = "source URL came after the image"
+    assert add_images(workspace, workspace.images) == ImagesAdded(0, 0, 1, updated=1)
     assert aside(workspace) == [
         ("images", "2", "images/metadata.jsonl", "metadata names no file", "9.png"),
-        ("images", sha256, "images/1.png", late, "https://x.org/1.png"),
     ]
-    assert rows(workspace)[0]["image_url"] is None
+    assert [row["image_url"] for row in counted(workspace)] == ["https://x.org/1.png"]
+    assert add_images(workspace, workspace.images) == ImagesAdded(0, 1, 1)
+
+
+def test_a_moved_image_stays_the_same_image(workspace: Workspace) -> None:
+    put(workspace, "1.png", 1)
+    put(workspace, "2.png", 2)
+    add_images(workspace, workspace.images)
+    before = counted(workspace)
+    (workspace.images / "album").mkdir()
+    (workspace.images / "1.png").rename(workspace.images / "album/one.png")
+    assert add_images(workspace, workspace.images) == ImagesAdded(0, 1, 0, updated=1)
+    after = counted(workspace)
+    assert [row["path"] for row in after] == ["images/album/one.png", "images/2.png"]
+    assert [row | {"path": ""} for row in after] == [row | {"path": ""} for row in before]
+    assert workspace.local_images()[after[0]["image_sha256"]].is_file()
+    assert add_images(workspace, workspace.images) == ImagesAdded(0, 2, 0)
+    (workspace.images / "album/one.png").rename(workspace.images / "1.png")
+    assert add_images(workspace, workspace.images) == ImagesAdded(0, 1, 0, updated=1)
+    assert counted(workspace) == before
+
+
+def counted(workspace: Workspace) -> list[dict[str, Any]]:
+    """The images that count, in order of arrival."""
+    with workspace.connect() as connection:
+        found = connection.sql("select * from images order by ordinal")
+        return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_any_folder_is_a_workspace_and_its_settings_are_kept(tmp_path: Path) -> 
 
 
 def test_a_folder_that_is_not_there_is_no_workspace(tmp_path: Path) -> None:
-    with pytest.raises(WorkspaceError, match="pixmo init .*nowhere"):
+    with pytest.raises(WorkspaceError, match=r"pixmo init .*nowhere"):
         Workspace.open(tmp_path / "nowhere")
 
 

@@ -28,6 +28,7 @@ class ImagesAdded:
     added: int
     known: int  # taken in before, from this path
     set_aside: int  # files and lines of metadata that cannot be used, now or before
+    updated: int = 0  # known, and moved here since or given another source URL since
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def add_images(
                 if count % PART_FILES == 0 or count == len(candidates):
                     intake.write()
                 advance(1)
-    return ImagesAdded(intake.added, intake.known, intake.set_aside)
+    return ImagesAdded(intake.added, intake.known, intake.set_aside, intake.updated)
 
 
 def find_files(folder: Path) -> list[Path]:
@@ -135,24 +136,18 @@ class Intake:
     def __init__(self, workspace: Workspace, sources: dict[Path, Source]) -> None:
         self.workspace = workspace
         self.sources = sources
-        self.added = self.known = self.set_aside = 0
+        self.added = self.known = self.updated = self.set_aside = 0
         self.rows: list[dict[str, Any]] = []
         self.items: list[SetAside] = []
-        self.first_path: dict[str, str] = {}  # of each image_sha256
-        self.image_urls: dict[str, str | None] = {}  # of each image_sha256
+        self.newest: dict[str, dict[str, Any]] = {}  # the newest row of each image_sha256
         self.sha256s_at: dict[str, set[str]] = {}  # of each stored path
-        table = workspace.read("images").select(["image_sha256", "path", "image_url"])
-        for sha256, path, url in zip(
-            *(column.to_pylist() for column in table.columns), strict=True
-        ):
-            self.remember(sha256, path, url)
-        self.next_ordinal = table.num_rows
+        for row in workspace.read("images").to_pylist():
+            self.remember(row)
 
-    def remember(self, sha256: str, path: str, image_url: str | None) -> None:
+    def remember(self, row: dict[str, Any]) -> None:
         """An image is known by its bytes and by its path."""
-        self.first_path[sha256] = path
-        self.image_urls[sha256] = image_url
-        self.sha256s_at.setdefault(path, set()).add(sha256)
+        self.newest[row["image_sha256"]] = row
+        self.sha256s_at.setdefault(row["path"], set()).add(row["image_sha256"])
 
     def candidate(self, file: Path) -> Candidate:
         """A file together with what is known of its path."""
@@ -179,15 +174,20 @@ class Intake:
         if isinstance(seen, Unreadable):
             self.put_aside(seen.sha256 or file.stored, file.stored, seen.reason, seen.detail)
         elif isinstance(seen, Known):
-            self.known += 1
-            if image_url and image_url != self.image_urls[seen.image_sha256]:
-                # A row is never changed, and a second one would double the image everywhere.
-                reason = "source URL came after the image"
-                self.put_aside(seen.image_sha256, file.stored, reason, image_url)
-        elif seen.image_sha256 in self.first_path:
-            first = self.first_path[seen.image_sha256]
-            reason = "same bytes as another image"
-            self.put_aside(seen.image_sha256, file.stored, reason, first)
+            row = self.newest[seen.image_sha256]
+            if image_url and image_url != row["image_url"]:
+                self.update(row, image_url=image_url)
+            elif file.stored != row["path"] and self.is_gone(row["path"]):
+                self.update(row, path=file.stored)
+            else:
+                self.known += 1
+        elif seen.image_sha256 in self.newest:
+            row = self.newest[seen.image_sha256]
+            if self.is_gone(row["path"]):
+                self.update(row, path=file.stored, image_url=image_url or row["image_url"])
+            else:
+                reason = "same bytes as another image"
+                self.put_aside(seen.image_sha256, file.stored, reason, row["path"])
         else:
             self.add(file.stored, image_url, seen)
 
@@ -196,13 +196,22 @@ class Intake:
         self.set_aside += 1
         self.items.append(SetAside(STAGE, key, path, reason, detail))
 
+    def is_gone(self, path: str) -> bool:
+        """Whether a stored path names no file any more."""
+        return not self.workspace.path(path).is_file()
+
     def add(self, path: str, image_url: str | None, seen: Fingerprint) -> None:
         """A file is a new image."""
         self.added += 1
-        place = {"path": path, "image_url": image_url, "ordinal": self.next_ordinal}
+        place = {"path": path, "image_url": image_url, "ordinal": len(self.newest)}
         self.rows.append(dataclasses.asdict(seen) | place)
-        self.remember(seen.image_sha256, path, image_url)
-        self.next_ordinal += 1
+        self.remember(self.rows[-1])
+
+    def update(self, row: dict[str, Any], **changed: str | None) -> None:
+        """A known image has a newer row, which counts from now on; its ordinal stays."""
+        self.updated += 1
+        self.rows.append(row | changed)
+        self.remember(self.rows[-1])
 
     def write(self) -> None:
         """What has gathered is in the tables for good."""

@@ -1,5 +1,13 @@
 -- What counts now, of tables that only ever grow.
 
+-- The newest row of an image: it moved, or its source URL became known.
+create or replace view images as
+select * exclude (filename, file_row_number)
+from parts.images
+qualify row_number() over (
+    partition by image_sha256 order by filename desc, file_row_number desc
+) = 1;
+
 -- Each transcript once: going back to an earlier model appends its rows again, as the newest.
 create view latest_transcripts as
 select * exclude (filename, file_row_number)
