@@ -266,3 +266,12 @@ def test_the_notebook_runs(demo: Demo, tmp_path: Path) -> None:
         if "image/png" in output.get("data", {})
     ]
     assert len(pictures) >= 3
+
+
+def test_the_same_seed_makes_the_same_sample(demo: Demo, tmp_path: Path) -> None:
+    from pixmo.demo.sample import make_sample
+
+    made = json.loads((demo.folder / "sample.json").read_text("utf-8"))
+    make_sample(tmp_path / "again", made["scenes"], made["seed"])
+    for name in ("images", "audio", "transcripts", "exports", "truth", "models"):
+        assert bytes_of(tmp_path / "again" / name) == bytes_of(demo.folder / name), name
