@@ -82,7 +82,10 @@ def status(workspace: Workspace) -> Status:
         waiting.append(Waiting("first release", 1, "pixmo build-release v1"))
     if releases and is_stale(workspace, releases[-1]):
         what = f"release of what came after {releases[-1]}"
-        waiting.append(Waiting(what, 1, f"pixmo build-release v{len(releases) + 1}"))
+        number = len(releases) + 1
+        while (workspace.releases / f"v{number}").exists():
+            number += 1
+        waiting.append(Waiting(what, 1, f"pixmo build-release v{number}"))
     if releases and not (workspace.runs / f"probe-{releases[-1]}" / "verdict.json").exists():
         waiting.append(Waiting("release to validate", 1, "pixmo validate --train-probe"))
     return Status(

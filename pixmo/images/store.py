@@ -173,32 +173,33 @@ class Intake:
         image_url = source.image_url if source else None
         if isinstance(seen, Unreadable):
             self.put_aside(seen.sha256 or file.stored, file.stored, seen.reason, seen.detail)
-        elif isinstance(seen, Known):
-            row = self.newest[seen.image_sha256]
-            if image_url and image_url != row["image_url"]:
-                self.update(row, image_url=image_url)
-            elif file.stored != row["path"] and self.is_gone(row["path"]):
-                self.update(row, path=file.stored)
-            else:
-                self.known += 1
         elif seen.image_sha256 in self.newest:
-            row = self.newest[seen.image_sha256]
-            if self.is_gone(row["path"]):
-                self.update(row, path=file.stored, image_url=image_url or row["image_url"])
-            else:
-                reason = "same bytes as another image"
-                self.put_aside(seen.image_sha256, file.stored, reason, row["path"])
-        else:
+            self.meet_again(file.stored, image_url, self.newest[seen.image_sha256])
+        elif isinstance(seen, Fingerprint):
             self.add(file.stored, image_url, seen)
+
+    def meet_again(self, stored: str, image_url: str | None, row: dict[str, Any]) -> None:
+        """A file with the bytes of a known image is its file, its new place, or a copy of it."""
+        is_its_file = stored == row["path"]
+        if not is_its_file and not self.is_gone(row):
+            reason = "same bytes as another image"
+            self.put_aside(row["image_sha256"], stored, reason, row["path"])
+        elif is_its_file and image_url in (None, row["image_url"]):
+            self.known += 1
+        else:
+            self.update(row, path=stored, image_url=image_url or row["image_url"])
 
     def put_aside(self, key: str, path: str, reason: str, detail: str) -> None:
         """A file, or a line of metadata, cannot be used."""
         self.set_aside += 1
         self.items.append(SetAside(STAGE, key, path, reason, detail))
 
-    def is_gone(self, path: str) -> bool:
-        """Whether a stored path names no file any more."""
-        return not self.workspace.path(path).is_file()
+    def is_gone(self, row: dict[str, Any]) -> bool:
+        """Whether the image is no longer where its row says: no file, or another one."""
+        try:
+            return sha256_file(self.workspace.path(row["path"])) != str(row["image_sha256"])
+        except OSError:
+            return True
 
     def add(self, path: str, image_url: str | None, seen: Fingerprint) -> None:
         """A file is a new image."""

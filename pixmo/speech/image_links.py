@@ -28,7 +28,9 @@ class ImageLinks:
         """The links to the images in the workspace's table."""
         tables: list[dict[str, set[str]]] = [defaultdict(set) for _ in range(5)]
         columns = ["image_sha256", "path", "image_url"]
-        for row in workspace.read("images").select(columns).to_pylist():
+        rows = workspace.read("images").select(columns).to_pylist()
+        # The newest row of an image counts: it may have moved.
+        for row in {row["image_sha256"]: row for row in rows}.values():
             sha256, path = row["image_sha256"], Path(row["path"])
             keys = (sha256, row["path"], row["image_url"], path.name, path.stem)
             for table, key in zip(tables, keys, strict=True):

@@ -56,13 +56,13 @@ select * from set_aside
 where not coalesce(
     case stage
         when 'images' then path in (select path from images)
-        when 'transcribe' then path in (
+        when 'transcribe' then reason != 'linked to another image before' and path in (
             select path from recordings semi join transcripts using (recording_sha256)
         )
         when 'label' then reason != 'exported twice' and key in (
-            select annotation_uid from point_annotations
-            union all select annotation_uid from answers
-            union all select annotation_uid from caption_reviews
+            select annotation_uid from current_point_annotations
+            union all select annotation_uid from current_answers
+            union all select annotation_uid from current_caption_reviews
         )
     end,
     false
