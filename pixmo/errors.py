@@ -7,11 +7,13 @@
     ├── ImageError         an image cannot be read
     ├── SpeechError        no recording, or no recogniser, can be used
     │   ├── AudioError     one recording cannot be decoded
-    │   └── ModelError     the recogniser cannot be loaded
+    │   ├── ModelError     the recogniser cannot be loaded
+    │   └── WriterError    the language-model writer cannot be used
     ├── LabelError         a Label Studio export or config cannot be used
     ├── RecipeError        a recipe or one of its SQL steps is wrong
     ├── ReleaseError       a release cannot be built, read or trusted
     ├── TrainingError      a model cannot be trained or loaded
+    ├── ExecutionError     a process that shared the work was killed
     └── ResourceError      a file that ships with pixmo is missing
 
 A message says what happened, to which file or row, and what to do next, in one line. The command
@@ -51,6 +53,10 @@ class ModelError(SpeechError):
     """The recogniser cannot be loaded."""
 
 
+class WriterError(SpeechError):
+    """The language-model writer cannot be used."""
+
+
 class LabelError(PixmoError):
     """A Label Studio export or config cannot be used."""
 
@@ -69,3 +75,7 @@ class TrainingError(PixmoError):
 
 class ResourceError(PixmoError):
     """A file that ships with pixmo is missing."""
+
+
+class ExecutionError(PixmoError):
+    """A process that shared the work was killed."""

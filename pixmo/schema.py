@@ -129,9 +129,22 @@ def arrow_type(text: str) -> "pa.DataType":
         # Parquet calls a list's child `element`; any other name would not read back as written.
         return pa.list_(pa.field("element", arrow_type(inner[1])))
     if inner := re.fullmatch(r"struct<(.+)>", text):
-        members = [member.split(":", 1) for member in inner[1].split(",")]
+        members = [member.split(":", 1) for member in outer_members(inner[1])]
         return pa.struct([pa.field(name.strip(), arrow_type(kind)) for name, kind in members])
     raise SchemaError(f"there is no column type {text!r}; known are {', '.join(PRIMITIVES)}")
+
+
+def outer_members(text: str) -> list[str]:
+    """`text` split at the commas that stand in no angle brackets."""
+    members = [""]
+    depth = 0
+    for sign in text:
+        depth += (sign == "<") - (sign == ">")
+        if sign == "," and not depth:
+            members.append("")
+        else:
+            members[-1] += sign
+    return members
 
 
 def load(path: Path) -> Schema:

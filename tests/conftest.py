@@ -8,8 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Torch computes in one thread: on busy cores two wait for each other."""
+    torch.set_num_threads(1)
 
 
 @dataclass(frozen=True)

@@ -460,3 +460,17 @@ def test_a_killed_build_leaves_no_release_and_is_done_again(
     assert [path.name for path in (root / "releases").iterdir()] == [".v1.building"]
     assert contents(build_release(Workspace.open(root), "v1")) == contents(release)
     assert [path.name for path in (root / "releases").iterdir()] == ["v1"]
+
+
+@pytest.mark.parametrize("table", ["captions", "transcripts", "point_annotations", "answers"])
+def test_no_release_is_built_from_a_damaged_table(tmp_path: Path, table: str) -> None:
+    workspace, _ = workspaces.make(tmp_path)
+    (part,) = workspace.table(table).parts()
+    data = bytearray(part.read_bytes())
+    column = pq.ParquetFile(part).metadata.row_group(0).column(1)
+    start = column.dictionary_page_offset or column.data_page_offset
+    data[start + column.total_compressed_size - 2] ^= 1  # in the last page, behind its header
+    part.write_bytes(data)
+    with pytest.raises(WorkspaceError, match=r"part-00000000\.parquet is damaged"):
+        build_release(workspace, "v1")
+    assert not (workspace.releases / "v1").exists()

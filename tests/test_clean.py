@@ -1,4 +1,4 @@
-"""pixmo.speech.clean and its rules: planted disfluencies, exact answers."""
+"""pixmo.speech.cleaning.clean and its rules: planted disfluencies, exact answers."""
 
 from collections import Counter
 from itertools import pairwise
@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from pixmo.demo.describe import describe, write_description
 from pixmo.demo.scenes import scene
-from pixmo.speech.clean import clean
-from pixmo.speech.word_classes import is_content
+from pixmo.speech.cleaning.clean import clean
+from pixmo.speech.cleaning.word_classes import is_content
 from pixmo.text import words
 
 CLEANED = {
@@ -56,6 +56,32 @@ CLEANED = {
     "There are two circles, sorry, three circles.": "There are three circles.",
     "I see four stars at the top, no wait, five.": "I see five stars at the top.",
     "Um, there are are two, no wait, uh, three rings.": "There are three rings.",
+    # fillers behind fillers, words broken off
+    "So there's like a dog.": "There's a dog.",
+    "It's a, okay, so, there is a dog.": "There is a dog.",
+    "There's a bl- blue ball.": "There's a blue ball.",
+    "The ba- the background is grey.": "The background is grey.",
+    # corrections of every kind
+    "In front of the house, sorry, behind the house.": "Behind the house.",
+    "The cup is next to the plate, no, behind the plate.": "The cup is behind the plate.",
+    "There is a dog. Actually, two dogs.": "There are two dogs.",
+    "There are two cups on it, sorry, three.": "There are three cups on it.",
+    "A big brown dog, I mean a cat, is asleep.": "A cat is asleep.",
+    "It's a horse, or rather a donkey.": "It's a donkey.",
+    "There's a truck. Scratch that. There's a van.": "There's a van.",
+    "I count five, no six, no, seven birds.": "I count seven birds.",
+    "A red, uh, no, blue car.": "A blue car.",
+    "There are two sorry three lamps.": "There are three lamps.",
+    "The sofa is brown, or rather, dark brown.": "The sofa is dark brown.",
+    "Two plates, make that three plates.": "Three plates.",
+    # lists
+    "There's a cup and there's a plate and there's a fork.": "There's a cup, a plate and a fork.",
+    "First there's a dog, second there's a cat.": "There's a dog and a cat.",
+    # numbers
+    "There are twenty three seats.": "There are 23 seats.",
+    "Two thousand and five people stand here.": "2005 people stand here.",
+    "Twelve thousand six hundred birds.": "12,600 birds.",
+    "It is five meters tall and from nineteen eighty four.": "It is 5 meters tall and from 1984.",
     # spaces, capitals, full stops
     "  there  is a dog ,  it is big.it sits": "There is a dog, it is big.it sits.",
     "there is a dog.There is a cat": "There is a dog. There is a cat.",
@@ -90,7 +116,43 @@ KEPT = (
     "There are, at the top, two rings.",
     "The price is $5, -3 °C & 50% off.",
     "Stop, stop, stop.",
+    # two of the same kind are two
+    "A man and a man and a woman are here.",
+    "A man, a man and a woman are here.",
+    # what was read off the image
+    "The band is called The The.",
+    "The letter A A.",
+    "The shirt says Um, and the hat says Uh.",
+    "The sign says no no no parking.",
+    "The jersey says twenty three.",
+    # a comma before "no", "sorry" and "wait" is no correction yet
+    "There are three dogs, no two alike.",
+    "There are blue circles, no red circles.",
+    "People stand in line, wait in line and leave.",
+    "The cup is on the table. No. It is under it.",
+    # joined, the cup would move to the chair, and both would run
+    "There's a cup and there's a plate on the chair.",
+    "There's a dog and there's a man running.",
+    "There's a sign says stop and there's a cat.",
+    "First, there is a dog.",
+    # more or less than one number
+    "There are three cups, nine plates and twelve forks.",
+    "At ten thirty, twenty first graders came.",
+    "Two million people live here.",
+    "There are, at the top, two rings that look old.",
+    "The return value is the return value from above.",
+    "The screen is 300 mm wide, in mm.",
+    "The road goes on and on and on.",
 )
+
+OTHER_LANGUAGES = {
+    ("de", "Er sitzt um den Tisch."): "Er sitzt um den Tisch.",
+    ("de", "die Frau ,die um  die Uhr lacht"): "Die Frau, die um die Uhr lacht.",
+    ("fr", "il y a un chat , un chat et un chien"): "Il y a un chat, un chat et un chien.",
+    ("it", "i gatti e i cani"): "I gatti e i cani.",
+    ("nl", "'s avonds er is licht"): "'s avonds er is licht.",
+    ("zh", "有一只狗。"): "有一只狗。",
+}
 
 SPOKEN = (
     "um uh hmm er the a an there is are I i can see it red blue two three circle star left right"
@@ -107,6 +169,11 @@ TEXTS = st.lists(st.tuples(VOCABULARY, MARKS), max_size=30).map(
 @pytest.mark.parametrize("text", CLEANED)
 def test_planted_disfluencies(text: str) -> None:
     assert clean(text) == CLEANED[text]
+
+
+@pytest.mark.parametrize(("language", "text"), OTHER_LANGUAGES)
+def test_other_languages_keep_every_word(language: str, text: str) -> None:
+    assert clean(text, language) == OTHER_LANGUAGES[language, text]
 
 
 @pytest.mark.parametrize("text", KEPT)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from pixmo.workspace.workspace import Workspace
 from tests.conftest import run_pixmo
+from tests.label_studio_exports import three_tasks, write_export
 
 
 def fails(result: "subprocess.CompletedProcess[str]", *says: str) -> None:
@@ -47,7 +48,6 @@ def test_init_keeps_what_is_there(workspace: Path, pixmo: Path) -> None:
     "words",
     [
         ("images", "add", "nowhere/"),
-        ("transcribe", "nowhere/", "--model", "tiny.pt"),
         ("label", "ingest", "nowhere.json"),
         ("transcripts", "add", "nowhere.jsonl"),
         ("validate", "nowhere"),
@@ -55,15 +55,22 @@ def test_init_keeps_what_is_there(workspace: Path, pixmo: Path) -> None:
     ],
 )
 def test_a_wrong_path(workspace: Path, pixmo: Path, words: tuple[str, ...]) -> None:
-    fails(run_pixmo(pixmo, *words, cwd=workspace), "nowhere" if "tiny.pt" not in words else "")
+    fails(run_pixmo(pixmo, *words, cwd=workspace), "nowhere")
 
 
-@pytest.mark.parametrize(
-    "words", [("images", "add", "empty/"), ("transcribe", "empty/"), ("label", "ingest", "empty/")]
-)
+@pytest.mark.parametrize("words", [("images", "add"), ("label", "ingest")])
 def test_an_empty_folder(workspace: Path, pixmo: Path, words: tuple[str, ...]) -> None:
     (workspace / "empty").mkdir()
-    fails(run_pixmo(pixmo, *words, cwd=workspace))
+    fails(run_pixmo(pixmo, *words, "empty/", cwd=workspace), "empty")
+
+
+def test_transcribe_without_recordings(workspace: Path, pixmo: Path) -> None:
+    from tests.tiny_whisper import make_tiny_whisper
+
+    make_tiny_whisper(workspace / "tiny.pt")  # one that loads: the folder alone is wrong
+    for folder, says in (("nowhere", "is not a folder"), ("audio", "holds no recording")):
+        result = run_pixmo(pixmo, "transcribe", folder, "--model", "tiny.pt", cwd=workspace)
+        fails(result, folder, says)
 
 
 def test_an_unknown_setting_names_the_nearest(workspace: Path, pixmo: Path) -> None:
@@ -79,8 +86,12 @@ def test_a_missing_model_says_how_to_name_a_file(workspace: Path, pixmo: Path) -
 
 def test_a_malformed_export_leaves_the_others_done(workspace: Path, pixmo: Path) -> None:
     (workspace / "exports/a.json").write_text("{not json", "utf-8")
-    (workspace / "exports/b.json").write_text("[]", "utf-8")
+    write_export(workspace / "exports/b.json", three_tasks())
     fails(run_pixmo(pixmo, "label", "ingest", "exports/", cwd=workspace), "a.json")
+    opened = Workspace.open(workspace)
+    for table in ("point_annotations", "answers", "caption_reviews"):
+        assert opened.read(table).num_rows == 1, table
+    assert opened.read("exports")["path"].to_pylist() == ["exports/b.json"]
 
 
 def test_nothing_to_release_says_what_to_run(workspace: Path, pixmo: Path) -> None:

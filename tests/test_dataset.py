@@ -155,8 +155,14 @@ def test_a_dropped_table_that_is_missing_is_named(release: Path) -> None:
 
 def test_images_are_found_inside_or_locally(release: Path, tmp_path: Path) -> None:
     local = tmp_path / "local.png"
+    local.write_bytes(b"two")
     opened = replace(Release.open(release), local_images={"2" * 64: local})
     assert opened.image_path("images/1.png", "1" * 64) == release / "images/1.png"
     assert opened.image_path("https://example.org/2.png", "2" * 64) == local
     with pytest.raises(ReleaseError, match=r"no file for image https://example\.org/3\.png"):
         opened.image_path("https://example.org/3.png", "3" * 64)
+    with pytest.raises(ReleaseError, match=r"no file for image images/2\.png"):
+        opened.image_path("images/2.png", "2" * 64)
+    local.unlink()
+    with pytest.raises(ReleaseError, match=r"no file for image https://example\.org/2\.png"):
+        opened.image_path("https://example.org/2.png", "2" * 64)

@@ -156,6 +156,17 @@ def test_a_file_that_only_calls_itself_an_image_is_none(tmp_path: Path, data: by
     assert why(path) == "not an image"
 
 
+@pytest.mark.parametrize("brand", [b"heic", b"mif1", b"avif"])
+def test_a_phones_heic_says_what_to_do(tmp_path: Path, brand: bytes) -> None:
+    path = tmp_path / "IMG_0001.HEIC"
+    path.write_bytes(b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1heic")
+    seen = examine(path)
+    assert isinstance(seen, Unreadable)
+    assert (seen.reason, seen.detail) == ("HEIC or AVIF image", "convert it to JPEG or PNG")
+    path.write_bytes(b"\0\0\0\x18ftypisom\0\0\0\0")  # an MP4
+    assert why(path) == "not an image"
+
+
 @pytest.mark.parametrize("kind", ["PPM", "ICO", "EPS", "PCX"])
 def test_other_decoders_are_never_asked(tmp_path: Path, kind: str) -> None:
     path = saved(tmp_path / "image.png", picture(1, SIZE), format=kind)

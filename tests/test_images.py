@@ -203,7 +203,13 @@ def counted(workspace: Workspace) -> list[dict[str, Any]]:
         ("metadata.jsonl", '{"file_name": "1.png"}\n{"file', "line 2: not JSON"),
         ("metadata.jsonl", '["1.png"]', "line 1: write"),
         ("metadata.jsonl", '{"image": "1.png"}', 'line 1: no "file_name"'),
-        ("metadata.jsonl", '\n{"file_name": 1}', 'line 2: no "file_name"'),
+        ("metadata.jsonl", '\n{"file_name": 1}', "line 2: file_name is 1; write a file's name"),
+        (
+            "metadata.jsonl",
+            '{"file_name": "1.png"}\n{"file_name": "2.png", "image_ulr": "https://a.b/c"}',
+            "line 2: image_ulr is unknown; did you mean image_url?",
+        ),
+        ("metadata.csv", "filename\n1.png\n", "filename is unknown; did you mean file_name?"),
         ("metadata.jsonl", '{"file_name": "\\ud800"}', 'line 1: no "file_name"'),
         ("metadata.jsonl", '{"file_name": "1.png", "image_url": "1.png"}', "line 1: image_url"),
         ("metadata.jsonl", '{"file_name": "1.png", "image_url": "http://["}', "line 1: image_url"),
@@ -259,7 +265,7 @@ def test_other_processes_see_the_same(workspace: Workspace, tmp_path: Path) -> N
     assert add_images(workspace, workspace.images, workers=2) == ImagesAdded(70, 0, 1)
     alone = Workspace.init(tmp_path / "alone")
     workspace.images.rename(alone.images)
-    assert add_images(alone, alone.images, workers=1) == ImagesAdded(70, 0, 1)
+    assert add_images(alone, alone.images, workers=0) == ImagesAdded(70, 0, 1)
     assert rows(alone) == rows(workspace)
     assert aside(alone) == aside(workspace)
 
@@ -318,15 +324,15 @@ def test_cut_off_and_run_again_gives_the_same_rows(
         with monkeypatch.context() as patch:
             patch.setattr(os, "link", none_from(cut))
             with pytest.raises(KilledError):
-                add_images(workspace, workspace.images, workers=1)
+                add_images(workspace, workspace.images, workers=0)
         assert len(rows(workspace)) == done * (PART_FILES - 2)
     with pytest.raises(KilledError):
-        add_images(workspace, workspace.images, CutOff(PART_FILES + 10), workers=1)
-    again = add_images(workspace, workspace.images, workers=1)
+        add_images(workspace, workspace.images, CutOff(PART_FILES + 10), workers=0)
+    again = add_images(workspace, workspace.images, workers=0)
     assert again == ImagesAdded(files - PART_FILES - 2, PART_FILES - 2, 4)
     calm = Workspace.init(tmp_path / "calm")
     workspace.images.rename(calm.images)
-    assert add_images(calm, calm.images, workers=1) == ImagesAdded(files - 4, 0, 4)
+    assert add_images(calm, calm.images, workers=0) == ImagesAdded(files - 4, 0, 4)
     assert rows(calm) == rows(workspace)
     assert aside(calm) == aside(workspace)
     assert [row["ordinal"] for row in rows(calm)] == list(range(files - 4))

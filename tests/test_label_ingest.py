@@ -1,5 +1,6 @@
 """pixmo.label.ingest and .exports: exports in, tables out, whatever happens in between."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,17 +14,30 @@ import pytest
 
 from pixmo.errors import LabelError, WorkspaceError
 from pixmo.label.exports import timestamp
-from pixmo.label.ingest import Ingested, ingest
+from pixmo.label.ingest import Ingested, ingest, waiting_exports
 from pixmo.workspace.workspace import Workspace
 from tests import label_studio_exports as ls
+from tests.workspaces import Planter
 
-TABLES = ("annotations", "point_annotations", "answers", "caption_reviews", "set_aside")
+PARSED = ("point_annotations", "answers", "caption_reviews")
+TABLES = ("annotations", *PARSED, "set_aside", "exports")
 LATER = "2025-03-10T09:00:00Z"
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    return Workspace.init(tmp_path / "world")
+    """It holds the caption that exports have reviews of."""
+    workspace = Workspace.init(tmp_path / "world")
+    write_caption(workspace, "c0ffee")
+    return workspace
+
+
+def write_caption(workspace: Workspace, caption_id: str) -> None:
+    """The newest caption of the image that all tasks are about is `caption_id`."""
+    planter = Planter(workspace, {"desk.png": ls.IMAGE_SHA256})
+    planter.caption("desk.png", "A mug.")
+    planter.rows["captions"][0]["caption_id"] = caption_id
+    workspace.append("captions", planter.rows["captions"])
 
 
 def rows(workspace: Workspace, table: str) -> list[dict[str, Any]]:
@@ -294,37 +308,219 @@ def test_cut_off_before_any_write_and_run_again_gives_the_same_tables(
         assert everything(workspace) != everything(calm)
         ingest(workspace, exports)
         assert everything(workspace) == everything(calm)
-    assert cuts == 10  # 2 exports: set_aside, annotations, exports; then set_aside, three tables
+    # Of each: set_aside twice, what is parsed (three tables, then two), annotations, exports.
+    assert cuts == 7 + 6
 
 
-KILL_BETWEEN_THE_STEPS = """
-import contextlib, os, pathlib, signal, sys
+def test_an_earlier_state_counts_until_the_newer_one_is_parsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = os.link
+    seen: list[tuple[str, int, int]] = []
+    newer = [
+        ls.task(1, ls.points_data(), ls.annotation(1, [ls.presence("none")], updated_at=LATER)),
+        ls.task(2, ls.ama_data(), ls.skipped(2, updated_at=LATER)),
+    ]
+    while not seen or seen[-1] != ("none", 0, 0):
+        workspace = Workspace.init(tmp_path / f"cut-{len(seen)}")
+        path = workspace.exports / "export.json"
+        ingest(workspace, [ls.write_export(path, ls.three_tasks())])
+        ls.write_export(path, newer)
+        left: Iterator[int] = iter(range(len(seen)))
+
+        def cut_off(source: Any, target: Any, left: Iterator[int] = left) -> None:
+            if next(left, None) is None:
+                raise KilledError
+            link(source, target)
+
+        monkeypatch.setattr(os, "link", cut_off)
+        with contextlib.suppress(KilledError):
+            ingest(workspace, [path])
+        monkeypatch.undo()
+        (points,) = current(workspace, "current_point_annotations")
+        answers = current(workspace, "current_answers")
+        seen.append((points["presence"], len(answers), len(waiting_exports(workspace))))
+    earlier, later = ("present", 1, 1), ("none", 0, 1)
+    # Not before set_aside, point_annotations and annotations are all written.
+    assert seen == [earlier, earlier, earlier, later, ("none", 0, 0)]
+
+
+KILL_BETWEEN_PARSED_AND_KEPT = """
+import os, pathlib, signal, sys
 from pixmo.label.ingest import ingest
 from pixmo.workspace.workspace import Workspace
 
-class Deadly:
-    @contextlib.contextmanager
-    def task(self, description, total, unit):
-        if description.startswith("Parsing"):
-            os.kill(os.getpid(), signal.SIGKILL)
-        yield lambda count: None
+link = os.link
 
+def kill_at_annotations(source, target):
+    if target.parent.name == "annotations":
+        os.kill(os.getpid(), signal.SIGKILL)
+    link(source, target)
+
+os.link = kill_at_annotations
 workspace = Workspace.open(pathlib.Path(sys.argv[1]))
-ingest(workspace, [workspace.exports], Deadly())
+ingest(workspace, [workspace.exports])
 """
 
 
-def test_killed_between_the_steps_and_run_again_gives_the_same_tables(tmp_path: Path) -> None:
+def test_killed_between_parsed_and_kept_and_run_again_gives_the_same_tables(
+    tmp_path: Path,
+) -> None:
     calm, killed = (Workspace.init(tmp_path / name) for name in ("calm", "killed"))
     ingest(calm, defective_exports(calm))
     defective_exports(killed)
-    command = [sys.executable, "-c", KILL_BETWEEN_THE_STEPS, str(killed.root)]
+    command = [sys.executable, "-c", KILL_BETWEEN_PARSED_AND_KEPT, str(killed.root)]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
-    assert rows(killed, "annotations") == rows(calm, "annotations")
-    assert rows(killed, "point_annotations") == []
+    assert rows(killed, "annotations") == []
+    assert len(rows(killed, "point_annotations")) == 2
+    assert current(killed, "current_point_annotations") == []
+    assert len(waiting_exports(killed)) == 2
     again = ingest(killed, [killed.exports])
-    assert (again.added, again.points, again.answers) == (0, 3, 2)
+    assert (again.added, again.points, again.answers) == (8, 1, 1)
     assert everything(killed) == everything(calm)
+    assert waiting_exports(killed) == []
+
+
+def test_a_corrected_task_counts_though_its_annotation_is_as_old(workspace: Workspace) -> None:
+    unlinked = [ls.task(1, ls.without(ls.points_data(), "image_sha256"), ls.pointed())]
+    first = ls.write_export(workspace.exports / "2-wrong.json", unlinked)
+    assert ingest(workspace, [first]).set_aside == 1
+    right = [ls.task(1, ls.points_data(label="blue mugs"), ls.pointed())]
+    second = ls.write_export(workspace.exports / "1-right.json", right)
+    assert ingest(workspace, [second]) == Ingested(1, 1, 0, 0, 1, 0, 0, 0)
+    assert current(workspace, "current_set_aside") == []
+    before = everything(workspace)
+    ingest(workspace, [workspace.exports])  # by name the wrong one is last
+    assert everything(workspace) == before
+    reordered = [dict(reversed(task.items())) for task in right]
+    reordered[0]["data"] = dict(reversed(reordered[0]["data"].items()))
+    third = ls.write_export(workspace.exports / "3.json", reordered)
+    assert ingest(workspace, [third]) == Ingested(1, 0, 1, 0, 0, 0, 0, 0)
+    (row,) = current(workspace, "current_point_annotations")
+    assert row["label"] == "blue mugs"
+
+
+def test_of_states_of_one_time_the_one_taken_in_last_counts(workspace: Workspace) -> None:
+    for label in ("red mugs", "blue mugs", "cups"):
+        tasks = [ls.task(1, ls.points_data(label=label), ls.pointed())]
+        ingest(workspace, [ls.write_export(workspace.exports / f"{label}.json", tasks)])
+    later = [ls.task(1, ls.points_data(label="jugs"), ls.pointed(updated_at=LATER))]
+    newest = ls.write_export(workspace.exports / "jugs.json", later)
+    (row,) = current(workspace, "current_point_annotations")
+    assert row["label"] == "cups"
+    ingest(workspace, [newest])
+    plates = [ls.task(1, ls.points_data(label="plates"), ls.pointed())]
+    ingest(workspace, [ls.write_export(workspace.exports / "plates.json", plates)])
+    (row,) = current(workspace, "current_point_annotations")
+    assert row["label"] == "jugs"  # the clock decides first
+
+
+def still_aside(workspace: Workspace) -> list[tuple[str, str]]:
+    return [(row["key"], row["reason"]) for row in current(workspace, "current_set_aside")]
+
+
+def test_a_review_of_no_caption_is_set_aside_until_there_is_one(workspace: Workspace) -> None:
+    tasks = [ls.task(3, ls.cap_data(caption_id="facade"), ls.reviewed())]
+    path = ls.write_export(workspace.exports / "export.json", tasks)
+    assert ingest(workspace, [path]) == Ingested(1, 1, 0, 0, 0, 0, 1, 1)
+    assert ingest(workspace, [path]).set_aside == 0
+    (row,) = current(workspace, "current_set_aside")
+    assert (row["key"], row["path"]) == (uid(3), "exports/export.json")
+    assert row["reason"] == "review of a caption that is not there"
+    assert row["detail"] == "caption facade"
+    write_caption(workspace, "facade")
+    assert still_aside(workspace) == []
+    assert len(current(workspace, "current_caption_reviews")) == 1
+
+
+def test_a_review_of_no_caption_that_names_one_since_is_set_aside_no_more(
+    workspace: Workspace,
+) -> None:
+    for caption_id in ("facade", "c0ffee"):
+        tasks = [ls.task(3, ls.cap_data(caption_id=caption_id), ls.reviewed())]
+        ingest(workspace, [ls.write_export(workspace.exports / "export.json", tasks)])
+    assert len(rows(workspace, "set_aside")) == 1
+    assert still_aside(workspace) == []
+
+
+def test_a_review_of_a_superseded_caption_is_shown_until_the_new_one_has_its_own(
+    workspace: Workspace,
+) -> None:
+    first = [ls.task(3, ls.cap_data(), ls.reviewed())]
+    ingest(workspace, [ls.write_export(workspace.exports / "1.json", first)])
+    assert still_aside(workspace) == []
+    write_caption(workspace, "facade")
+    assert still_aside(workspace) == [(uid(3), "review of a caption that was superseded")]
+    assert current(workspace, "current_set_aside")[0]["path"] == "exports/1.json"
+    write_caption(workspace, "c0ffee")  # the earlier one again
+    assert still_aside(workspace) == []
+    write_caption(workspace, "facade")
+    second = [ls.task(4, ls.cap_data(caption_id="facade"), ls.reviewed(4))]
+    ingest(workspace, [ls.write_export(workspace.exports / "2.json", second)])
+    assert still_aside(workspace) == []
+
+
+def test_what_an_earlier_pixmo_could_not_parse_is_parsed_from_what_was_kept(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    path = ls.write_export(workspace.exports / "export.json", ls.three_tasks())
+    ingest(workspace, [path])
+    other = Workspace.init(tmp_path / "other")
+    other.append("annotations", rows(workspace, "annotations"))
+    assert ingest(other, [path]) == Ingested(1, 0, 3, 0, 1, 1, 1, 1)  # no caption is there
+    assert rows(other, "point_annotations") == rows(workspace, "point_annotations")
+
+
+def test_an_export_whose_name_is_no_text_is_taken_in_with_the_others(
+    workspace: Workspace,
+) -> None:
+    for name, task in zip(
+        ("a\udcff.json", "b.json", "c\udcff.json"), ls.three_tasks(), strict=True
+    ):
+        ls.write_export(workspace.exports / name, [task])
+    ls.write_export(workspace.exports / "c\udcff.json", {})
+    (workspace.exports / "d\udcff.txt").write_text("notes", "utf-8")
+    with pytest.raises(LabelError, match="no list of tasks"):
+        ingest(workspace, [workspace.exports])
+    paths = [row["path"] for row in rows(workspace, "exports")]
+    assert paths == ["exports/a\\udcff.json", "exports/b.json"]
+    assert aside(workspace)[0][1] == "exports/d\\udcff.txt"
+    assert [path.name for path in waiting_exports(workspace)] == ["c\udcff.json"]
+
+
+def test_folders_are_read_and_other_files_set_aside(workspace: Workspace) -> None:
+    ls.write_export(workspace.exports / "sub/deep/a.JSON", ls.three_tasks())
+    ls.write_export(workspace.exports / ".hidden/b.json", {})
+    ls.write_export(workspace.exports / "sub/.c.json", {})
+    for name in ("notes.txt", "sub/export.csv"):
+        (workspace.exports / name).write_text("x", "utf-8")
+    (workspace.exports / "sub/up").symlink_to(workspace.exports)
+    assert len(waiting_exports(workspace)) == 4
+    assert ingest(workspace, [workspace.exports]) == Ingested(1, 3, 0, 0, 1, 1, 1, 3)
+    assert [row["path"] for row in rows(workspace, "exports")] == ["exports/sub/deep/a.JSON"]
+    names = ["exports/notes.txt", "exports/sub/export.csv", "exports/sub/up"]
+    assert aside(workspace) == [(name, name, "not a JSON export") for name in names]
+    assert waiting_exports(workspace) == []
+    assert ingest(workspace, [workspace.exports]).set_aside == 0
+
+
+def test_an_export_of_another_suffix_is_taken_in_by_its_name(workspace: Workspace) -> None:
+    path = ls.write_export(workspace.exports / "export.txt", ls.three_tasks())
+    ls.write_export(workspace.exports / "b.json", ls.three_tasks()[:1])
+    assert ingest(workspace, [path, workspace.exports]).set_aside == 0
+    ingest(workspace, [workspace.exports])
+    assert len(rows(workspace, "set_aside")) == 1
+    assert still_aside(workspace) == []  # what is taken in is not set aside
+
+
+def test_an_export_waits_again_when_it_is_written_anew(workspace: Workspace) -> None:
+    assert waiting_exports(workspace) == []  # there is no folder
+    path = ls.write_export(workspace.exports / "export.json", ls.three_tasks()[:1])
+    assert waiting_exports(workspace) == [path]
+    ingest(workspace, [path])
+    assert waiting_exports(workspace) == []
+    ls.write_export(path, ls.three_tasks())
+    assert waiting_exports(workspace) == [path]
 
 
 def test_ten_thousand_annotations_take_seconds(workspace: Workspace) -> None:

@@ -122,7 +122,7 @@ def test_a_caption_review_is_a_row() -> None:
 def test_a_row_holds_what_its_table_promises(subset: str) -> None:
     seen = parse(*VALID[subset])
     assert isinstance(seen, Parsed)
-    row = {"annotation_uid": "u", "updated_at": "t"} | seen.row
+    row = {"annotation_uid": "u", "updated_at": "t", "state_sha256": "s"} | seen.row
     promised = schema.table(seen.table)
     assert promised.table([{name: row[name] for name in promised.column_names}]).num_rows == 1
     assert row.keys() == set(promised.column_names)
@@ -275,7 +275,7 @@ def test_no_mutation_of_a_valid_annotation_raises(pair: tuple[Any, Any]) -> None
         assert "\n" not in seen.reason + seen.detail
         (seen.reason + seen.detail).encode()
     else:
-        row = {"annotation_uid": "u", "updated_at": "t"} | seen.row
+        row = {"annotation_uid": "u", "updated_at": "t", "state_sha256": "s"} | seen.row
         assert schema.table(seen.table).table([row]).num_rows == 1
     annotation, data = pair
     if isinstance(annotation, dict) and isinstance(data, dict):

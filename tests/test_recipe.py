@@ -148,6 +148,11 @@ MISTAKES = {
         "min_words = [1]",
         "cap.toml:14: min_words = [1] is not a number",
     ),
+    "a number in quotes": (
+        "min_words = 10",
+        'min_words = "10"',
+        'cap.toml:14: min_words = "10" is text; take the quotes away',
+    ),
     "no mechanism": (
         'near_duplicates = "text"',
         'near_duplicate = "text"',

@@ -8,7 +8,7 @@ import pytest
 
 from pixmo.errors import SpeechError
 from pixmo.images.store import add_images
-from pixmo.speech.recordings import Found, Recording, find, record
+from pixmo.speech.recordings import Found, find, linked_since, record
 from pixmo.workspace.workspace import Workspace
 from tests.sounds import sweep, write_sound
 from tests.workspaces import picture
@@ -166,6 +166,13 @@ def test_what_the_metadata_says_stands_in_the_table(workspace: Workspace) -> Non
         ("metadata.csv", "file_name\na.wav,b\n", "metadata.csv line 2: has not the 1 fields"),
         ("metadata.csv", 'file_name\n"a.wav\n', "metadata.csv behind line 1: not CSV"),
         ("metadata.csv", "image\ndog\n", "metadata.csv line 2: it has no file_name"),
+        (
+            "metadata.jsonl",
+            '{"file_name": "a.wav"}\n{"file_name": "b.wav", "anotator": "ann"}',
+            "metadata.jsonl line 2: anotator is unknown; did you mean annotator?",
+        ),
+        ("metadata.csv", "file_name,imgae\n", "line 1: imgae is unknown; did you mean image?"),
+        ("metadata.jsonl", '{"file_name": "a.wav", "prompt": 5}', "prompt is the number 5"),
     ],
 )
 def test_malformed_metadata_names_file_and_line(
@@ -228,15 +235,58 @@ def test_odd_files_are_set_aside(workspace: Workspace) -> None:
     record(workspace, found)
 
 
-def test_a_recording_stays_with_its_first_image(workspace: Workspace) -> None:
+def test_corrected_metadata_and_a_move_count_from_now_on(workspace: Workspace) -> None:
+    put(workspace, "dog.webm", "woof")
+    put(workspace, "cat.webm")
+    record(workspace, find(workspace, workspace.audio))
+    names = {path: sha256 for sha256, path in images(workspace).items()}
+    line = '{"file_name": "dog.webm", "image": "cat__big.png", "annotator": "bea"}'
+    put(workspace, "metadata.jsonl", line)
+    record(workspace, find(workspace, workspace.audio))
+    workspace.path("audio/cat.webm").rename(workspace.audio / "cat__moved.webm")
+    for _ in range(2):  # what says the same again adds no row
+        record(workspace, find(workspace, workspace.audio))
+    assert len(workspace.read("recordings")) == 4
+    with workspace.connect() as connection:
+        query = "select path, image_sha256, annotator, ordinal from recordings order by ordinal"
+        rows = connection.execute(query).fetchall()
+    assert rows == [
+        ("audio/cat__moved.webm", names["cat.png"], "unknown", 0),
+        ("audio/dog.webm", names["cat__big.png"], "bea", 1),
+    ]
+
+
+def test_metadata_above_the_folder_counts(workspace: Workspace) -> None:
+    put(workspace, "deep/er/x.webm")
+    put(workspace, "y.webm")
+    put(
+        workspace,
+        "metadata.jsonl",
+        '{"file_name": "deep/er/x.webm", "image": "dog.png"}\n{"file_name": "gone.webm"}',
+    )
+    found = find(workspace, workspace.audio / "deep")
+    assert linked(workspace, found) == {"deep/er/x.webm": "dog.png"}
+    assert reasons(found) == {}  # gone.webm would lie outside of this folder
+
+
+def test_an_image_name_that_no_file_can_have_names_none(workspace: Workspace) -> None:
     put(workspace, "dog.webm")
-    [first] = record(workspace, find(workspace, workspace.audio))
-    put(workspace, "metadata.jsonl", '{"file_name": "dog.webm", "image": "cat.png"}')
-    found = find(workspace, workspace.audio)
-    [kept] = record(workspace, found)
-    assert kept.image_sha256 == first.image_sha256
-    assert reasons(found) == {"dog.webm": "linked to another image before"}
-    assert len(workspace.read("recordings")) == 1
+    url = f"https://example.org/{'x' * 300}.png"
+    put(workspace, "metadata.jsonl", f'{{"file_name": "dog.webm", "image": "{url}"}}')
+    assert reasons(find(workspace, workspace.audio)) == {"dog.webm": "no image for this recording"}
+
+
+def test_a_recording_whose_image_came_later_waits(workspace: Workspace) -> None:
+    for name in ("bird.webm", "fish.webm", "whale.webm"):
+        put(workspace, name)
+    put(workspace, "metadata.jsonl", '{"file_name": "fish.webm", "image": "late"}')
+    record(workspace, find(workspace, workspace.audio))
+    assert linked_since(workspace) == []
+    for seed, name in enumerate(("bird.png", "late.png"), 50):
+        picture(seed, (48, 32)).save(workspace.images / name)
+    add_images(workspace, workspace.images)
+    paths = [recording.path for recording in linked_since(workspace)]
+    assert paths == ["audio/bird.webm", "audio/fish.webm"]
 
 
 def test_new_recordings_are_appended_in_order(workspace: Workspace) -> None:
@@ -244,8 +294,7 @@ def test_new_recordings_are_appended_in_order(workspace: Workspace) -> None:
     record(workspace, find(workspace, workspace.audio))
     put(workspace, "cat.webm")
     put(workspace, "dog__2.webm")
-    kept = record(workspace, find(workspace, workspace.audio))
-    assert all(isinstance(recording, Recording) for recording in kept)
+    record(workspace, find(workspace, workspace.audio))
     rows = workspace.read("recordings").to_pylist()
     assert [(row["path"], row["ordinal"]) for row in rows] == [
         ("audio/dog.webm", 0),

@@ -121,10 +121,14 @@ def test_an_image_by_url_is_checked_where_there_is_a_copy(tmp_path: Path) -> Non
     root = write_release(tmp_path / "v1", train=3, held_out=1, change_rows=by_url)
     name = "images are those of their rows"
     (unseen,) = [check for check in check_release(root).checks if check.name == name]
-    assert (unseen.checked, unseen.note[:9]) == (0, "5 images ")
-    assert "not checked" in unseen.text()
-    first = min(copies)
-    copies[first] = root / "manifest.json"
+    assert unseen.checked == 0
+    assert "not checked: 5 images named by URL, without a copy here" in unseen.text()
+    gone, other = sorted(copies)[:2]
+    copies[gone] = tmp_path / "gone.png"
+    (seen,) = [check for check in check_release(root, copies).checks if check.name == name]
+    assert (seen.checked, seen.violations) == (4, 0)
+    assert "not checked: 1 image named by URL, without a copy here" in seen.text()
+    copies[other] = root / "manifest.json"
     assert broken(check_release(root, copies)) == {name: 1}
 
 

@@ -267,3 +267,25 @@ def test_images_are_found_by_their_content(workspace: Workspace) -> None:
     planter.write()
     assert workspace.local_images() == {sha256: workspace.root / "images/a.png"}
     assert prose(1) != prose(2)
+
+
+@pytest.mark.parametrize("name", ["set[1]", "annotator=bob", "source=web", "a*b?", "it's"])
+def test_views_read_their_own_tables_wherever_the_workspace_stands(
+    tmp_path: Path, name: str
+) -> None:
+    planters = []
+    for folder in (name, "set1", "ab"):
+        planters.append(Planter(Workspace.init(tmp_path / folder)))
+        planters[-1].caption("a.png", prose(len(planters)), annotator=folder)
+        planters[-1].write()
+    with planters[0].workspace.connect() as connection:
+        query = "select annotator, source from transcripts"
+        assert connection.execute(query).fetchall() == [(name, "speech")]
+
+
+def test_a_part_that_was_cut_short_is_named(workspace: Workspace) -> None:
+    workspace.append("recordings", [recording(1)])
+    (part,) = workspace.table("recordings").parts()
+    part.write_bytes(part.read_bytes()[:-20])
+    with pytest.raises(WorkspaceError, match=r"part-00000000\.parquet is damaged"):
+        workspace.connect()

@@ -89,9 +89,10 @@ def test_bad_lines_are_set_aside_by_number(workspace: Workspace) -> None:
         {"image": "dog.png", "text": ["A dog."]},
         '{"image": "dog.png", "text": "half \\ud83d"}',
         {"image": "cat.png", "text": "A cat."},
+        {"image": "cat.png", "text": 5},
     )
     for _ in range(2):
-        assert add_written(workspace, path).set_aside == 7
+        assert add_written(workspace, path).set_aside == 8
     assert texts(workspace) == ["A cat.", "A dog."]
     aside = workspace.read("set_aside").to_pylist()
     assert {row["stage"] for row in aside} == {"transcripts"}
@@ -104,7 +105,18 @@ def test_bad_lines_are_set_aside_by_number(workspace: Workspace) -> None:
         ("7", "transcript given twice"),
         ("8", "malformed line"),
         ("9", "malformed line"),
+        ("11", "malformed line"),
     ]
+    assert aside[-1]["detail"] == "text is the number 5, no text; write text"
+
+
+def test_a_misspelt_column_is_named_and_nothing_taken_in(workspace: Workspace) -> None:
+    path = write(workspace, {"image": "dog.png", "text": "A dog.", "transcription": "other"})
+    assert add_written(workspace, path).added == 1
+    path = write(workspace, {"image": "cat.png", "text": "A cat."}, {"image": "dog", "txt": "A"})
+    with pytest.raises(SpeechError, match=r"line 2: txt is unknown; did you mean text\?"):
+        add_written(workspace, path)
+    assert texts(workspace) == ["A dog."]
 
 
 def test_files_that_cannot_be_used(workspace: Workspace) -> None:

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 
 from pixmo.hashing import sha256_bytes
 from pixmo.images.fingerprint import fingerprint
+from pixmo.speech.transcripts import NOT_SPOKEN
 from pixmo.workspace.workspace import Workspace
 
 SIZE = (128, 96)  # pixels
@@ -74,6 +75,9 @@ class Planter:
         """The image has a transcript and the caption written from it; returns the caption's id."""
         sha256 = self.sha256.get(image, sha256_bytes(image.encode()))
         said = {
+            **NOT_SPOKEN,
+            "stock_phrases": [],
+            "repeated_share": 0.0,
             "transcript_id": sha256_bytes(f"transcript {image}".encode())[:16],
             "image_sha256": sha256,
             "source": "speech",
@@ -101,24 +105,33 @@ class Planter:
             image_sha256=sha256,
             caption=text if caption is None else caption,
             transcript_ids=[said["transcript_id"]],
+            transcripts_sha256=sha256_bytes(f"{said['transcript_id']}\x1e{text}".encode()),
             writer=WRITER,
             options_sha256=sha256_bytes(b"writer"),
+            unsupported=[],
+            lost=[],
+            unsupported_share=0.0,
+            lost_share=0.0,
         )
         return caption_id
 
     def annotation(self, subset: str, uid: str, updated_at: str) -> dict[str, Any]:
         """A raw annotation is there; returns what its parsed row shares with it."""
+        state = {
+            "annotation_uid": uid,
+            "updated_at": updated_at,
+            "state_sha256": sha256_bytes(f"state {uid} {updated_at}".encode()),
+        }
         self.row(
             "annotations",
-            annotation_uid=uid,
-            updated_at=updated_at,
+            **state,
             subset=subset,
             task_json="{}",
             annotation_json=json.dumps({"unique_id": uid}),
             export_sha256=sha256_bytes(b"export"),
             export_path="exports/export.json",
         )
-        return {"annotation_uid": uid, "updated_at": updated_at}
+        return state
 
     def points(
         self,

@@ -22,7 +22,7 @@ together as (
         bool_or(source = 'speech') as is_spoken,
         bool_and(source = 'speech') as is_only_spoken
     from numbered
-    join latest_transcripts using (transcript_id, image_sha256)
+    join latest_transcripts using (transcript_id)
     group by numbered.image_sha256
 ),
 

@@ -29,7 +29,12 @@ INTERRUPTED = 130  # the exit status of a program that Ctrl-C stopped
 
 WORKSPACE = Annotated[
     Path,
-    typer.Option("--workspace", "-w", help="The workspace's folder.", metavar="DIR"),
+    typer.Option(
+        "--workspace",
+        "-w",
+        help="The workspace's folder. Relative paths in arguments start from the current folder.",
+        metavar="DIR",
+    ),
 ]
 AS_JSON = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 

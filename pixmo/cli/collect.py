@@ -1,12 +1,17 @@
 """Commands that take things in: images, recordings, transcripts, annotations."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from pixmo.cli import show
 from pixmo.cli.app import AS_JSON, WORKSPACE, app, open_workspace
+from pixmo.text import counted
+
+if TYPE_CHECKING:
+    from pixmo.speech.captioning.caption_plan import Plan
+    from pixmo.speech.captioning.language_model_writer import Spent
 
 images = typer.Typer(help="Images: take them in.", no_args_is_help=True)
 transcripts = typer.Typer(help="Transcripts that were written, not spoken.", no_args_is_help=True)
@@ -68,7 +73,7 @@ def transcripts_add(
 
     Example: pixmo transcripts add written.jsonl
     """
-    from pixmo.speech.captions import write_captions
+    from pixmo.speech.captioning.captions import write_captions
     from pixmo.speech.written import add_written
 
     opened = open_workspace(workspace)
@@ -89,9 +94,16 @@ def label_ingest(
 
     Example: pixmo label ingest exports/points.json
     """
-    from pixmo.label.ingest import ingest
+    from pixmo.label.ingest import MalformedExportsError, ingest
 
-    ingested = ingest(open_workspace(workspace), exports, show.Bars())
+    try:
+        ingested = ingest(open_workspace(workspace), exports, show.Bars())
+    except MalformedExportsError as malformed:
+        if malformed.ingested.exports or json:
+            show.counts(malformed.ingested, json)
+        for problem in malformed.problems:
+            show.fail(problem)
+        raise typer.Exit(1) from malformed
     show.counts(ingested, json)
 
 
@@ -102,6 +114,16 @@ def transcribe(
     model: Annotated[
         str, typer.Option(help="A Whisper model's name or checkpoint; default: pixmo.toml's.")
     ] = "",
+    engine: Annotated[
+        Literal["pixmo", "faster-whisper"] | None,
+        typer.Option(help="What runs it; default: pixmo.toml's."),
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=0, help="Windows heard at once; 0: as many as fit.")
+    ] = None,
+    word_times: Annotated[
+        bool, typer.Option("--word-times", help="Say when each word was spoken, too; slower.")
+    ] = False,
     json: AS_JSON = False,
 ) -> None:
     """Turn recordings into transcripts and captions.
@@ -113,16 +135,102 @@ def transcribe(
 
     Example: pixmo transcribe audio/
     """
-    from pixmo.speech.captions import write_captions
+    from pixmo.speech.captioning.captions import write_captions
+    from pixmo.speech.engines import open_recogniser
     from pixmo.speech.transcribe import transcribe as transcribe_folder
-    from pixmo.speech.whisper_model import WhisperRecogniser
 
     opened = open_workspace(workspace)
-    speech = opened.settings.speech
-    name = model or speech.model
-    recogniser = WhisperRecogniser.load(
-        str(opened.path(name)) if opened.path(name).is_file() else name, speech.device
-    )
+    asked = {"model": model or None, "engine": engine, "batch": batch}
+    options = {name: value for name, value in asked.items() if value is not None}
+    if word_times:
+        options["word_times"] = True
+    recogniser = open_recogniser(opened, show.warn, **options)
     transcribed = transcribe_folder(opened, folder, recogniser, show.Bars())
     write_captions(opened, show.Bars())
     show.counts(transcribed, json)
+
+
+@app.command()
+def caption(
+    workspace: WORKSPACE = Path(),
+    writer: Annotated[
+        Literal["cleaner", "language-model"] | None,
+        typer.Option(help="Who writes; default: pixmo.toml's."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be sent; send and write nothing.")
+    ] = False,
+    json: AS_JSON = False,
+) -> None:
+    """Write the captions that are not of the current transcripts, or not by the current writer.
+
+    The cleaner works offline. The language-model writer sends transcripts, never images, to the
+    server that [caption] in pixmo.toml names; what it answered once is never paid for again.
+
+    Example: pixmo caption --dry-run
+    """
+    import dataclasses
+
+    from pixmo.speech.captioning.caption_plan import plan
+    from pixmo.speech.captioning.captions import configured_writer, write_captions
+    from pixmo.speech.captioning.language_model_writer import LanguageModelWriter
+
+    opened = open_workspace(workspace)
+    configured = opened.settings.caption.writer
+    settings = dataclasses.replace(opened.settings.caption, writer=writer or configured)
+    opened = dataclasses.replace(
+        opened, settings=dataclasses.replace(opened.settings, caption=settings)
+    )
+    author = configured_writer(opened)
+    if dry_run:
+        planned(plan(opened, author), json)
+        return
+    if settings.writer != configured:
+        show.warn(
+            f"pixmo.toml says [caption] writer = {configured}, which writes them again at the next"
+            f" pixmo transcribe; say {settings.writer} there to keep these"
+        )
+    try:
+        written = write_captions(opened, show.Bars(), author)
+    finally:
+        # Of a run that failed, too.
+        if isinstance(author, LanguageModelWriter) and author.spent.requests and not json:
+            show.say(bill(author.spent))
+    spent = dataclasses.asdict(author.spent) if isinstance(author, LanguageModelWriter) else {}
+    if json:
+        show.as_json({"writer": author.name} | dataclasses.asdict(written) | spent)
+    else:
+        show.counts(written, json)
+
+
+def bill(spent: "Spent") -> str:
+    """What a run cost, in one line."""
+    return (
+        f"{counted(spent.requests, 'request')} answered, {spent.answers_kept:,} kept from before,"
+        f" {spent.retries:,} retries; tokens: {spent.input_tokens:,} in, {spent.output_tokens:,}"
+        f" out; cost: {money(spent.cost)}"
+    )
+
+
+def money(cost: float | None) -> str:
+    """A cost in the currency of the prices in pixmo.toml."""
+    return "unknown (no prices in pixmo.toml, or no counts)" if cost is None else f"{cost:,.4f}"
+
+
+def planned(plan: "Plan", json_wanted: bool) -> None:
+    """What would be sent, the first requests in full."""
+    if json_wanted:
+        show.as_json(plan)
+        return
+    for number, request in enumerate(plan.first, start=1):
+        show.say(f"Request {number} of {plan.requests:,}, to {plan.base_url}:")
+        show.as_json(request)
+    show.say(f"{counted(plan.captions, 'caption')} to write by {plan.writer}")
+    if not plan.base_url:
+        show.say("nothing leaves this machine")
+        return
+    tokens = f"about {plan.input_tokens:,} tokens in and {plan.output_tokens:,} out"
+    show.say(
+        f"{counted(plan.requests, 'request')} to send, and a second or third where an answer is"
+        f" malformed or unfaithful; {tokens}; cost: {money(plan.cost)}. Nothing was sent"
+    )

@@ -30,9 +30,11 @@ def status(workspace: WORKSPACE = Path(), json: AS_JSON = False) -> None:
         show.table(("rows", "reason"), [(n, reason) for reason, n in found.set_aside.items()])
         show.say('  each one: pixmo sql "select * from current_set_aside"')
     show.say(f"\nreleases: {', '.join(found.releases) or 'none yet'}")
-    for item in found.waiting:
-        show.say(f"waiting: {item.count} {item.what}: {item.command}")
-    if not found.waiting:
+    show.say()
+    if found.waiting:
+        rows = [(item.what, item.count, item.command) for item in found.waiting]
+        show.table(("waiting", "count", "run"), rows)
+    else:
         show.say(found.hint)
 
 
@@ -63,6 +65,8 @@ def sql(
         except duckdb.Error as error:
             raise WorkspaceError(f"the query does not run: {error}") from error
     if json:
+        if twice := next((name for name in header if header.count(name) > 1), None):
+            raise WorkspaceError(f"two columns are called {twice}; rename one: {twice} as …")
         show.as_json([dict(zip(header, row, strict=True)) for row in rows])
         return
     show.table(header, [[shorten(value) for value in row] for row in rows[:limit]])

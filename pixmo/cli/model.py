@@ -11,7 +11,9 @@ from pixmo.cli.app import AS_JSON, WORKSPACE, app, open_workspace
 
 @app.command()
 def validate(
-    version: Annotated[str, typer.Argument(help="The release; default: the newest.")] = "",
+    version: Annotated[
+        str, typer.Argument(help="A release or its folder; default: the newest.")
+    ] = "",
     train_probe: Annotated[
         bool, typer.Option("--train-probe", help="Train a small model on it, and on a control.")
     ] = False,
@@ -27,11 +29,11 @@ def validate(
     Example: pixmo validate v1 --train-probe
     """
     from pixmo.dataset.reader import Release
-    from pixmo.release.versions import newest_release
+    from pixmo.release.versions import release_folder
     from pixmo.validate.checks import check_release
 
     opened = open_workspace(workspace)
-    root = opened.releases / (version or newest_release(opened))
+    root = release_folder(opened, version)
     images = opened.local_images()
     release = Release.open(root, images)
     checks = check_release(root, images)

@@ -23,17 +23,27 @@ def build_release(
 
     Example: pixmo build-release v1
     """
+    from pixmo.curate.recipe import own_files
     from pixmo.dataset import manifest
     from pixmo.release.build import build_release as build
+    from pixmo.text import counted
 
-    release = build(open_workspace(workspace), version, show.Bars())
+    opened = open_workspace(workspace)
+    release = build(opened, version, show.Bars())
     built = manifest.read(release)
+    for subset in built.subsets:
+        if not subset.rows:
+            show.warn(f"{subset.name} keeps none of its {counted(subset.candidates, 'row')}")
     if json:
         show.as_json(built)
         return
+    show.say("rows kept and dropped; # stands for a number or an id")
     for subset in built.subsets:
         kept = sum(subset.rows.values())
-        show.say(f"{subset.name}: {kept} of {subset.candidates} rows kept")
+        show.say(f"{subset.name}: {kept} of {counted(subset.candidates, 'row')} kept")
+        own = own_files(subset.stem, opened.recipes)
+        if own:
+            show.say(f"  by the workspace's own {', '.join(map(show.here, own))}")
         for step in subset.funnel:
             for reason, count in step.reasons.items():
                 show.say(f"  {count:>6} dropped by {step.step}: {reason}")

@@ -3,20 +3,24 @@
 import contextlib
 import dataclasses
 import json
+import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from pixmo.execution.progress import Advance
 
 
 class Bars:
     """Progress bars on the terminal's error stream; nothing where it is no terminal."""
 
     @contextlib.contextmanager
-    def task(self, description: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-        """A bar that advances by the number of units it is called with."""
+    def task(self, description: str, total: int, unit: str) -> Iterator["Advance"]:
+        """A bar that advances by the number of units it is called with, a note behind it."""
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -35,12 +39,17 @@ class Bars:
             TextColumn(unit),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
             console=console,
             disable=not console.is_terminal,
             transient=False,
         ) as bars:
-            bar = bars.add_task(description, total=total)
-            yield lambda count: bars.advance(bar, count)
+            bar = bars.add_task(description, total=total, note="")
+
+            def advance(count: int, note: str = "") -> None:
+                bars.update(bar, advance=count, note=note)
+
+            yield advance
 
 
 def say(text: str = "") -> None:
@@ -50,13 +59,20 @@ def say(text: str = "") -> None:
 
 def as_json(value: Any) -> None:
     """A value, dataclasses and dates in it too, as indented JSON on the output."""
+    typer.echo(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False))
 
-    def plain(other: object) -> object:
-        if dataclasses.is_dataclass(other) and not isinstance(other, type):
-            return dataclasses.asdict(other)
-        return str(other)
 
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=plain))
+def plain(value: Any) -> Any:
+    """A value in what JSON knows: a number that is none (NaN) or infinite is null."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return plain(dataclasses.asdict(value))
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, int | str | None) else str(value)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -89,6 +105,11 @@ def fail(message: str) -> None:
     print(f"pixmo: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
 
 
+def warn(message: str) -> None:
+    """One line on the error stream of something done that is hardly what was wanted."""
+    fail(f"warning: {message}")
+
+
 def here(path: Path) -> str:
     """`path` relative to the current folder when inside it."""
     with contextlib.suppress(ValueError):
@@ -101,8 +122,10 @@ def counts(result: Any, json_wanted: bool) -> None:
     if json_wanted:
         as_json(result)
         return
-    for field in dataclasses.fields(result):
-        value = getattr(result, field.name)
+    names = [field.name for field in dataclasses.fields(result)]
+    width = max(len(name) for name in names)
+    for name in names:
+        value = getattr(result, name)
         if isinstance(value, float):
             value = f"{value:,.1f}"
-        typer.echo(f"{field.name.replace('_', ' '):<16} {value}")
+        typer.echo(f"{name.replace('_', ' '):<{width}}  {value}")

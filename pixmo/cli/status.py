@@ -5,11 +5,18 @@ from pathlib import Path
 
 from pixmo import schema
 from pixmo.dataset.manifest import FILE_NAME
+from pixmo.errors import SpeechError
+from pixmo.label.ingest import waiting_exports
 from pixmo.release.versions import complete_releases
+from pixmo.speech.recordings import METADATA_NAMES, linked_since
 from pixmo.workspace.workspace import Workspace
 
-METADATA_NAMES = ("metadata.jsonl", "metadata.csv")
-RELEASED_TABLES = ("captions", "point_annotations", "answers", "caption_reviews")
+RELEASED_TABLES = ("annotations", "captions", "point_annotations", "answers", "caption_reviews")
+# Of a table whose rows are corrected by newer ones: what a release repeats of it.
+CORRECTED = {
+    "images": ("image_sha256", "{0}.image_url"),
+    "recordings": ("recording_sha256", "{0}.image_sha256, {0}.annotator"),
+}
 EMPTY_HINT = (
     "nothing here yet: put images in images/ and recordings in audio/,"
     " or make a workspace elsewhere with pixmo init"
@@ -39,6 +46,10 @@ class Status:
 
 def status(workspace: Workspace) -> Status:
     """The state of `workspace`; nothing is changed."""
+    try:
+        linked = {recording.path for recording in linked_since(workspace)}
+    except SpeechError:  # pixmo transcribe says what is malformed
+        linked = set()
     with workspace.connect() as connection:
 
         def column(sql: str) -> set[str]:
@@ -52,16 +63,13 @@ def status(workspace: Workspace) -> Status:
             "select stage || ': ' || reason as why, count(*) as n from current_set_aside"
             " group by all order by n desc, why"
         ).fetchall()
-        set_aside = column("select path from set_aside")
+        set_aside = column("select path from set_aside") - linked
         images = column("select path from images") | set_aside
         recordings = (
             column("select path from recordings semi join transcripts using (recording_sha256)")
             | set_aside
         )
-        exports = column("select path from exports")
-        uncaptioned = column(
-            "select image_sha256 from transcripts anti join captions using (image_sha256)"
-        )
+        stale = column("select image_sha256 from stale_captions where is_described")
     waiting = [
         Waiting("images", unseen(workspace, workspace.images, images), "pixmo images add images/"),
         Waiting(
@@ -71,10 +79,10 @@ def status(workspace: Workspace) -> Status:
         ),
         Waiting(
             "Label Studio exports",
-            unseen(workspace, workspace.exports, exports),
+            len(waiting_exports(workspace)),
             "pixmo label ingest exports/",
         ),
-        Waiting("images without a caption", len(uncaptioned), "pixmo transcribe audio/"),
+        Waiting("captions to write", len(stale), "pixmo caption"),
     ]
     releases = complete_releases(workspace)
     has_rows = rows["captions"] or rows["answers"] or rows["point_annotations"]
@@ -101,8 +109,25 @@ def status(workspace: Workspace) -> Status:
 def is_stale(workspace: Workspace, version: str) -> bool:
     """Whether rows came in after this release was finished."""
     finished = (workspace.releases / version / FILE_NAME).stat().st_mtime_ns
-    parts = (part for name in RELEASED_TABLES for part in workspace.table(name).parts())
-    return any(part.stat().st_mtime_ns > finished for part in parts)
+
+    def newer(name: str) -> list[str]:
+        parts = workspace.table(name).parts()
+        return [str(part) for part in parts if part.stat().st_mtime_ns > finished]
+
+    if any(newer(name) for name in RELEASED_TABLES):
+        return True
+    with workspace.connect() as connection:
+        for name, (key, said) in CORRECTED.items():
+            late, early = (said.format(age) for age in ("late", "early"))
+            query = (
+                f"select 1 from parts.{name} as late join parts.{name} as early using ({key})"
+                " where list_contains($newer, late.filename)"
+                " and not list_contains($newer, early.filename)"
+                f" and row({late}) is distinct from row({early}) limit 1"
+            )
+            if connection.execute(query, {"newer": newer(name)}).fetchone():
+                return True
+    return False
 
 
 def unseen(workspace: Workspace, folder: Path, known: set[str]) -> int:

@@ -36,6 +36,7 @@ LICENSES = {
 }
 RECIPE_KEYS = ("name", "license", "rows", "splits", "step")
 MECHANISMS = ("image", "text")
+NUMBER = re.compile(r"\s*[-+]?\d+(\.\d+)?\s*")
 LIKENESS_KEYS = tuple(field.name for field in fields(Likeness))
 MOST_DISTANCE = {"max_distance": 16, "max_distance_256": 128}
 # The mechanism's search makes C(d + 3, 3) passes: 969 at 16 bits, where any two pictures may meet.
@@ -125,6 +126,12 @@ class Recipe:
     splits: Splits
     steps: tuple[Step, ...]
     sha256: str  # of the recipe's and its SQL files' text
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The recipe's file and those of its SQL."""
+        steps = (step.query.path for step in self.steps if isinstance(step, SqlStep))
+        return (self.path, self.rows.path, *steps)
 
 
 @dataclass(frozen=True)
@@ -261,6 +268,8 @@ class Reader:
         for name, value in parameters.items():
             if not isinstance(value, int | float | str | bool):
                 raise self.error(f"{name} = {value!r} is not a number, text, true or false", name)
+            if isinstance(value, str) and NUMBER.fullmatch(value):
+                raise self.error(f'{name} = "{value}" is text; take the quotes away', name)
         return Query(path, sql, leading_comment(sql))
 
     def select(self, path: Path, sql: str) -> Any:
@@ -296,6 +305,11 @@ def load(stem: str, own: Path | None = None) -> Recipe:
         return Reader(stem, path, text, own, connection).recipe()
 
 
+def own_files(stem: str, own: Path) -> list[Path]:
+    """The files in the folder `own` that a subset's recipe reads instead of those that ship."""
+    return [file for file in load(stem, own).files if file.is_relative_to(own)]
+
+
 def find(file: str, own: Path | None, missing: RecipeError) -> Path:
     """The file called `file` in the folder `own`, else in the pipelines that ship."""
     if own is not None and (own / file).is_file():
@@ -316,12 +330,17 @@ def leading_comment(sql: str) -> str:
     return " ".join(lines)
 
 
-def sql_error(path: Path, error: Exception, lines_before: int = 0) -> RecipeError:
-    """DuckDB's complaint in one line, with the file's own line number.
+def sql_error(
+    path: Path, error: Exception, lines_before: int = 0, parameters: Mapping[str, Any] | None = None
+) -> RecipeError:
+    """DuckDB's complaint in one line, with the file's own line number and the parameters given.
 
     `lines_before` is how many lines were put before the file's text.
     """
     complaint = str(error)
     line = re.search(r"^LINE (\d+):", complaint, re.MULTILINE)
     place = f"{path}:{int(line[1]) - lines_before}" if line else str(path)
-    return RecipeError(f"{place}: {complaint.splitlines()[0]}")
+    given = ", ".join(f"{name} = {value!r}" for name, value in (parameters or {}).items())
+    return RecipeError(
+        f"{place}: {complaint.splitlines()[0]}{f'; the recipe gives {given}' if given else ''}"
+    )

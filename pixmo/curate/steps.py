@@ -32,7 +32,7 @@ def create_from(
     try:
         connection.execute(head + query.sql, parameters or None)
     except duckdb.Error as error:
-        raise sql_error(query.path, error, lines_before=1) from error
+        raise sql_error(query.path, error, 1, parameters or {}) from error
     return list(connection.table(name).columns)
 
 

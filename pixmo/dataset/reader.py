@@ -83,11 +83,10 @@ class Release:
         """The file of a row's image.
 
         Raises:
-            ReleaseError: the release names it by URL only and no local copy is known.
+            ReleaseError: it is not in the release, or named by URL only and there is no local copy.
         """
         inside = self.root / image_url
-        if "://" not in image_url and inside.is_file():
-            return inside
-        if image_sha256 in self.local_images:
-            return self.local_images[image_sha256]
-        raise ReleaseError(f"no file for image {image_url} (sha256 {image_sha256[:12]}…)")
+        path = self.local_images.get(image_sha256) if "://" in image_url else inside
+        if path is None or not path.is_file():
+            raise ReleaseError(f"no file for image {image_url} (sha256 {image_sha256[:12]}…)")
+        return path

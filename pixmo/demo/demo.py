@@ -7,21 +7,22 @@ from pathlib import Path
 
 import jiwer
 
-from pixmo.dataset.manifest import Manifest
+from pixmo.dataset.manifest import FILE_NAME, Manifest
 from pixmo.dataset.reader import Release
 from pixmo.demo.sample import make_sample
 from pixmo.execution.progress import Progress
 from pixmo.images.store import add_images
 from pixmo.label.ingest import ingest
 from pixmo.release.build import build_release
-from pixmo.speech.captions import write_captions
+from pixmo.speech.captioning.captions import write_captions
+from pixmo.speech.engines import open_recogniser
 from pixmo.speech.transcribe import transcribe
-from pixmo.speech.whisper_model import WhisperRecogniser
 from pixmo.speech.written import add_written
 from pixmo.text import normalise
 from pixmo.validate.checks import Checks, check_release
 from pixmo.validate.probe import ProbeOptions, train_probe
 from pixmo.validate.verdict import Verdict
+from pixmo.workspace.settings import Settings
 from pixmo.workspace.workspace import Workspace
 
 VERSION = "v1"
@@ -47,9 +48,11 @@ class Summary:
 
     def text(self) -> str:
         """The summary as a person reads it, one screen."""
-        release = self.root / "releases" / VERSION
+        places = Workspace(self.root, Settings())  # under the name that the folder was given
+        release = places.releases / VERSION
         lines = ["", "Set aside on the way in"]
         lines += [f"  {count:>5}  {reason}" for reason, count in self.set_aside.items()]
+        lines += ["", "Kept and dropped; # stands for a number or an id"]
         for subset in self.manifest.subsets:
             kept = sum(subset.rows.values())
             lines += ["", f"{subset.name}: {kept} of {subset.candidates} rows kept"]
@@ -71,7 +74,7 @@ class Summary:
             f"  release  {release}",
             f"  card     {release / 'README.md'}",
             f"  report   {release / 'report.html'}",
-            f"  probe    {self.root / 'runs' / f'probe-{VERSION}'}",
+            f"  probe    {places.runs / f'probe-{VERSION}'}",
             f"  next     cd {self.root} && pixmo status",
         ]
         return "\n".join(lines)
@@ -92,13 +95,11 @@ def run_demo(
     ingest(workspace, [workspace.exports], progress)
     add_written(workspace, folder / "transcripts/written.jsonl")
     say("3/6  pixmo transcribe audio/")
-    speech = workspace.settings.speech
-    model = WhisperRecogniser.load(str(workspace.path(speech.model)), speech.device)
-    transcribe(workspace, workspace.audio, model, progress)
+    transcribe(workspace, workspace.audio, open_recogniser(workspace), progress)
     write_captions(workspace, progress)
     say(f"4/6  pixmo build-release {VERSION}")
     root = workspace.releases / VERSION
-    if not (root / "manifest.json").is_file():
+    if not (root / FILE_NAME).is_file():
         build_release(workspace, VERSION, progress)
     release = Release.open(root, workspace.local_images())
     say(f"5/6  pixmo validate {VERSION}")

@@ -26,6 +26,8 @@ from pixmo.execution.local import map_ordered
 from pixmo.execution.progress import SILENT, Progress
 from pixmo.files import write_json, write_text
 from pixmo.hashing import sha256_file
+from pixmo.workspace.settings import FILE_NAME, Settings
+from pixmo.workspace.workspace import Workspace
 
 SPOKEN_SCENES = 21  # scenes 0 to 20 are spoken about, the others written about
 FEWEST_SCENES = 120  # the planted defects have their places among the first hundred
@@ -75,18 +77,18 @@ def make_sample(folder: Path, scenes: int, seed: int, progress: Progress = SILEN
         raise WorkspaceError(f"{folder} is not empty and holds no sample; name another folder")
     (folder / "truth").mkdir(parents=True, exist_ok=True)
     truth = Truth()
-    draw_images(folder, scenes, seed, truth, progress)
-    record(folder, seed, truth, progress)
+    workspace = Workspace(folder, Settings())  # its pixmo.toml is not there yet
+    draw_images(workspace.images, scenes, seed, truth, progress)
+    record(workspace, seed, truth, progress)
     write_transcripts(folder, scenes, seed)
-    annotate(folder, scenes, seed, truth)
+    annotate(workspace, scenes, seed, truth)
     write_settings(folder)
     write_json(folder / "truth/defects.json", [asdict(defect) for defect in truth.planted])
     write_json(finished, wanted)
 
 
-def draw_images(folder: Path, scenes: int, seed: int, truth: Truth, progress: Progress) -> None:
+def draw_images(images: Path, scenes: int, seed: int, truth: Truth, progress: Progress) -> None:
     """Every scene's picture is drawn, then the near-duplicates and a broken file."""
-    images = folder / "images"
     images.mkdir(exist_ok=True)
     with progress.task("Drawing pictures", scenes, "images") as advance:
         for _ in map_ordered(partial(draw_file, images, seed), range(scenes)):
@@ -123,9 +125,9 @@ def takes(seed: int) -> Iterator[Take]:
         )
 
 
-def record(folder: Path, seed: int, truth: Truth, progress: Progress) -> None:
+def record(workspace: Workspace, seed: int, truth: Truth, progress: Progress) -> None:
     """Every recording is made, with the metadata that links it; then the planted ones."""
-    audio = folder / "audio"
+    audio = workspace.audio
     audio.mkdir(exist_ok=True)
     metadata, spoken = [], []
     good = list(takes(seed))
@@ -143,7 +145,7 @@ def record(folder: Path, seed: int, truth: Truth, progress: Progress) -> None:
         metadata.append(metadata_row(planted.name, planted.image, number))
         truth.plant(planted.fault, planted.table, planted.key)
     write_lines(audio / "metadata.jsonl", metadata)
-    write_lines(folder / "truth/spoken.jsonl", spoken)
+    write_lines(workspace.root / "truth/spoken.jsonl", spoken)
 
 
 def metadata_row(file_name: str, image: str, number: int) -> dict[str, str]:
@@ -173,9 +175,9 @@ def write_transcripts(folder: Path, scenes: int, seed: int) -> None:
     write_lines(folder / "transcripts/written.jsonl", rows)
 
 
-def annotate(folder: Path, scenes: int, seed: int, truth: Truth) -> None:
+def annotate(workspace: Workspace, scenes: int, seed: int, truth: Truth) -> None:
     """The exports of two projects: pointing, and answers judged; defects among them."""
-    shas = {path.name: sha256_file(path) for path in sorted((folder / "images").iterdir())}
+    shas = {path.name: sha256_file(path) for path in sorted(workspace.images.iterdir())}
     points, answers = Project(1, "points"), Project(2, "ama")
     pictures = [(image_name(index), index) for index in range(scenes)]
     pictures += [(copy.name, copy.original) for copy in defects.COPIES]
@@ -201,9 +203,9 @@ def annotate(folder: Path, scenes: int, seed: int, truth: Truth) -> None:
         task["image_sha256"] = shas[image_name(index)]
         work = spoil(judging(scene(seed, index), task, Random("spoiled"))[0])
         truth.plant(fault, table, answers.add(work))
-    (folder / "exports").mkdir(exist_ok=True)
-    write_json(folder / "exports/points.json", points.tasks)
-    write_json(folder / "exports/ama.json", answers.tasks)
+    workspace.exports.mkdir(exist_ok=True)
+    write_json(workspace.exports / "points.json", points.tasks)
+    write_json(workspace.exports / "ama.json", answers.tasks)
 
 
 def present(drawn: Scene, task: dict[str, str]) -> Work:
@@ -248,7 +250,7 @@ def write_settings(folder: Path) -> None:
     """`pixmo.toml` names the recogniser that ships, unpacked beside it."""
     model = recogniser.checkpoint(folder / "models")
     write_text(
-        folder / "pixmo.toml",
+        folder / FILE_NAME,
         "# Settings of the sample; `pixmo init` writes a file with every setting explained.\n\n"
         '[dataset]\ntitle = "The pixmo sample: a synthetic world"\n\n'
         f'[speech]\nmodel = "{model.relative_to(folder)}"  # knows the sample\'s language only\n',

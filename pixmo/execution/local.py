@@ -5,9 +5,14 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
 from typing import TypeVar
+
+from pixmo.errors import ExecutionError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -18,23 +23,54 @@ CHUNK_ITEMS = 16
 
 
 def map_ordered(
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    workers: int | None = None,
+    fewest_items: int = FEWEST_ITEMS_FOR_A_POOL,
+    items_ahead: int | None = None,
 ) -> Iterator[Result]:
-    """Yield `function(item)` for every item, in order; in `workers` processes (default: cores).
+    """Yield `function(item)` for every item, in order; in so many processes beside this one.
 
-    `function` is a module-level function; what it raises is raised here.
+    0 workers: in this one. Default: one a core, or none where a pool costs more than it saves.
+    `function` can be pickled; what it raises is raised here. At most `items_ahead` results wait to
+    be taken (default: a few chunks a worker), so memory is bounded however many items there are.
+
+    Raises:
+        ExecutionError: a process was killed.
     """
     pending = list(items)
-    processes = workers if workers is not None else os.cpu_count() or 1
-    if processes < 2 or len(pending) < FEWEST_ITEMS_FOR_A_POOL:
+    cores = os.cpu_count() or 1
+    processes = workers if workers is not None else cores if cores > 1 else 0
+    if processes < 1 or len(pending) < fewest_items:
         yield from map(function, pending)
         return
+    ahead = items_ahead or CHUNK_ITEMS * (processes + 1)
+    chunk = max(1, min(CHUNK_ITEMS, ahead // (2 * processes)))
+    chunks = (pending[start : start + chunk] for start in range(0, len(pending), chunk))
     # Spawn, not fork: a fork copies the locks of threads that other libraries have started.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        with deaf_children():
-            results = pool.map(function, pending, chunksize=CHUNK_ITEMS)
-        yield from results
+        waiting: deque[Future[list[Result]]] = deque()
+        try:
+            while True:
+                with deaf_children():
+                    for some in islice(chunks, max(1, ahead // chunk) - len(waiting)):
+                        waiting.append(pool.submit(apply, function, some))
+                if not waiting:
+                    return
+                yield from waiting.popleft().result()
+        except BrokenProcessPool as error:
+            raise ExecutionError(
+                "a worker process was killed, most often for want of memory; what was finished is"
+                " kept, run the same command to go on"
+            ) from error
+        finally:  # whoever asked may want no more
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def apply(function: Callable[[Item], Result], items: list[Item]) -> list[Result]:
+    """`function` of every item; one message to a process holds several."""
+    return list(map(function, items))
 
 
 @contextlib.contextmanager

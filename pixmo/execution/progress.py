@@ -1,10 +1,16 @@
 """How long work says how far it is, without knowing where that is shown."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
-Advance = Callable[[int], None]
+
+class Advance(Protocol):
+    """Says that units are finished, and what else is worth showing."""
+
+    def __call__(self, count: int, note: str = "") -> None:
+        """So many more units."""
+        ...
 
 
 class Progress(Protocol):
@@ -23,7 +29,7 @@ class Silent:
     @contextlib.contextmanager
     def task(self, description: str, total: int, unit: str) -> Iterator[Advance]:  # noqa: ARG002
         """Counts nothing and shows nothing."""
-        yield lambda _: None
+        yield lambda count, note="": None  # noqa: ARG005
 
 
 SILENT = Silent()

@@ -24,6 +24,7 @@ SUFFIXES = {
 EXIF_ORIENTATIONS = range(1, 9)
 MULTI_PICTURE = "MPO"  # a JPEG with further pictures behind it, as many phones write
 
+HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1", b"avif", b"avis")
 FLOATING_POINT = "F"  # Pillow's mode; such numbers have no agreed black and white
 
 
@@ -76,6 +77,8 @@ def examine(path: Path) -> Fingerprint | Unreadable:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             return look(path, sha256, size_bytes)
     except UnidentifiedImageError:
+        if is_heif(path):
+            return Unreadable("HEIC or AVIF image", "convert it to JPEG or PNG", sha256)
         detail = f"its bytes are none of {', '.join(SUFFIXES)}"
         return Unreadable("not an image", detail, sha256)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -107,6 +110,13 @@ def look(path: Path, sha256: str, size_bytes: int) -> Fingerprint | Unreadable:
         phash_64=str(imagehash.phash(gray, hash_size=8)),
         phash_256=str(imagehash.phash(gray, hash_size=16)),
     )
+
+
+def is_heif(path: Path) -> bool:
+    """Whether a file is of the family of HEIC and AVIF, as phones write, by its first bytes."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    return head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS
 
 
 def grayscale(image: Image.Image) -> Image.Image:

@@ -15,8 +15,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pixmo.errors import ImageError
+from pixmo.text import misspelt
 
 NAMES = ("metadata.csv", "metadata.jsonl")
+COLUMNS = ("file_name", "image_url")
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,10 @@ def read_file(file: Path) -> Iterator[Source]:
     for number, values in lines:
         where = f"{file}, line {number}"
         name, url = values.get("file_name"), values.get("image_url") or None
+        if hint := misspelt(tuple(values), COLUMNS):
+            raise ImageError(f"{where}: {hint}")
+        if name and not isinstance(name, str):
+            raise ImageError(f"{where}: file_name is {json.dumps(name)[:80]}; write a file's name")
         if not isinstance(name, str) or not name or not is_text(name):
             raise ImageError(f'{where}: no "file_name"; name the image relative to this file')
         if url is not None and not is_url(url):

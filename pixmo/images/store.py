@@ -69,7 +69,8 @@ def add_images(
     images = [file for file in files if file.suffix.lower() in READABLE]
     if not images:
         raise ImageError(
-            f"{folder} holds no image; pixmo reads {', '.join(READABLE)} there and in its folders"
+            f"{folder} holds no image; pixmo reads {', '.join(READABLE)} there and in its folders;"
+            " convert others, such as HEIC, to JPEG"
         )
     sources = metadata.read_sources([file for file in files if file.name in metadata.NAMES])
     files = [file for file in files if file.name not in metadata.NAMES]

@@ -1,8 +1,8 @@
 """Label Studio's JSON exports, read and checked as a whole before anything of them is used."""
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ class Raw:
 
     annotation_uid: str
     updated_at: str  # UTC, ISO 8601 with microseconds, so that text sorts as time
+    state_sha256: str  # of all that is said of it: a corrected task makes it another state
     subset: str
     task_json: str
     annotation_json: str
@@ -33,27 +34,50 @@ class Export:
     path: Path
     sha256: str
     annotations: tuple[Raw, ...]
-    waiting: int  # tasks that nobody has annotated yet
+    tasks_without_annotation: int
 
 
-def find_exports(paths: Sequence[Path]) -> Iterator[Path]:
-    """The files that `paths` name: a file itself, a folder's `*.json` sorted by name.
+@dataclass
+class Found:
+    """What paths name."""
 
-    Raises:
-        LabelError: a path is not there, or is a folder without an export.
-    """
+    exports: list[Path] = field(default_factory=list)  # each once
+    others: list[Path] = field(default_factory=list)  # files in folders that are no exports
+    problems: list[str] = field(default_factory=list)  # paths that name no export, a line each
+
+
+def find_exports(paths: Iterable[Path]) -> Found:
+    """What `paths` name: a file itself, a folder's `.json` files and those of its folders."""
+    found = Found()
     for path in paths:
         if path.is_dir():
-            files = sorted(file for file in path.glob("*.json") if not file.name.startswith("."))
-            if not files:
-                raise LabelError(f"{path} holds no .json file; put Label Studio's exports there")
-            yield from files
+            known = len(found.exports)
+            for file in visible_files(path):
+                is_json = file.suffix.lower() == ".json"
+                (found.exports if is_json else found.others).append(file)
+            if len(found.exports) == known:
+                found.problems.append(
+                    f"{path} holds no .json file; put Label Studio's exports there"
+                )
         elif path.exists():
-            yield path
+            found.exports.append(path)
         else:
-            raise LabelError(
+            found.problems.append(
                 f"{path} does not exist; name a Label Studio export or a folder of them"
             )
+    found.exports = list(dict.fromkeys(found.exports))
+    found.others = list(dict.fromkeys(found.others))
+    return found
+
+
+def visible_files(folder: Path) -> Iterator[Path]:
+    """All files under `folder` that are not hidden, nor in a hidden folder, sorted by path."""
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder).parts
+        # A link to a folder could lead back to where it stands: it counts as a file.
+        is_file = not path.is_dir() or path.is_symlink()
+        if is_file and not any(part.startswith(".") for part in inside):
+            yield path
 
 
 def read_export(path: Path) -> Export:
@@ -107,9 +131,13 @@ def check_annotation(annotation: Any, task: dict[str, Any], where: str) -> Raw:
     if not isinstance(annotation, dict):
         raise LabelError(f"{where} is no object; {EXPORT_AS_JSON}")
     data = task["data"]
+    uid = annotation_uid(annotation, task, where)
+    updated_at = timestamp(annotation.get("updated_at"), where)
+    state = json.dumps([uid, updated_at, data, annotation], sort_keys=True)
     return Raw(
-        annotation_uid=annotation_uid(annotation, task, where),
-        updated_at=timestamp(annotation.get("updated_at"), where),
+        annotation_uid=uid,
+        updated_at=updated_at,
+        state_sha256=sha256_bytes(state.encode()),
         subset=subset_of(annotation, data),
         task_json=json.dumps(data),
         annotation_json=json.dumps(annotation),

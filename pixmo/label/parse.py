@@ -29,7 +29,7 @@ UNKNOWN_SUBSET = "unknown"  # an annotation that no config that ships can have m
 
 @dataclass(frozen=True)
 class Parsed:
-    """A row for one of the parsed tables, less `annotation_uid` and `updated_at`."""
+    """A row for one of the parsed tables, less what identifies its annotation."""
 
     table: str
     row: Json

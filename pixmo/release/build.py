@@ -82,9 +82,13 @@ def choose(workspace: Workspace, version: str, progress: Progress) -> Content:
         ReleaseError: there is nothing to choose from, or nothing is left.
     """
     recipes = load_recipes(workspace)
-    images = source_images(workspace)
-    faults = unusable(images, progress)
+    parts = sum(len(workspace.table(name).parts()) for name in schema.table_names())
+    with progress.task("Checking tables", total=parts, unit="parts") as advance:
+        workspace.check_tables(advance)
+    # The views are as of now, so the images are read after: all that the rows speak of are there.
     with workspace.connect() as connection:
+        images = source_images(workspace)
+        faults = unusable(images, progress)
         curated = [curate(connection, recipe, faults, progress) for recipe in recipes]
     curated = [subset for subset in curated if subset.candidates]
     check_not_empty(workspace, curated)

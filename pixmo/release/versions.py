@@ -1,5 +1,7 @@
 """Which releases a workspace has."""
 
+from pathlib import Path
+
 from pixmo.dataset.manifest import FILE_NAME
 from pixmo.errors import ReleaseError
 from pixmo.workspace.workspace import Workspace
@@ -25,3 +27,14 @@ def newest_release(workspace: Workspace) -> str:
             f"{workspace.root} has no release yet; build one with: pixmo build-release v1"
         )
     return releases[-1]
+
+
+def release_folder(workspace: Workspace, named: str) -> Path:
+    """The folder of a release: `named` is its version or its folder's path; empty, the newest.
+
+    Raises:
+        ReleaseError: nothing is named and there is no release yet.
+    """
+    if len(Path(named).parts) > 1:
+        return Path(named).expanduser().resolve()
+    return workspace.releases / (named or newest_release(workspace))

@@ -21,6 +21,8 @@ SUFFIXES = (
     *(".oga", ".ogg", ".opus", ".wav", ".webm"),
 )
 HEAD_BYTES = 1 << 16
+# Silence of four hours takes more; where a file of more states no length, it is looked up first.
+FEW_BYTES = 1 << 20
 # Containers round to whole frames and packets; a loss beyond this is no rounding.
 TRUNCATION_SECONDS = 0.5
 MICROSECONDS = 1_000_000
@@ -47,40 +49,72 @@ def decode(path: Path, longest_seconds: float = LONGEST_SECONDS) -> Samples:
         raise AudioError(f"not a sound file: it begins with {head[:12]!r}")
     if ends_early(path, kind):
         raise AudioError("truncated recording: its last bytes are missing")
-    samples, stated_seconds = decode_container(path, kind, longest_seconds)
-    seconds = len(samples) / SAMPLE_RATE
     # Without this header an mp3's length is only a guess from its first bit rate.
-    length_is_stated = kind != "mp3" or b"Xing" in head or b"Info" in head
-    if length_is_stated and seconds + TRUNCATION_SECONDS < stated_seconds:
+    states_length = kind != "mp3" or b"Xing" in head or b"Info" in head
+    samples, stated_seconds = decode_container(path, kind, longest_seconds, states_length)
+    seconds = len(samples) / SAMPLE_RATE
+    if seconds + TRUNCATION_SECONDS < stated_seconds:
         raise AudioError(
             f"truncated recording: it states {stated_seconds:.1f} s and holds {seconds:.1f} s"
         )
     return samples
 
 
-def decode_container(path: Path, kind: str, longest_seconds: float) -> tuple[Samples, float]:
+def decode_container(
+    path: Path, kind: str, longest_seconds: float, states_length: bool
+) -> tuple[Samples, float]:
     """The samples, and the seconds that the file states (0 where it does not)."""
     longest = int(longest_seconds * SAMPLE_RATE)
     pieces: list[NDArray[np.int16]] = []
     count = 0
+    with refusals(), opened(path, kind) as (container, stream):
+        stated_seconds = seconds_stated(container, stream) if states_length else 0.0
+        expected = stated_seconds
+        if not stated_seconds and path.stat().st_size > FEW_BYTES:
+            expected = seconds_of_packets(path, kind)
+        if expected > longest_seconds:
+            raise too_long(longest_seconds)
+        for piece in resampled(container, stream):
+            pieces.append(piece)
+            count += len(piece)
+            if count > longest:  # it holds more than it states
+                raise too_long(longest_seconds)
+    if not count:
+        raise AudioError("no sound in this file: its audio stream is empty")
+    return np.concatenate(pieces).astype(np.float32) / np.float32(32768), stated_seconds
+
+
+@contextlib.contextmanager
+def opened(path: Path, kind: str) -> Iterator[tuple[Any, Any]]:
+    """The file's container and its first audio stream.
+
+    By its content and from an open file: no name is interpreted, no other file opened.
+
+    Raises:
+        AudioError: it has no sound.
+    """
     with (
-        refusals(),
         path.open("rb") as file,
-        # By its content and from an open file: no name is interpreted, no other file opened.
         av.open(file, mode="r", format=kind, metadata_errors="ignore") as container,
     ):
         if not container.streams.audio:
             raise AudioError("no sound in this file: it has no audio stream")
-        stream = container.streams.audio[0]
-        stated_seconds = seconds_stated(container, stream)
-        for piece in resampled(container, stream):
-            pieces.append(piece)
-            count += len(piece)
-            if count > longest:
-                raise AudioError(f"too long: more than {longest_seconds / 3600:g} h")
-    if not count:
-        raise AudioError("no sound in this file: its audio stream is empty")
-    return np.concatenate(pieces).astype(np.float32) / np.float32(32768), stated_seconds
+        yield container, container.streams.audio[0]
+
+
+def seconds_of_packets(path: Path, kind: str) -> float:
+    """How long the sound is by the times of its packets, of which none is decoded."""
+    end = 0
+    with opened(path, kind) as (container, stream):
+        for packet in container.demux(stream):
+            if packet.pts is not None:
+                end = max(end, packet.pts + (packet.duration or 0))
+        return float(end * stream.time_base)
+
+
+def too_long(longest_seconds: float) -> AudioError:
+    """What to raise over a recording that would fill the memory."""
+    return AudioError(f"too long: more than {longest_seconds / 3600:g} h")
 
 
 def resampled(container: Any, stream: Any) -> Iterator[NDArray[np.int16]]:

@@ -8,7 +8,7 @@ import mmap
 from collections.abc import Callable
 from pathlib import Path
 
-# Matroska's elements that hold others; all further elements are stepped over as a whole.
+# Matroska's elements that a recorder may begin before it knows how long they become.
 SEGMENT = 0x18538067
 CLUSTER = 0x1F43B675
 OGG_HEADER_BYTES = 27
@@ -72,13 +72,10 @@ def matroska_ends_early(data: mmap.mmap) -> bool:
     while position < len(data):
         identifier, position = variable_integer(data, position, keep_marker=True)
         size, position = variable_integer(data, position, keep_marker=False)
-        if identifier in (SEGMENT, CLUSTER):
-            if size is not None and position + size > len(data):
-                return True
-        elif identifier is None or size is None:
-            return True
-        else:
+        if identifier is not None and size is not None:
             position += size
+        elif identifier not in (SEGMENT, CLUSTER):
+            return True
     return position > len(data)
 
 

@@ -1,5 +1,6 @@
 """Which image a recording or a written transcript is about."""
 
+import contextlib
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,8 +51,10 @@ class ImageLinks:
             found = found or self.paths.get(self.workspace.relative(file))
         found = found or self.names.get(name) or self.stems.get(name)
         for file in files:
-            if not found and file.is_file():
-                found = self.hashes.get(sha256_file(file))
+            # A name can be too long for any file, or a file unreadable: it names no image then.
+            with contextlib.suppress(OSError):
+                if not found and file.is_file():
+                    found = self.hashes.get(sha256_file(file))
         return found or set()
 
     def of_recording(self, path: Path) -> set[str]:

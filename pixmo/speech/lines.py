@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pixmo.errors import SpeechError
+from pixmo.text import misspelt
 
 Values = dict[str, str | None]
+
+PROSE = ("text", "prompt")  # a number can be a name, but nothing that was said
 
 
 @dataclass(frozen=True)
@@ -23,10 +26,11 @@ class Line:
 def read_lines(path: Path, columns: Sequence[str]) -> Iterator[Line]:
     """Every line that is not blank, with its values in `columns`; further columns are left out.
 
-    An absent or empty value is None; a number counts as its text.
+    An absent or empty value is None; a number that names something counts as its text.
 
     Raises:
-        SpeechError: the file cannot be read at all, or is neither .jsonl nor .csv.
+        SpeechError: the file cannot be read at all, is neither .jsonl nor .csv, or misspells a
+            column.
     """
     readers = {".jsonl": json_lines, ".csv": csv_lines}
     if path.suffix.lower() not in readers:
@@ -48,6 +52,7 @@ def json_lines(path: Path, columns: Sequence[str]) -> Iterator[Line]:
             except (ValueError, RecursionError) as error:
                 yield Line(number, fault=f"not JSON: {error}")
                 continue
+            refuse_misspelt(path, number, row, columns)
             yield chosen(number, row, columns)
 
 
@@ -60,6 +65,7 @@ def csv_lines(path: Path, columns: Sequence[str]) -> Iterator[Line]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, strict=True, restkey="")
         try:
+            refuse_misspelt(path, 1, dict.fromkeys(reader.fieldnames or ()), columns)
             for row in reader:
                 number = reader.line_num
                 if "" in row or None in row.values():
@@ -71,6 +77,16 @@ def csv_lines(path: Path, columns: Sequence[str]) -> Iterator[Line]:
             raise SpeechError(f"{path} behind line {reader.line_num}: not CSV: {error}") from error
 
 
+def refuse_misspelt(path: Path, number: int, row: object, columns: Sequence[str]) -> None:
+    """Nothing, if no name in the row looks like a slip for one of `columns`.
+
+    Raises:
+        SpeechError: one does; left out in silence, it would be missed much later.
+    """
+    if isinstance(row, dict) and (hint := misspelt(tuple(row), tuple(columns))):
+        raise SpeechError(f"{path} line {number}: {hint}")
+
+
 def chosen(number: int, row: object, columns: Sequence[str]) -> Line:
     """The line's values in `columns`."""
     if not isinstance(row, dict):
@@ -80,6 +96,8 @@ def chosen(number: int, row: object, columns: Sequence[str]) -> Line:
         value = row.get(column)
         if isinstance(value, bool) or not isinstance(value, str | int | float | None):
             return Line(number, fault=f"{column} is no text: {json.dumps(value)[:80]}")
+        if column in PROSE and isinstance(value, int | float):
+            return Line(number, fault=f"{column} is the number {value}, no text; write text")
         text = "" if value is None else str(value).strip()
         if any("\ud800" <= sign <= "\udfff" for sign in text):
             return Line(number, fault=f"{column} holds half a character: {json.dumps(text)[:80]}")

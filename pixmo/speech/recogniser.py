@@ -1,10 +1,20 @@
 """What turns sound into text, seen from the rest of the room."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from pixmo.speech.audio import Samples
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word and its place; times in seconds from the start of the sound it was heard in."""
+
+    start: float
+    end: float
+    word: str
+    probability: float
 
 
 @dataclass(frozen=True)
@@ -18,6 +28,16 @@ class Segment:
     compression_ratio: float
     no_speech_prob: float
     temperature: float
+    words: tuple[Word, ...] = ()  # where they were asked for
+
+
+@dataclass(frozen=True)
+class Window:
+    """At most 30 s of sound, as a recogniser takes it in."""
+
+    key: tuple[int, int]  # clip and number
+    seconds: float
+    features: Any  # what the recogniser's `features` made of the sound
 
 
 @dataclass(frozen=True)
@@ -25,7 +45,7 @@ class Recognition:
     """What was heard in one window."""
 
     segments: tuple[Segment, ...]
-    language: str
+    language_prob: float | None  # that it is the language asked for; None: it knows but one
 
 
 class Recogniser(Protocol):
@@ -46,6 +66,18 @@ class Recogniser(Protocol):
         """Everything else of its own that decides the text."""
         ...
 
-    def recognise(self, windows: Sequence[Samples], language: str) -> list[Recognition]:
-        """What is said in each window, in order."""
+    @property
+    def device(self) -> str:
+        """Where it computes: `cpu` or `cuda`."""
+        ...
+
+    @property
+    def features(self) -> Callable[[Samples], Any]:
+        """What it needs of a window's sound; other processes call it, so it can be pickled."""
+        ...
+
+    def recognise(
+        self, windows: Iterable[Window], language: str
+    ) -> Iterator[tuple[Window, Recognition]]:
+        """What is said in each window, in whatever order they end; takes in only what it needs."""
         ...

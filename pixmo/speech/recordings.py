@@ -3,20 +3,22 @@
 A link is written in a `metadata.jsonl` or `metadata.csv` beside or above the recordings, in the
 form of Hugging Face's AudioFolder: `file_name` (from the metadata file's folder), and optionally
 `image`, `annotator`, `prompt`, `recorded_at`; other columns are ignored. Without an `image` it is
-the image of the same file stem; behind `__` the stem may say whose recording it is.
+the image of the same file stem; behind `__` the stem may say whose recording it is. What the files
+say now counts: a recording that was moved or whose metadata was corrected has a newer row.
 """
 
-import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pixmo.errors import SpeechError
 from pixmo.hashing import sha256_file
 from pixmo.speech.audio import SUFFIXES
 from pixmo.speech.image_links import NO_IMAGE, SEVERAL_IMAGES, SPEAKER_MARK, ImageLinks
 from pixmo.speech.lines import Values, read_lines
+from pixmo.text import as_text
 from pixmo.workspace.workspace import SetAside, Workspace
 
 STAGE = "transcribe"
@@ -64,11 +66,12 @@ def find(workspace: Workspace, folder: Path) -> Found:
     files = list(visible_files(folder))
     if not any(file.suffix.lower() in SUFFIXES for file in files):
         raise SpeechError(f"{folder} holds no recording; pixmo reads {', '.join(SUFFIXES)}")
-    metadata = read_metadata([file for file in files if file.name in METADATA_NAMES])
+    metadata = read_metadata([*metadata_above(workspace, folder), *metadata_files(files)])
     found = Found()
     listed = set(files)
+    top = absolute(folder)
     for file, said in metadata.items():
-        if file not in listed:
+        if file not in listed and file.is_relative_to(top):
             name = said.values["file_name"] or ""
             found.set_aside.append(
                 SetAside(
@@ -96,7 +99,7 @@ def visible_files(folder: Path) -> Iterator[Path]:
     Raises:
         SpeechError: `folder` is none, or one in it cannot be read.
     """
-    folder = Path(os.path.abspath(folder))  # noqa: PTH100 - a link keeps the name it was given
+    folder = absolute(folder)
     if not folder.is_dir():
         raise SpeechError(f"{folder} is not a folder; name the one that holds the recordings")
     try:
@@ -113,6 +116,22 @@ def visible_files(folder: Path) -> Iterator[Path]:
             yield entry
 
 
+def absolute(path: Path) -> Path:
+    """The path from the root, without `..`; a link keeps the name it was given."""
+    return Path(os.path.abspath(path))  # noqa: PTH100
+
+
+def metadata_files(files: Iterable[Path]) -> list[Path]:
+    """Those of the files that say what recordings are about."""
+    return [file for file in files if file.name in METADATA_NAMES]
+
+
+def metadata_above(workspace: Workspace, path: Path) -> list[Path]:
+    """The metadata files in the folders above a file or folder, up to the workspace's own."""
+    above = [f for f in absolute(path).parents if f.resolve().is_relative_to(workspace.root)]
+    return [file for f in above for file in map(f.joinpath, METADATA_NAMES) if file.is_file()]
+
+
 def read_metadata(files: list[Path]) -> dict[Path, Metadata]:
     """What the metadata files say, by the recording's absolute path.
 
@@ -124,7 +143,7 @@ def read_metadata(files: list[Path]) -> dict[Path, Metadata]:
         for line in read_lines(file, METADATA_COLUMNS):
             name = line.values.get("file_name")
             fault = line.fault or ("" if name else "it has no file_name")
-            target = Path(os.path.abspath(file.parent / (name or "")))  # noqa: PTH100
+            target = absolute(file.parent / (name or ""))
             if target in said:
                 other = said[target]
                 fault = f"{name} is named in {other.file.name} line {other.number} already"
@@ -169,17 +188,11 @@ def examine(
     )
 
 
-def as_text(name: str) -> str:
-    """A file's name as a table can hold it: one that is no UTF-8 with its odd bytes spelled out."""
-    return name.encode("utf-8", "backslashreplace").decode()
-
-
 def without_copies(workspace: Workspace, found: Found) -> Found:
     """Each recording once: under the name in the table, else under its first."""
-    columns = ["recording_sha256", "path"]
     owners = {
-        row["recording_sha256"]: row["path"]
-        for row in workspace.read("recordings").select(columns).to_pylist()
+        sha256: row["path"]
+        for sha256, row in newest_rows(workspace).items()
         if workspace.path(row["path"]).is_file()
     }
     kept = Found(set_aside=list(found.set_aside))
@@ -195,18 +208,18 @@ def without_copies(workspace: Workspace, found: Found) -> Found:
     return kept
 
 
-def record(workspace: Workspace, found: Found) -> list[Recording]:
-    """The recordings stand in the table, and what was set aside in its own.
+def newest_rows(workspace: Workspace) -> dict[str, dict[str, Any]]:
+    """The row that counts of every recording in the table, by its sha256."""
+    return {row["recording_sha256"]: row for row in workspace.read("recordings").to_pylist()}
 
-    Returns the recordings with the image they were first linked to: their transcripts speak of it.
-    A link that has changed since is set aside, not followed.
-    """
-    table = workspace.read("recordings").select(["recording_sha256", "image_sha256"])
-    linked = {row["recording_sha256"]: row["image_sha256"] for row in table.to_pylist()}
-    first_ordinal = len(table)
-    new = [recording for recording in found.recordings if recording.sha256 not in linked]
-    rows = [
-        {
+
+def record(workspace: Workspace, found: Found) -> None:
+    """The recordings stand in the table as they are now, and what was set aside in its own."""
+    known = newest_rows(workspace)
+    rows = []
+    for recording in found.recordings:
+        before = known.get(recording.sha256)
+        row = {
             "recording_sha256": recording.sha256,
             "path": recording.path,
             "image_sha256": recording.image_sha256,
@@ -214,19 +227,26 @@ def record(workspace: Workspace, found: Found) -> list[Recording]:
             "prompt": recording.prompt,
             "recorded_at": recording.recorded_at,
             "bytes": recording.file.stat().st_size,
-            "ordinal": first_ordinal + number,
+            "ordinal": before["ordinal"] if before else len(known),
         }
-        for number, recording in enumerate(new)
-    ]
+        if row != before:
+            rows.append(row)
+            known[recording.sha256] = row
     workspace.append("recordings", rows)
-    kept = []
-    for recording in found.recordings:
-        image = linked.get(recording.sha256, recording.image_sha256)
-        if image != recording.image_sha256:
-            reason, detail = "linked to another image before", f"first {image}, now not followed"
-            found.set_aside.append(
-                SetAside(STAGE, recording.sha256, recording.path, reason, detail)
-            )
-        kept.append(dataclasses.replace(recording, image_sha256=image))
     workspace.set_aside(found.set_aside)
-    return kept
+
+
+def linked_since(workspace: Workspace) -> list[Recording]:
+    """The recordings that were set aside for want of an image and have one now.
+
+    Raises:
+        SpeechError: a malformed metadata line.
+    """
+    with workspace.connect() as connection:
+        query = "select distinct path from current_set_aside where stage = ? and reason = ?"
+        paths = [path for (path,) in connection.execute(query, [STAGE, NO_IMAGE]).fetchall()]
+    files = [file for file in map(workspace.path, sorted(paths)) if file.is_file()]
+    links = ImageLinks.of(workspace)
+    metadata = read_metadata(sorted({m for f in files for m in metadata_above(workspace, f)}))
+    items = [examine(workspace, links, file, metadata.get(file)) for file in files]
+    return [item for item in items if isinstance(item, Recording)]

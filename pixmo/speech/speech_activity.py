@@ -59,15 +59,20 @@ def detector() -> Any:
         return silero_vad.load_silero_vad()
 
 
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
+def one_thread() -> contextlib.AbstractContextManager[None]:
     """Torch computes in one thread: the detector is too small for more.
 
     Importing silero-vad sets one thread for the whole process; the number there was comes back.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    return torch_threads(1)
+
+
+@contextlib.contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Torch computes in so many threads meanwhile."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,14 @@ from pixmo.errors import AudioError
 from pixmo.execution.progress import SILENT, Progress
 from pixmo.hashing import sha256_value
 from pixmo.speech import speech_activity, windows
-from pixmo.speech.audio import SAMPLE_RATE, Samples, decode
-from pixmo.speech.recogniser import Recogniser, Segment
+from pixmo.speech.hear import hear
+from pixmo.speech.recogniser import Recogniser
 from pixmo.speech.recordings import STAGE, Recording, find, record
-from pixmo.speech.speech_activity import Span, speech_seconds, speech_spans
+from pixmo.speech.signals import Signals
 from pixmo.speech.transcripts import spoken_row
 from pixmo.workspace.workspace import SetAside, Workspace
 
-METHOD = "pixmo-transcribe-1"  # changes with whatever of this room decides a text
+METHOD = "pixmo-transcribe-2"  # changes with whatever of this room decides a text
 PART_CLIPS = 16
 PART_SECONDS = 30.0  # a kill loses no more work than this
 
@@ -58,12 +58,17 @@ class Unsaved:
 
 
 def transcribe(
-    workspace: Workspace, folder: Path, recogniser: Recogniser, progress: Progress = SILENT
+    workspace: Workspace,
+    folder: Path,
+    recogniser: Recogniser,
+    progress: Progress = SILENT,
+    workers: int | None = None,
 ) -> Transcribed:
     """Every recording under `folder` has its newest transcript by this recogniser and language.
 
     What cannot be decoded or linked is set aside with its reason. Rows are written in the order of
-    the recordings, in parts, so a run that was killed goes on where its last part ends.
+    the recordings, in parts, so a run that was killed goes on where its last part ends. `workers`
+    processes decode ahead of the recogniser (default: by its device).
 
     Raises:
         SpeechError: the folder, its metadata or the recogniser cannot be used.
@@ -73,31 +78,36 @@ def transcribe(
     options_sha256 = sha256_value(options(recogniser, language))
     with workspace.lock("transcribe"):
         found = find(workspace, folder)
-        recordings = record(workspace, found)
-        pending = without_transcript(workspace, recordings, options_sha256)
+        record(workspace, found)
+        pending = without_transcript(workspace, found.recordings, options_sha256)
         unsaved = Unsaved(workspace)
-        heard: list[dict[str, Any]] = []
+        measured: list[Signals] = []
+        audio_hours, begun = 0.0, time.monotonic()
         faults = 0
         with progress.task("Transcribing", total=len(pending), unit="clips") as advance:
             try:
-                for recording in pending:
-                    try:
-                        row = transcript(recording, recogniser, language, options_sha256)
-                        unsaved.rows.append(row)
-                        heard.append({k: row[k] for k in ("duration_seconds", "speech_seconds")})
-                    except AudioError as error:
-                        unsaved.faults.append(fault(recording, error))
+                for recording, heard in hear(pending, recogniser, language, workers):
+                    if isinstance(heard, AudioError):
+                        unsaved.faults.append(fault(recording, heard))
                         faults += 1
+                    else:
+                        row = spoken_row(recording, heard, language, recogniser, options_sha256)
+                        unsaved.rows.append(row)
+                        measured.append(heard.prepared.signals)
+                        audio_hours += heard.prepared.signals.duration_seconds / 3600
                     unsaved.save_if_due()
-                    advance(1)
+                    hours = (time.monotonic() - begun) / 3600
+                    advance(
+                        1, f"{audio_hours:.2f} h of sound, {audio_hours / hours:,.0f} × real time"
+                    )
             finally:  # an interrupt loses nothing that is finished
                 unsaved.save()
     return Transcribed(
-        transcribed=len(heard),
-        known=len(recordings) - len(pending),
+        transcribed=len(measured),
+        known=len(found.recordings) - len(pending),
         set_aside=len(found.set_aside) + faults,
-        audio_seconds=sum(row["duration_seconds"] for row in heard),
-        speech_seconds=sum(row["speech_seconds"] for row in heard),
+        audio_seconds=sum(signals.duration_seconds for signals in measured),
+        speech_seconds=sum(signals.speech_seconds for signals in measured),
     )
 
 
@@ -143,49 +153,6 @@ def without_transcript(
         }
         workspace.append("transcripts", list(rows.values()))
     return [r for r in recordings if r.sha256 in outdated - ever]
-
-
-def transcript(
-    recording: Recording, recogniser: Recogniser, language: str, options_sha256: str
-) -> dict[str, Any]:
-    """The row of a recording's transcript.
-
-    Raises:
-        AudioError: it cannot be decoded.
-        ModelError: the recogniser cannot be used.
-    """
-    samples = decode(recording.file)
-    speech = speech_spans(samples)
-    return spoken_row(
-        recording,
-        hear(samples, speech, recogniser, language),
-        language,
-        len(samples) / SAMPLE_RATE,
-        speech_seconds(speech),
-        recogniser,
-        options_sha256,
-    )
-
-
-def hear(
-    samples: Samples, speech: Sequence[Span], recogniser: Recogniser, language: str
-) -> list[Segment]:
-    """What is said in the recording; times in seconds from its start.
-
-    Where there is no speech the recogniser is not asked: over silence it invents sentences.
-    """
-    spans = windows.cut(samples, speech)
-    if not spans:
-        return []
-    heard = recogniser.recognise([samples[span.start : span.end] for span in spans], language)
-    segments = []
-    for span, recognition in zip(spans, heard, strict=True):
-        offset = span.start / SAMPLE_RATE
-        segments += [
-            replace(segment, start=segment.start + offset, end=segment.end + offset)
-            for segment in recognition.segments
-        ]
-    return segments
 
 
 def fault(recording: Recording, error: AudioError) -> SetAside:

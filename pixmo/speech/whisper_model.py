@@ -1,4 +1,4 @@
-"""OpenAI's Whisper as a recogniser: window by window, with its own guards.
+"""OpenAI's Whisper as a recogniser: many windows at once, with its own guards.
 
 Source: Radford et al. 2022, Robust Speech Recognition via Large-Scale Weak Supervision, section
 4.5: a window whose text fails a guard is decoded again at a higher temperature. Previous text is
@@ -6,29 +6,73 @@ not shown to the model: it makes errors run on from window to window.
 """
 
 import functools
+import pickle
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 import whisper
-from whisper.audio import N_FRAMES, N_SAMPLES, log_mel_spectrogram, pad_or_trim
+from whisper.audio import FRAMES_PER_SECOND
+from whisper.timing import add_word_timestamps
 from whisper.tokenizer import LANGUAGES, get_tokenizer
 
 from pixmo.errors import ModelError
 from pixmo.hashing import sha256_file
-from pixmo.speech.audio import SAMPLE_RATE, Samples
-from pixmo.speech.recogniser import Recognition, Segment
+from pixmo.speech.audio import Samples
+from pixmo.speech.engine.decoder import Decoder
+from pixmo.speech.engine.log_mel import LogMel, log_mel
+from pixmo.speech.engine.memory import slots_that_fit
+from pixmo.speech.engine.network import Network
+from pixmo.speech.engine.slots import FEWEST_ROWS, SEED, Outcome, Slots
+from pixmo.speech.engine.token_rules import TokenRules
+from pixmo.speech.recogniser import Recognition, Segment, Window, Word
+from pixmo.speech.transcripts import compression_ratio
 
 TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 COMPRESSION_RATIO_ABOVE = 2.4  # repeats itself
 AVG_LOGPROB_BELOW = -1.0  # is unsure
 NO_SPEECH_PROB_ABOVE = 0.6  # and unsure: is silence
 SECONDS_PER_TIMESTAMP = 0.02
-SEED = 0  # of the sampling at temperatures above 0
 POINT_AT_A_FILE = "give the path of a checkpoint file: --model PATH, or model in pixmo.toml"
+
+Note = Callable[[str], None]
+TimedTokens: TypeAlias = tuple[float, float, list[int]]  # start, end (seconds), tokens of a text
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An outcome with what Whisper's guards look at."""
+
+    tokens: tuple[int, ...]
+    text: str
+    avg_logprob: float
+    no_speech_prob: float
+
+    @property
+    def compression_ratio(self) -> float:
+        """How much the text repeats itself."""
+        return compression_ratio(self.text)
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether the mean log-probability of a token is low."""
+        return self.avg_logprob < AVG_LOGPROB_BELOW
+
+    @property
+    def is_silence(self) -> bool:
+        """Whether the model itself hears no speech."""
+        return self.is_unsure and self.no_speech_prob > NO_SPEECH_PROB_ABOVE
+
+    @property
+    def passes_guards(self) -> bool:
+        """Whether no higher temperature need be tried."""
+        if self.is_unsure:
+            return self.is_silence
+        return self.compression_ratio <= COMPRESSION_RATIO_ABOVE
 
 
 @dataclass(frozen=True)
@@ -39,10 +83,19 @@ class WhisperRecogniser:
     source: str  # what `whisper.load_model` takes
     sha256: str
     device: str
+    slots: int = 0  # windows decoded side by side; 0: as many as fit
+    word_times: bool = False  # segments say when each word was spoken
+    note: Note = lambda _: None  # told what a person should know
 
     @classmethod
     def load(
-        cls, model: str, device: str = "auto", folder: Path | None = None
+        cls,
+        model: str,
+        device: str = "auto",
+        folder: Path | None = None,
+        slots: int = 0,
+        word_times: bool = False,
+        note: Note = lambda _: None,
     ) -> "WhisperRecogniser":
         """The recogniser of a name openai-whisper knows, or of a checkpoint file.
 
@@ -54,7 +107,8 @@ class WhisperRecogniser:
         chosen = chosen_device(device)
         if model in whisper.available_models():
             # openai-whisper checks a download, and every later read of it, against its address.
-            return cls(model, model, whisper._MODELS[model].split("/")[-2], chosen)
+            sha256 = whisper._MODELS[model].split("/")[-2]
+            return cls(model, model, sha256, chosen, slots, word_times, note)
         path = (folder or Path()) / Path(model).expanduser()
         if not path.is_file():
             names = ", ".join(whisper.available_models())
@@ -62,22 +116,24 @@ class WhisperRecogniser:
                 f"there is no recogniser {model}: no file {path}, and none of openai-whisper's"
                 f" names ({names}); {POINT_AT_A_FILE}"
             )
-        return cls(path.stem, str(path), sha256_file(path), chosen)
+        return cls(path.stem, str(path), sha256_file(path), chosen, slots, word_times, note)
 
     @property
     def options(self) -> Mapping[str, object]:
         """What decides the text beside the weights.
 
-        Not the device: half precision on a GPU differs only in rounding, and moving a workspace
-        to another machine is no reason to transcribe it again.
+        Not the device nor the number of slots: half precision on a GPU differs only in rounding,
+        and moving a workspace to another machine is no reason to transcribe it again.
         """
         return {
-            "method": "whisper-windows-1",
+            "method": "whisper-windows-2",
             "temperatures": TEMPERATURES,
             "compression_ratio_above": COMPRESSION_RATIO_ABOVE,
             "avg_logprob_below": AVG_LOGPROB_BELOW,
             "no_speech_prob_above": NO_SPEECH_PROB_ABOVE,
             "seed": SEED,
+            # A transcript without them need not be made again where nobody asks for any.
+            **({"word_times": True} if self.word_times else {}),
         }
 
     @functools.cached_property
@@ -99,23 +155,74 @@ class WhisperRecogniser:
             ) from error
         except Exception as error:  # torch raises nearly anything over a file that is not its own
             raise ModelError(
-                f"{self.source} is no Whisper checkpoint ({one_line(error)}); {POINT_AT_A_FILE}"
+                f"{self.source} is no Whisper checkpoint: {cause(error)}; {POINT_AT_A_FILE}"
             ) from error
         return model.eval()
 
-    def recognise(self, windows: Sequence[Samples], language: str) -> list[Recognition]:
-        """What is said in each window of at most 30 s, in order; times from the window's start.
+    @property
+    def features(self) -> Callable[[Samples], LogMel]:
+        """The log-mel spectrogram that this checkpoint hears."""
+        return functools.partial(log_mel, mel_bands=self.model.dims.n_mels)
+
+    def recognise(
+        self, windows: Iterable[Window], language: str
+    ) -> Iterator[tuple[Window, Recognition]]:
+        """What is said in each window of at most 30 s, as they end; times from the window's start.
+
+        Where the device has no room for so many at once, half as many are tried.
 
         Raises:
-            ModelError: the model cannot be loaded or does not know the language.
+            ModelError: the model cannot be loaded, does not know the language, or too few windows
+                fit into the device's memory.
         """
         if language not in LANGUAGES or (language != "en" and not self.model.is_multilingual):
             raise ModelError(
                 f"the recogniser {self.name} does not know the language {language!r}; set language"
                 " in pixmo.toml to an ISO 639-1 code that it knows, such as en"
             )
-        self.tokenizer(language)  # read before whisper.decode does, quietly
-        return [Recognition(tuple(self.segments(window, language)), language) for window in windows]
+        tokenizer = self.tokenizer(language)
+
+        def accepts(outcome: Outcome) -> bool:
+            return judged(outcome, tokenizer).passes_guards
+
+        unfinished: dict[tuple[int, int], Window] = {}
+
+        def tracked(source: Iterable[Window]) -> Iterator[Window]:
+            for window in source:
+                unfinished[window.key] = window
+                yield window
+
+        source = iter(windows)
+        slots = self.slots or slots_that_fit(self.model.dims, self.device)
+        while True:
+            again = list(unfinished.values())
+            try:
+                decoder = functools.partial(self.decoder, language, slots, accepts)
+                for window, outcome, temperature in decoder().run(tracked(chain(again, source))):
+                    del unfinished[window.key]
+                    yield window, self.recognition(window, outcome, temperature, tokenizer)
+                return
+            except torch.OutOfMemoryError as error:
+                if slots <= FEWEST_ROWS:
+                    raise ModelError(
+                        f"{slots} windows do not fit into the memory of {self.device};"
+                        " use a smaller model, or the CPU: device in pixmo.toml"
+                    ) from error
+            # Outside of the handler, which keeps the failed decoder's memory alive.
+            release_memory(self.device)
+            slots //= 2
+            self.note(f"out of memory on {self.device}: going on with {slots} windows at once")
+
+    def decoder(self, language: str, slots: int, accepts: Callable[[Outcome], bool]) -> Decoder:
+        """A decoder with room for so many windows."""
+        self.tokenizer(language)  # read before openai-whisper's decoding does, quietly
+        rules = TokenRules.of(self.model, language, self.network.device)
+        return Decoder(Slots(self.network, rules, slots), TEMPERATURES, accepts)
+
+    @functools.cached_property
+    def network(self) -> Network:
+        """The weights as the decoder takes them; half precision on a GPU."""
+        return Network(self.model, torch.float16 if self.device == "cuda" else torch.float32)
 
     def tokenizer(self, language: str) -> Any:
         """What turns tokens into text; openai-whisper keeps it once it is read."""
@@ -129,63 +236,75 @@ class WhisperRecogniser:
                 task="transcribe",
             )
 
-    def segments(self, window: Samples, language: str) -> Iterator[Segment]:
+    def recognition(
+        self, window: Window, outcome: Outcome, temperature: float, tokenizer: Any
+    ) -> Recognition:
         """The segments heard in one window; none where the model itself hears no speech."""
-        result = self.decode_guarded(window, language)
-        if result.no_speech_prob > NO_SPEECH_PROB_ABOVE and is_unsure(result):
-            return
-        tokenizer = self.tokenizer(language)
-        seconds = len(window) / SAMPLE_RATE
-        for start, end, tokens in timed_tokens(result.tokens, tokenizer.timestamp_begin, seconds):
-            text = tokenizer.decode(tokens).strip()
-            if text:
-                yield Segment(
-                    start,
-                    end,
-                    text,
-                    float(result.avg_logprob),
-                    float(result.compression_ratio),
-                    float(result.no_speech_prob),
-                    float(result.temperature),
-                )
+        language_prob = outcome.language_prob if self.model.is_multilingual else None
+        result = judged(outcome, tokenizer)
+        if result.is_silence:
+            return Recognition((), language_prob)
+        measures = (result.avg_logprob, result.compression_ratio, result.no_speech_prob)
+        stretches = [
+            (start, end, tokens)
+            for start, end, tokens in timed_tokens(
+                result.tokens, tokenizer.timestamp_begin, window.seconds
+            )
+            if tokenizer.decode(tokens).strip()
+        ]
+        times = self.words(window, stretches, tokenizer) if self.word_times else repeat(())
+        segments = tuple(
+            Segment(start, end, tokenizer.decode(tokens).strip(), *measures, temperature, words)
+            for (start, end, tokens), words in zip(stretches, times, strict=False)
+        )
+        return Recognition(segments, language_prob)
 
     @torch.inference_mode()
-    def decode_guarded(self, window: Samples, language: str) -> Any:
-        """Whisper's decoding at the first temperature whose text passes the guards."""
-        half = self.device == "cuda"
-        mel = log_mel_spectrogram(window, self.model.dims.n_mels, padding=N_SAMPLES)
-        mel = pad_or_trim(mel[:, :-N_FRAMES], N_FRAMES).to(self.device)
-        features = self.model.encoder((mel.half() if half else mel).unsqueeze(0))[0]
-        devices = [torch.cuda.current_device()] if half else []
-        # Seeded for each window: the text must not depend on what was heard before it.
-        with torch.random.fork_rng(devices):
-            torch.manual_seed(SEED)
-            for temperature in TEMPERATURES:
-                options = whisper.DecodingOptions(
-                    language=language, temperature=temperature, fp16=half
-                )
-                result = whisper.decode(self.model, features, options)
-                if passes_guards(result):
-                    break
-        return result
+    def words(
+        self, window: Window, stretches: Sequence[TimedTokens], tokenizer: Any
+    ) -> list[tuple[Word, ...]]:
+        """When each word of the stretches was said, by openai-whisper: from cross-attention."""
+        segments: list[dict[str, Any]] = [
+            {"seek": 0, "start": start, "end": end, "tokens": tokens}
+            for start, end, tokens in stretches
+        ]
+        add_word_timestamps(
+            segments=segments,
+            model=self.model,
+            tokenizer=tokenizer,
+            mel=torch.from_numpy(window.features).to(self.device),
+            num_frames=int(window.seconds * FRAMES_PER_SECOND),
+            last_speech_timestamp=0.0,
+        )
+        return [
+            tuple(
+                Word(said["start"], said["end"], said["word"].strip(), said["probability"])
+                for said in segment["words"]
+            )
+            for segment in segments
+        ]
 
 
-def passes_guards(result: Any) -> bool:
-    """Whether no higher temperature need be tried."""
-    if is_unsure(result):
-        return bool(result.no_speech_prob > NO_SPEECH_PROB_ABOVE)
-    return bool(result.compression_ratio <= COMPRESSION_RATIO_ABOVE)
+def judged(outcome: Outcome, tokenizer: Any) -> Judged:
+    """The outcome's text and measures, as openai-whisper defines them."""
+    return Judged(
+        outcome.tokens,
+        tokenizer.decode(list(outcome.tokens)).strip(),
+        outcome.sum_logprob / (len(outcome.tokens) + 1),
+        outcome.no_speech_prob,
+    )
 
 
-def is_unsure(result: Any) -> bool:
-    """Whether the mean log-probability of a token is low."""
-    return bool(result.avg_logprob < AVG_LOGPROB_BELOW)
+def release_memory(device: str) -> None:
+    """What torch keeps of the device's memory for later is free."""
+    if device == "cuda":
+        torch.cuda.empty_cache()
 
 
 def timed_tokens(
     tokens: Sequence[int], timestamp_begin: int, seconds: float
-) -> Iterator[tuple[float, float, list[int]]]:
-    """Start, end (seconds) and tokens of every stretch of text between timestamp tokens."""
+) -> Iterator[TimedTokens]:
+    """Every stretch of text between timestamp tokens."""
     start = 0.0
     text: list[int] = []
     for token in tokens:
@@ -213,6 +332,15 @@ def chosen_device(device: str) -> str:
     if device not in ("cpu", "cuda") or (device == "cuda" and not available):
         raise ModelError(f"there is no device {device} on this machine; use auto, cpu or cuda")
     return device
+
+
+def cause(error: Exception) -> str:
+    """Why a file is no checkpoint, in plain words where torch gives advice to programmers."""
+    if isinstance(error, (pickle.UnpicklingError, EOFError)):
+        return "torch finds no plain weights in it"
+    if isinstance(error, (KeyError, TypeError)):
+        return "torch reads it, but it holds something else"
+    return one_line(error)
 
 
 def one_line(error: Exception) -> str:

@@ -1,4 +1,8 @@
-"""Windows that a recogniser can hear: at most 30 s, cut where nobody speaks."""
+"""Windows that a recogniser can hear: at most 30 s, cut where nobody speaks.
+
+Speech without a pause must be cut in the middle: there two windows overlap, so that every word is
+whole in one of them; `overlaps` joins what was heard in both.
+"""
 
 from collections.abc import Sequence
 
@@ -11,6 +15,7 @@ OPTIONS = {
     "longest_seconds": 29.0,  # Whisper hears 30 s; the margins go on top
     "shortest_share": 0.6,  # speech without a pause is cut at its quietest spot behind this
     "longest_pause_seconds": 5.0,  # a longer pause separates windows; the model would fill it
+    "overlap_seconds": 1.5,  # around such a cut, in both windows
     "margin_seconds": 0.2,  # before and after the speech
 }
 QUIET_SECONDS = 0.3  # the quietest spot is looked for at this width
@@ -18,7 +23,10 @@ HOP_SAMPLES = SAMPLE_RATE // 50
 
 
 def cut(samples: Samples, speech: Sequence[Span]) -> list[Span]:
-    """Windows that together hold all `speech`, in order and apart, each at most 30 s."""
+    """Windows that together hold all `speech`, in order, each at most 30 s.
+
+    They are apart, but where speech without a pause had to be cut: there they overlap.
+    """
     longest = int(OPTIONS["longest_seconds"] * SAMPLE_RATE)
     longest_pause = int(OPTIONS["longest_pause_seconds"] * SAMPLE_RATE)
     windows: list[Span] = []
@@ -33,14 +41,15 @@ def cut(samples: Samples, speech: Sequence[Span]) -> list[Span]:
 
 
 def shortened(samples: Samples, span: Span, longest: int) -> list[Span]:
-    """`span` in pieces of at most `longest` samples, cut at the quietest spots."""
+    """`span` in overlapping pieces of at most `longest` samples, cut at the quietest spots."""
+    half = int(OPTIONS["overlap_seconds"] * SAMPLE_RATE) // 2
     pieces = []
     start = span.start
     while span.end - start > longest:
         earliest = start + int(longest * OPTIONS["shortest_share"])
-        end = quietest(samples, earliest, start + longest)
-        pieces.append(Span(start, end))
-        start = end
+        middle = quietest(samples, earliest, start + longest - half)
+        pieces.append(Span(start, middle + half))
+        start = middle - half
     return [*pieces, Span(start, span.end)]
 
 
@@ -54,7 +63,7 @@ def quietest(samples: Samples, start: int, end: int) -> int:
 
 
 def with_margins(windows: Sequence[Span], length: int) -> list[Span]:
-    """The windows, each with a margin that ends half-way to its neighbour."""
+    """The windows, each with a margin that ends half-way to its neighbour, if they are apart."""
     margin = int(OPTIONS["margin_seconds"] * SAMPLE_RATE)
     widened = []
     for number, window in enumerate(windows):
@@ -63,8 +72,8 @@ def with_margins(windows: Sequence[Span], length: int) -> list[Span]:
         after = (length if last else windows[number + 1].start) - window.end
         widened.append(
             Span(
-                window.start - min(margin, before // 2 if number else before),
-                window.end + min(margin, after if last else after // 2),
+                window.start - min(margin, max(0, before // 2) if number else before),
+                window.end + min(margin, after if last else max(0, after // 2)),
             )
         )
     return widened

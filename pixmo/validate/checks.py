@@ -18,6 +18,7 @@ from pixmo.dataset.manifest import Manifest
 from pixmo.dataset.reader import Release
 from pixmo.errors import SchemaError
 from pixmo.hashing import sha256_file
+from pixmo.text import counted
 
 MOST_EXAMPLES = 5  # violations shown of one check
 
@@ -42,7 +43,8 @@ class Check:
         """The check as a person reads it: a line, and a line for each example."""
         mark = "ok    " if self.passed else "BROKEN"
         found = "" if self.passed else f", {self.violations} wrong"
-        lines = [f"  {mark} {self.name}: {self.checked} {self.unit}{found}"]
+        checked = counted(self.checked, self.unit.removesuffix("s"))
+        lines = [f"  {mark} {self.name}: {checked}{found}"]
         lines += [f"           {example}" for example in self.examples]
         if self.violations > len(self.examples):
             lines.append(f"           and {self.violations - len(self.examples)} more")
@@ -66,7 +68,7 @@ class Checks:
     def text(self) -> str:
         """The checks as a person reads them, one screen."""
         broken = sum(not check.passed for check in self.checks)
-        outcome = "every check passed" if self.passed else f"{broken} checks failed"
+        outcome = "every check passed" if self.passed else f"{counted(broken, 'check')} failed"
         lines = [f"Release {self.version}: {outcome}"]
         return "\n".join([*lines, *(check.text() for check in self.checks)])
 
@@ -196,7 +198,8 @@ def image_check(release: Release, shards: list[Shard], note: str) -> Check:
     for (url, sha256), user in sorted(users.items()):
         if "://" in url:
             path = release.local_images.get(sha256)
-            if path is None:
+            # The release promises a URL; a copy that has gone from here breaks no promise.
+            if path is None or not path.is_file():
                 remote += 1
                 continue
         elif PurePosixPath(url).is_absolute() or ".." in PurePosixPath(url).parts:
@@ -209,7 +212,8 @@ def image_check(release: Release, shards: list[Shard], note: str) -> Check:
             violations.append(f"{user}: image {url} is missing")
         elif sha256_file(path) != sha256:
             violations.append(f"{user}: image {url} has another sha256 than {sha256[:12]}…")
-    notes = [f"{remote} images that are named by URL and have no copy here"] if remote else []
+    unseen = f"{counted(remote, 'image')} named by URL, without a copy here"
+    notes = [unseen] if remote else []
     notes += [note] if note else []
     return check("images are those of their rows", checked, "images", violations, "; ".join(notes))
 

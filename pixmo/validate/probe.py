@@ -18,6 +18,7 @@ from pixmo.molmo import sizes
 from pixmo.molmo.data import Example
 from pixmo.validate import verdict
 from pixmo.validate.probe_run import ProbeOptions, ProbeRun, RunResult, read_probe_examples
+from pixmo.validate.report import FILE_NAME as REPORT
 from pixmo.validate.report import write_report
 from pixmo.validate.side_by_side import run_side_by_side
 from pixmo.validate.verdict import (
@@ -58,7 +59,7 @@ GATES: dict[str, Gate | None] = {
 def train_probe(
     release: Release, options: ProbeOptions, folder: Path, progress: Progress = SILENT
 ) -> Verdict:
-    """The verdict on a release; `folder` then holds it, its report, and both runs.
+    """The verdict on a release; `folder` then holds it and, where it trained, report and runs.
 
     A verdict that is there already, on the same release under the same options, is returned as it
     is; of a probe that was killed the finished runs are kept.
@@ -67,13 +68,14 @@ def train_probe(
         ReleaseError: the release cannot be read.
         TrainingError: a run stopped before its end.
     """
-    key = measurement_key(release, options)
+    learnt, held_out = read_probe_examples(release, options)
+    key = measurement_key(release, options, [*learnt, *held_out])
     stored = stored_verdict(folder / FILE_NAME, key)
     if stored is not None:
         return stored
-    learnt, held_out = read_probe_examples(release, options)
     if shortage := too_short(options) or too_few(learnt, held_out):
         found = conclude(release, options, key, (len(learnt), len(held_out)), INVALID, shortage)
+        (folder / REPORT).unlink(missing_ok=True)  # of an earlier verdict
     else:
         jobs = [
             ProbeRun(release, options, is_control=False, folder=folder / "release", key=key),
@@ -86,12 +88,13 @@ def train_probe(
     return found
 
 
-def measurement_key(release: Release, options: ProbeOptions) -> str:
+def measurement_key(release: Release, options: ProbeOptions, read: Sequence[Example]) -> str:
     """A hash of everything that the verdict depends on."""
     return sha256_value(
         {
             "manifest": sha256_file(release.root / manifests.FILE_NAME),
-            "images": sorted(release.local_images),
+            # Files of images may come and go: what counts is which of them the probe reads.
+            "images": [example.image_sha256 for example in read],
             "options": asdict(options),
             "size": asdict(sizes.named(options.size)),
             "training": asdict(options.training),

@@ -1,7 +1,7 @@
 """One training run of the probe, on the release or on its control, in a process of its own."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -72,19 +72,42 @@ def read_probe_examples(
 
     Images without a file are left out.
     """
-    found = []
-    for splits, seed, most in (
-        (("train",), options.seed, options.most_train_images),
-        (HELD_OUT_SPLITS, None, MOST_HELD_OUT_IMAGES),
-    ):
-        examples = [
-            example
-            for example in read_examples(release, splits, STEMS, seed)
-            if has_image(release, example)
-        ]
-        examples.sort(key=lambda example: unit_interval(example.image_sha256))
-        found.append(examples[:most])
-    return found[0], found[1]
+    learnt = read_examples(release, ("train",), STEMS, options.seed)
+    held_out = read_examples(release, HELD_OUT_SPLITS, STEMS)
+    return (
+        in_fixed_order(with_image(release, learnt))[: options.most_train_images],
+        held_out_sample(with_image(release, held_out)),
+    )
+
+
+def in_fixed_order(examples: Iterable[Example]) -> list[Example]:
+    """The examples in an order that mixes them, the same for every seed and release."""
+    return sorted(examples, key=lambda example: unit_interval(example.image_sha256))
+
+
+def held_out_sample(examples: Sequence[Example]) -> list[Example]:
+    """At most MOST_HELD_OUT_IMAGES examples, in fixed order, where no subset crowds out another.
+
+    Each subset is judged by itself, so it first gets its share, or all it has; then any are drawn.
+    """
+    ordered, share = in_fixed_order(examples), MOST_HELD_OUT_IMAGES // len(STEMS)
+    shares = {
+        example.image_sha256
+        for stem in STEMS
+        for example in [one for one in ordered if has_annotation(one, stem)][:share]
+    }
+    ordered.sort(key=lambda example: example.image_sha256 not in shares)
+    return in_fixed_order(ordered[:MOST_HELD_OUT_IMAGES])
+
+
+def has_annotation(example: Example, stem: str) -> bool:
+    """Whether the example has an annotation of the subset."""
+    return any(annotation.kind == stem for annotation in example.annotations)
+
+
+def with_image(release: Release, examples: Iterable[Example]) -> list[Example]:
+    """The examples whose image has a file."""
+    return [example for example in examples if has_image(release, example)]
 
 
 def has_image(release: Release, example: Example) -> bool:

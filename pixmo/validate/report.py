@@ -2,6 +2,7 @@
 
 import base64
 import html
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,20 +10,26 @@ from pixmo.dataset.reader import Release
 from pixmo.evaluate.gap import AnnotationLoss, wrong_images
 from pixmo.files import write_text
 from pixmo.molmo.data import Example
+from pixmo.molmo.prompts import HINT_CHARACTERS
+from pixmo.text import counted
 from pixmo.validate.probe_run import RunResult
-from pixmo.validate.verdict import Verdict
+from pixmo.validate.verdict import SubsetVerdict, Verdict
 
 FILE_NAME = "report.html"
 SAMPLE_IMAGES = 8
 CURVE_WIDTH, CURVE_HEIGHT = 640, 240  # pixels
 SMOOTHED_STEPS = 20  # a curve shows the mean of so many steps
+RELEASE_LINE = 'stroke="#06c" stroke-width="1.5"'
+CONTROL_LINE = 'stroke="#c60" stroke-width="2.5" stroke-dasharray="7 5"'
 MEDIA_TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
-pre { background: #f3f3f3; padding: 1rem; overflow-x: auto }
-table { border-collapse: collapse } td, th { padding: .3rem .6rem; text-align: left }
-td { vertical-align: top; border-top: 1px solid #ddd } td.number { text-align: right }
-img { width: 180px; display: block }
+table { border-collapse: collapse; width: 100% }
+td, th { padding: .3rem .6rem; text-align: left; vertical-align: top }
+td { border-top: 1px solid #ddd } td i { color: #666 } td.text { overflow-wrap: anywhere }
+td.number { text-align: right; font-variant-numeric: tabular-nums }
+@media (max-width: 40rem) { table { font-size: .8rem } td, th { padding: .3rem .2rem } }
+img { width: 100%; min-width: 80px; max-width: 180px; display: block } svg { max-width: 100% }
 """
 
 
@@ -39,41 +46,61 @@ def write_report(
     page = f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>
 <h1>{html.escape(title)}</h1>
-<pre>{html.escape(found.text())}</pre>
+<p>{html.escape(found.reason)}.</p>
+<p>{found.size}, {found.steps} steps, seed {found.seed}:
+{counted(found.train_images, "image")} trained on, {found.held_out_images} held out.
+Instrument check: {html.escape(found.instrument_check)}.</p>
+<p>Loss on held-out answers, in nats per character. The gap is how much worse an answer is predicted
+from another image than from its own; the control was trained on shuffled annotations.</p>
+<table><tr><th>subset<th>own image<th>other image<th>gap, 95 %<th>control's gap<th>outcome</tr>
+{"".join(map(subset_row, found.subsets))}</table>
 <h2>Training loss</h2>
-<p>Nats a token, mean of {SMOOTHED_STEPS} steps: <b style="color:#06c">release</b>,
-<b style="color:#c60">shuffled control</b>. The control learns the language, too; what the release
-learns beyond it comes from the images.</p>
-{curves((trained.losses, "#06c"), (control.losses, "#c60"))}
+<p>Nats a token on a logarithmic scale, mean of {SMOOTHED_STEPS} steps:
+<b style="color:#06c">release</b> as a line, <b style="color:#c60">shuffled control</b> in dashes.
+The control learns the language, too; what the release learns beyond it comes from the images.</p>
+{curves((trained.losses, RELEASE_LINE), (control.losses, CONTROL_LINE))}
 <h2>Held-out images</h2>
-<p>Loss of the release's model in nats per character, with the image and with the one beside it.</p>
-<table><tr><th>image<th>another image<th>answer<th>own<th>other</tr>
+<p>Loss of the release's model in nats per character, with the image and with the one beside it.
+The prompt is in italics: <i>long_caption 32:</i> asks for a description of about
+32 × {HINT_CHARACTERS} characters.</p>
+<table><tr><th>image<th>another image<th>prompt and answer<th>own<th>other</tr>
 {sample_rows(release, held_out, trained.held_out)}</table>
 </html>
 """
     write_text(folder / FILE_NAME, page)
 
 
+def subset_row(subset: SubsetVerdict) -> str:
+    """A subset's numbers as a row of the table."""
+    outcome = html.escape(f"{subset.outcome}: {subset.reason}")
+    if subset.gap is None or subset.control_gap is None:
+        return f'<tr><td>{subset.stem}<td colspan="4"><td>{outcome}</tr>'
+    gap = f"{subset.gap.value:.4f}, {subset.gap.low:.4f} to {subset.gap.high:.4f}"
+    numbers = (f"{subset.right:.4f}", f"{subset.wrong:.4f}", gap, f"{subset.control_gap.value:.4f}")
+    cells = "".join(f'<td class="number">{number}' for number in numbers)
+    return f"<tr><td>{subset.stem}{cells}<td>{outcome}</tr>"
+
+
 def curves(*runs: tuple[Sequence[float], str]) -> str:
-    """Loss curves of several runs, each with its colour, as one SVG."""
-    smoothed = [(smooth(losses), colour) for losses, colour in runs]
+    """Loss curves of several runs, each with its look, as one SVG."""
+    smoothed = [(smooth(losses), look) for losses, look in runs]
     top = max(max(values) for values, _ in smoothed)
+    bottom = min(min(values) for values, _ in smoothed)
+    height = math.log(top / bottom) or 1.0  # a loss is never quite zero
     lines = []
-    for values, colour in smoothed:
+    for values, look in smoothed:
         last = max(1, len(values) - 1)
         points = " ".join(
-            f"{CURVE_WIDTH * step / last:.1f},{CURVE_HEIGHT * (1 - value / top):.1f}"
+            f"{CURVE_WIDTH * step / last:.1f},{CURVE_HEIGHT * math.log(top / value) / height:.1f}"
             for step, value in enumerate(values)
         )
-        lines.append(
-            f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{points}"/>'
-        )
+        lines.append(f'<polyline fill="none" {look} points="{points}"/>')
     return (
         f'<svg viewBox="0 0 {CURVE_WIDTH} {CURVE_HEIGHT + 20}" width="{CURVE_WIDTH}" role="img">'
         f'{"".join(lines)}<line x1="0" y1="{CURVE_HEIGHT}" x2="{CURVE_WIDTH}" y2="{CURVE_HEIGHT}"'
-        f' stroke="#999"/><text x="4" y="14" font-size="12">{top:.2f}</text>'
-        f'<text x="4" y="{CURVE_HEIGHT + 15}" font-size="12">0 nats, steps 1 to'
-        f" {max(len(losses) for losses, _ in runs)}</text></svg>"
+        f' stroke="#999"/><text x="{CURVE_WIDTH}" y="14" font-size="12" text-anchor="end">'
+        f'{top:.2f} nats at the top</text><text x="0" y="{CURVE_HEIGHT + 15}" font-size="12">'
+        f"{bottom:.2f} nats; steps 1 to {max(len(losses) for losses, _ in runs)}</text></svg>"
     )
 
 
@@ -100,7 +127,8 @@ def sample_rows(
         for annotation in shown:
             loss = by_id[annotation.kind, annotation.id]
             rows.append(
-                f"<tr>{pictures}<td>{html.escape(f'{annotation.prompt}{annotation.answer}')}</td>"
+                f'<tr>{pictures}<td class="text"><i>{html.escape(annotation.prompt.strip())}</i>'
+                f"{html.escape(annotation.answer)}</td>"
                 f'<td class="number">{loss.right:.3f}</td><td class="number">{loss.wrong:.3f}</td>'
             )
             pictures = ""

@@ -10,6 +10,7 @@ from pixmo import schema
 from pixmo.evaluate.gap import AnnotationLoss, by_image
 from pixmo.evaluate.statistics import Mean, paired_difference
 from pixmo.files import write_json
+from pixmo.text import counted
 
 PASS, FAIL, INVALID = "PASS", "FAIL", "INVALID"
 NOT_JUDGED = "not judged"
@@ -67,7 +68,8 @@ class Verdict:
         if self.subsets:
             lines += [
                 f"  {self.size}, {self.steps} steps, seed {self.seed}:"
-                f" {self.train_images} images trained on, {self.held_out_images} held out",
+                f" {counted(self.train_images, 'image')} trained on,"
+                f" {self.held_out_images} held out",
                 "  held-out loss in nats per character:",
                 "  subset  own image  other image  gap [95 %]                 control gap  outcome",
             ]
@@ -169,17 +171,20 @@ def control_passes(subset: SubsetVerdict) -> bool:
 
 def overall(subsets: Sequence[SubsetVerdict], leaks: Sequence[str]) -> tuple[str, str]:
     """The outcome of a release from its subsets'; `leaks` are subsets whose control passed."""
-    judged = [subset for subset in subsets if subset.outcome != NOT_JUDGED]
-    failed = [schema.subset(subset.stem).name for subset in judged if subset.outcome == FAIL]
-    passed = [schema.subset(subset.stem).name for subset in judged if subset.outcome == PASS]
+    failed, passed, unjudged = (
+        [schema.subset(subset.stem).name for subset in subsets if subset.outcome == outcome]
+        for outcome in (FAIL, PASS, NOT_JUDGED)
+    )
+    left_open = f"; not judged: {', '.join(unjudged)}" if unjudged else ""
     if leaks:
         return INVALID, "annotations shuffled between images pass, too: the instrument is broken"
-    if not judged:
+    if not failed and not passed:
         return INVALID, "no subset has enough held-out images to be judged"
     if failed:
         return FAIL, (
             f"what {' and '.join(failed)} says of an image is hardly learnt from the image:"
             " annotations are on wrong images, or are too hard for so small a model in so few steps"
+            f"{left_open}"
         )
     teaches = "teaches what its images" if len(passed) == 1 else "teach what their images"
-    return PASS, f"{' and '.join(passed)} {teaches} show"
+    return PASS, f"{' and '.join(passed)} {teaches} show{left_open}"

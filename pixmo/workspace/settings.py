@@ -24,9 +24,47 @@ class DatasetSettings:
 class SpeechSettings:
     """`[speech]`: what turns recordings into transcripts."""
 
+    NOT_EMPTY: ClassVar = ("model", "language", "device")
+    ONE_OF: ClassVar = {"engine": ("pixmo", "faster-whisper")}
+    AT_LEAST: ClassVar = {"batch": 0}
+
     model: str = "turbo"  # a name openai-whisper knows, or the path of a checkpoint
     language: str = "en"  # ISO 639-1; recordings of one release are in one language
     device: str = "auto"  # auto, cpu, cuda
+    engine: str = "pixmo"  # pixmo: Whisper in batches; faster-whisper: CTranslate2, an extra
+    batch: int = 0  # windows of 30 s heard at once; 0: as many as fit
+    word_times: bool = False  # when each word was said, too; slower
+
+
+@dataclass(frozen=True)
+class CaptionSettings:
+    """`[caption]`: what turns transcripts into captions."""
+
+    NOT_EMPTY: ClassVar = ("base_url", "prompt")
+    ONE_OF: ClassVar = {"writer": ("cleaner", "language-model")}
+    AT_LEAST: ClassVar = {
+        "temperature": -1,
+        "max_tokens": 1,
+        "seed": -1,
+        "concurrency": 1,
+        "timeout_seconds": 1,
+        "input_price": 0,
+        "output_price": 0,
+        "max_unsupported_share": 0,
+    }
+
+    writer: str = "cleaner"  # cleaner: offline; language-model: the server at base_url
+    base_url: str = "http://localhost:8000/v1"  # where vLLM listens unless told otherwise
+    model: str = ""  # as the server calls it
+    prompt: str = "caption"  # pipelines/prompts/<prompt>.md, the workspace's own first
+    temperature: float = 0.0  # -1: not sent, for models that take only their own
+    max_tokens: int = 1024  # of an answer
+    seed: int = 0  # -1: not sent
+    concurrency: int = 8  # requests at a time
+    timeout_seconds: float = 120.0  # for one answer
+    input_price: float = 0.0  # of a million tokens, in any currency; 0: unknown
+    output_price: float = 0.0
+    max_unsupported_share: float = 0.2  # of a caption's words; above it the model is asked again
 
 
 @dataclass(frozen=True)
@@ -45,6 +83,7 @@ class Settings:
 
     dataset: DatasetSettings = field(default_factory=DatasetSettings)
     speech: SpeechSettings = field(default_factory=SpeechSettings)
+    caption: CaptionSettings = field(default_factory=CaptionSettings)
     probe: ProbeSettings = field(default_factory=ProbeSettings)
 
 
@@ -74,15 +113,26 @@ def load(workspace: Path) -> Settings:
 def read_section(factory: Any, content: dict[str, Any], where: str) -> Any:
     """The section that `factory` makes, with the values of `content`."""
     kinds = {option.name: option.type for option in dataclasses.fields(factory)}
+    values = {}
     for name, value in content.items():
         known(name, list(kinds), f"{where} key")
-        if type(value) is not kinds[name]:
+        values[name] = float(value) if kinds[name] is float and type(value) is int else value
+        if type(values[name]) is not kinds[name]:
             kind = getattr(kinds[name], "__name__", kinds[name])
             raise SettingsError(f"{where} {name} = {value!r} is not of type {kind}")
-    section = factory(**content)
+    section = factory(**values)
     for name, low in getattr(factory, "AT_LEAST", {}).items():
-        if getattr(section, name) < low:
+        if not getattr(section, name) >= low:  # nan is not, either
             raise SettingsError(f"{where} {name} = {getattr(section, name)}: at least {low}")
+    for name, choices in getattr(factory, "ONE_OF", {}).items():
+        if getattr(section, name) not in choices:
+            raise SettingsError(
+                f'{where} {name} = "{getattr(section, name)}": one of {", ".join(choices)}'
+            )
+    for name in getattr(factory, "NOT_EMPTY", ()):
+        if not getattr(section, name):
+            default = getattr(factory(), name)
+            raise SettingsError(f'{where} {name} is empty; the default is "{default}"')
     return section
 
 
@@ -107,6 +157,23 @@ homepage = ""               # where people find out more
 model = "turbo"             # an openai-whisper name (downloaded once), or the path of a checkpoint
 language = "en"             # ISO 639-1
 device = "auto"             # auto, cpu, cuda
+engine = "pixmo"            # pixmo, or faster-whisper (pip install 'pixmo[faster-whisper]')
+batch = 0                   # windows of 30 s heard at once; 0: as many as fit
+word_times = false          # when each word was said, too; slower
+
+[caption]
+writer = "cleaner"          # cleaner: offline; language-model: the server at base_url
+base_url = "http://localhost:8000/v1"  # anything that speaks OpenAI's chat completions
+model = ""                  # as that server calls it; a key comes from OPENAI_API_KEY only
+prompt = "caption"          # pipelines/prompts/<prompt>.md, this workspace's own first
+temperature = 0.0           # -1: not sent, for models that take only their own
+max_tokens = 1024           # of an answer
+seed = 0                    # -1: not sent
+concurrency = 8             # requests at a time
+timeout_seconds = 120.0     # for one answer
+input_price = 0.0           # of a million tokens, in any currency; 0: unknown
+output_price = 0.0
+max_unsupported_share = 0.2 # of a caption's words; above it the model is asked again
 
 [probe]
 steps = 700                 # optimiser steps of `pixmo validate --train-probe`

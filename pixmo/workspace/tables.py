@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,11 +71,28 @@ class Table:
 
     def read_part(self, path: Path) -> pa.Table:
         """The rows of one part."""
-        try:
+        with refusals(path):
             part = pq.read_table(path, page_checksum_verification=True, partitioning=None)
-        except (OSError, pa.ArrowException) as error:
-            raise WorkspaceError(
-                f"{path} is damaged ({error}); restore it, or delete it and run the step again"
-            ) from error
         self.schema.check(part, str(path))
         return part.cast(self.schema.arrow())
+
+    def check_footer(self, path: Path) -> None:
+        """Nothing, if a part ends as a whole one does and holds this table's columns.
+
+        Raises:
+            WorkspaceError: it was cut short or overwritten.
+        """
+        with refusals(path):
+            columns = pq.read_schema(path)
+        self.schema.check(columns.empty_table(), str(path))
+
+
+@contextlib.contextmanager
+def refusals(path: Path) -> Iterator[None]:
+    """Whatever a damaged part makes pyarrow raise is a WorkspaceError."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise WorkspaceError(
+            f"{path} is damaged ({error}); restore it, or delete it and run the step again"
+        ) from error

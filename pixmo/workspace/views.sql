@@ -8,10 +8,40 @@ qualify row_number() over (
     partition by image_sha256 order by filename desc, file_row_number desc
 ) = 1;
 
+-- The newest row of a recording: it moved, or its metadata was corrected. Of two in one place the
+-- newer: the file was replaced, or had been taken in while it was still being written.
+create or replace view recordings as
+with each_newest as (
+    select *
+    from parts.recordings
+    qualify row_number() over (
+        partition by recording_sha256 order by filename desc, file_row_number desc
+    ) = 1
+)
+
+select * exclude (filename, file_row_number)
+from each_newest
+qualify row_number() over (
+    partition by path order by filename desc, file_row_number desc
+) = 1;
+
+-- A transcript is about its recording's image, by its recording's annotator, as corrected since.
+create view linked_transcripts as
+select said.* replace (
+    coalesce(recordings.image_sha256, said.image_sha256) as image_sha256,
+    coalesce(recordings.annotator, said.annotator) as annotator
+)
+from parts.transcripts as said
+left join recordings on said.recording_sha256 = recordings.recording_sha256
+where recordings.recording_sha256 is not null
+    or not exists (
+        from parts.recordings as replaced where replaced.recording_sha256 = said.recording_sha256
+    );
+
 -- Each transcript once: going back to an earlier model appends its rows again, as the newest.
 create view latest_transcripts as
 select * exclude (filename, file_row_number)
-from parts.transcripts
+from linked_transcripts
 qualify row_number() over (
     partition by transcript_id order by filename desc, file_row_number desc
 ) = 1;
@@ -19,7 +49,7 @@ qualify row_number() over (
 -- The newest transcript of a recording; a written transcript is its own.
 create view current_transcripts as
 select * exclude (filename, file_row_number)
-from parts.transcripts
+from linked_transcripts
 qualify row_number() over (
     partition by coalesce(recording_sha256, transcript_id)
     order by filename desc, file_row_number desc
@@ -33,22 +63,55 @@ qualify row_number() over (
     partition by image_sha256 order by filename desc, file_row_number desc
 ) = 1;
 
--- The newest state of an annotation, by Label Studio's own clock.
+-- Images whose newest caption, if any, is not written from what is said about them now.
+create view stale_captions as
+with said as (
+    select
+        image_sha256,
+        sha256(string_agg(transcript_id || chr(30) || text, chr(31) order by transcript_id))
+            as transcripts_sha256
+    from current_transcripts
+    group by all
+)
+
+select image_sha256, said.transcripts_sha256 is not null as is_described
+from said
+full join current_captions as captions using (image_sha256)
+where said.transcripts_sha256 is distinct from captions.transcripts_sha256;
+
+-- The newest state of an annotation, by Label Studio's own clock; of states of one time the one that
+-- was taken in last. A state stands in `annotations` only once it is parsed or set aside, so an
+-- earlier one counts until then.
 create view current_annotations as
-select * from annotations
-qualify row_number() over (partition by annotation_uid order by updated_at desc) = 1;
+select * exclude (filename, file_row_number)
+from parts.annotations
+qualify row_number() over (
+    partition by annotation_uid order by updated_at desc, filename desc, file_row_number desc
+) = 1;
 
 create view current_point_annotations as
 select point_annotations.* from point_annotations
-semi join current_annotations using (annotation_uid, updated_at);
+semi join current_annotations using (state_sha256);
 
 create view current_answers as
 select answers.* from answers
-semi join current_annotations using (annotation_uid, updated_at);
+semi join current_annotations using (state_sha256);
 
 create view current_caption_reviews as
 select caption_reviews.* from caption_reviews
-semi join current_annotations using (annotation_uid, updated_at);
+semi join current_annotations using (state_sha256);
+
+-- Reviews of a caption that was written anew since: they say nothing of the one that counts now.
+-- They count again when that caption does, and are done with when somebody reviews the new one.
+create view superseded_caption_reviews as
+select reviews.*, export_path
+from current_caption_reviews as reviews
+join current_annotations using (state_sha256)
+semi join captions using (caption_id)
+anti join current_captions using (caption_id)
+where reviews.image_sha256 not in (
+    select image_sha256 from current_captions semi join current_caption_reviews using (caption_id)
+);
 
 -- What is set aside still: input that was mended since is left out.
 create view current_set_aside as
@@ -56,14 +119,30 @@ select * from set_aside
 where not coalesce(
     case stage
         when 'images' then path in (select path from images)
-        when 'transcribe' then reason != 'linked to another image before' and path in (
+        when 'transcribe' then path in (
             select path from recordings semi join transcripts using (recording_sha256)
         )
-        when 'label' then reason != 'exported twice' and key in (
-            select annotation_uid from current_point_annotations
-            union all select annotation_uid from current_answers
-            union all select annotation_uid from current_caption_reviews
-        )
+        when 'label' then case reason
+            when 'exported twice' then false
+            when 'not a JSON export' then path in (select path from exports)
+            when 'review of a caption that is not there' then key not in (
+                select annotation_uid from current_caption_reviews
+                anti join captions using (caption_id)
+            )
+            else key in (
+                select annotation_uid from current_point_annotations
+                union all select annotation_uid from current_answers
+                union all select annotation_uid from current_caption_reviews
+            )
+        end
     end,
     false
-);
+)
+union all by name
+select
+    'label' as stage,
+    annotation_uid as key,
+    export_path as path,
+    'review of a caption that was superseded' as reason,
+    'caption ' || caption_id as detail
+from superseded_caption_reviews;

@@ -5,14 +5,19 @@ Like every rule on tokens: it takes words away, adds none, and leaves alone what
 
 from collections.abc import Sequence
 
-from pixmo.speech.tokens import Token, keys, sentence, starts_sentence, without
-from pixmo.speech.word_classes import ARTICLES, DANGLING, PREPOSITIONS, PRONOUNS, VERBS, is_content
-
-STARTERS = (
-    *(("there", "is"), ("there", "are"), ("there's",), ("it", "is"), ("it's",), ("this", "is")),
-    *(("i", "see"), ("i", "can", "see"), ("we", "see"), ("we", "can", "see")),
-    *(("you", "see"), ("you", "can", "see"), ("we", "have"), ("it", "has")),
+from pixmo.speech.cleaning.tokens import Token, clause, keys, sentence, starts_sentence, without
+from pixmo.speech.cleaning.word_classes import (
+    ARTICLES,
+    BE,
+    CONJUNCTIONS,
+    DANGLING,
+    PREPOSITIONS,
+    PRONOUNS,
+    STARTERS,
+    VERBS,
+    is_content,
 )
+
 STARTERS_BEGIN = frozenset(starter[0] for starter in STARTERS)
 LONGEST_FRAGMENT = 6
 NEVER_BEHIND_AN_ARTICLE = ARTICLES | PRONOUNS | PREPOSITIONS | {"then"}
@@ -68,9 +73,22 @@ def is_given_up(fragment: Sequence[Token], rest: list[Token], opens_sentence: bo
     # An article said twice is a repetition: "I see the the sign".
     if last in ARTICLES and following in NEVER_BEHIND_AN_ARTICLE - {last}:
         return True
-    # "It is, I think, a star" goes on.
-    is_aside = keys(rest[:1]) == ("i",) and len(rest) > 1 and rest[1].pauses
-    return fragment[-1].pauses and not is_aside
+    return fragment[-1].pauses and not is_aside(rest)
+
+
+def is_aside(rest: list[Token]) -> bool:
+    """Whether `rest` opens with words between commas: "it is, I think, a star" goes on."""
+    aside = clause(rest, 0)
+    has_verb = any(token.key in VERBS for token in aside)
+    behind = keys(rest[len(aside) :])
+    restarts = any(behind[: len(starter)] == starter for starter in STARTERS)
+    goes_on = bool(behind) and not aside[-1].ends_sentence
+    return (
+        goes_on
+        and not restarts
+        and behind[0] not in PRONOUNS
+        and (not has_verb or (aside[0].key in PRONOUNS and len(aside) == 2))
+    )
 
 
 def restart_length(tokens: list[Token], place: int) -> int:
@@ -79,10 +97,22 @@ def restart_length(tokens: list[Token], place: int) -> int:
         fragment = tokens[place:end]
         if not is_clean_break(fragment):
             return 0
-        if fragment[-1].key not in DANGLING or tokens[end].key != fragment[0].key:
+        if fragment[-1].key not in DANGLING or fragment[-1].ends_sentence:
+            continue
+        if not fragment[-1].pauses:
+            # "A man and a man" are two, and "the red one is the red one on top" says which.
+            begins_again = keys(tokens[end : end + 2]) == keys(fragment[:2])
+            if not begins_again or fragment[-1].key in CONJUNCTIONS | BE:
+                continue
+        elif tokens[end].key != fragment[0].key and not says_something(fragment):
             continue
         # Only what is left of the sentence: the next one may name the same things again.
         again = keys(sentence(tokens[end:])[: len(fragment) + 3])
         if all(word in again for word in keys(fragment) if is_content(word)):
             return len(fragment)
     return 0
+
+
+def says_something(tokens: Sequence[Token]) -> bool:
+    """Whether there is a word that says something of an image by itself."""
+    return any(is_content(token.key) for token in tokens)

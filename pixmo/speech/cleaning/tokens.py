@@ -5,8 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from pixmo.speech.cleaning.word_classes import READING
+
 EDGES = re.compile(r"(\W*)(.*?)(\W*)", re.DOTALL)
 MISSING_SPACE = re.compile(r"(?<=[a-z][a-z][.!?])(?=[A-Z])|(?<=[a-z],)(?=[A-Za-z])")
+MISPLACED_SPACE = re.compile(r"(?<=\w)\s+([,;])(?=[^\W\d])")
 QUOTES = frozenset("\"'“”‘’«»()[]*")
 PAUSES = frozenset(",;:—–")
 ENDS = re.compile(r"(?<!\.)\.(?!\.)|[!?]")
@@ -49,7 +52,7 @@ def tokenise(text: str) -> list[Token]:
     """The words of `text`; signs that stand alone belong to the word before them."""
     tokens: list[Token] = []
     waiting = ""
-    for chunk in MISSING_SPACE.sub(" ", text).split():
+    for chunk in MISSING_SPACE.sub(" ", MISPLACED_SPACE.sub(r"\1 ", text)).split():
         match = EDGES.fullmatch(chunk)
         before, word, after = match.groups() if match else ("", chunk, "")
         if word:
@@ -98,6 +101,16 @@ def clause(tokens: Sequence[Token], start: int) -> list[Token]:
 def starts_sentence(tokens: Sequence[Token], place: int) -> bool:
     """Whether a sentence begins at `place`."""
     return place == 0 or tokens[place - 1].ends_sentence
+
+
+def is_read_out(tokens: Sequence[Token], place: int, within: int) -> bool:
+    """Whether the word stands `within` so many words behind "says", "called" or the like."""
+    for before in range(place - 1, max(-1, place - 1 - within), -1):
+        if tokens[before].pauses:
+            return False
+        if tokens[before].key in READING:
+            return True
+    return False
 
 
 def without(tokens: Sequence[Token], start: int, end: int) -> list[Token]:

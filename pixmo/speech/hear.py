@@ -1,0 +1,145 @@
+"""Recordings, prepared by processes beside the model's, become what was said in them."""
+
+import functools
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from pixmo.errors import AudioError
+from pixmo.execution.local import map_ordered
+from pixmo.speech.audio import SAMPLE_RATE
+from pixmo.speech.overlaps import joined
+from pixmo.speech.prepare import Prepared, prepare
+from pixmo.speech.recogniser import Recogniser, Recognition, Segment, Window
+from pixmo.speech.recordings import Recording
+from pixmo.speech.speech_activity import Span, torch_threads
+
+FEWEST_CLIPS_FOR_WORKERS = 8
+CLIPS_AHEAD_OF_A_WORKER = 8  # prepared and not heard yet: a few megabytes each
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What was said in a recording, and how its sound was."""
+
+    prepared: Prepared
+    segments: tuple[Segment, ...]  # times in seconds from the recording's start
+    language_prob: float | None  # mean over its windows, by their length
+    overlap_disagreement: float | None  # highest of its overlapping windows; None without any
+
+
+@dataclass
+class Clip:
+    """A recording of which some windows may have been heard."""
+
+    prepared: Prepared | AudioError
+    heard: dict[int, Recognition] = field(default_factory=dict)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing of it is left to hear."""
+        return isinstance(self.prepared, AudioError) or (
+            len(self.heard) == len(self.prepared.windows)
+        )
+
+    def result(self) -> Heard | AudioError:
+        """What became of it."""
+        if isinstance(self.prepared, AudioError):
+            return self.prepared
+        recognitions = [self.heard[number] for number in range(len(self.heard))]
+        on_one_clock = [
+            [shifted(segment, window.start / SAMPLE_RATE) for segment in recognition.segments]
+            for window, recognition in zip(self.prepared.windows, recognitions, strict=True)
+        ]
+        segments, disagreement = joined(self.prepared.windows, on_one_clock)
+        return Heard(
+            self.prepared,
+            tuple(segments),
+            mean_language_prob(self.prepared.windows, recognitions),
+            disagreement,
+        )
+
+
+def hear(
+    recordings: Sequence[Recording],
+    recogniser: Recogniser,
+    language: str,
+    workers: int | None = None,
+) -> Iterator[tuple[Recording, Heard | AudioError]]:
+    """Every recording, in order, with what was said in it or why it cannot be decoded.
+
+    Windows of many recordings are heard side by side. `workers` processes (default: by the device)
+    decode ahead of the model, and no further than it needs.
+    """
+    if not recordings:
+        return
+    clips: dict[int, Clip] = {}
+    processes = workers
+    if processes is None:
+        processes = workers_beside(recogniser.device, len(recordings))
+    prepared = map_ordered(
+        functools.partial(prepare, features=recogniser.features),
+        recordings,
+        processes,
+        0,
+        CLIPS_AHEAD_OF_A_WORKER * max(1, processes),
+    )
+
+    def windows() -> Iterator[Window]:
+        for number, made in enumerate(prepared):
+            if isinstance(made, AudioError):
+                clips[number] = Clip(made)
+                continue
+            clips[number] = Clip(replace(made, features=()))
+            pairs = zip(made.windows, made.features, strict=True)
+            for place, (span, features) in enumerate(pairs):
+                yield Window((number, place), span.seconds, features)
+
+    following = 0
+
+    def finished() -> Iterator[tuple[Recording, Heard | AudioError]]:
+        nonlocal following
+        while following in clips and clips[following].is_whole:
+            yield recordings[following], clips.pop(following).result()
+            following += 1
+
+    # Processes and threads that want more cores than there are wait for each other in vain.
+    with torch_threads(max(1, cores() - processes)):
+        for window, recognition in recogniser.recognise(windows(), language):
+            number, place = window.key
+            clips[number].heard[place] = recognition
+            yield from finished()
+    yield from finished()
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def workers_beside(device: str, recordings: int) -> int:
+    """Processes that decode: a core each beside a GPU; on the CPU a few, the model has the rest."""
+    if cores() == 1 or recordings < FEWEST_CLIPS_FOR_WORKERS:
+        return 0
+    return cores() if device == "cuda" else max(1, cores() // 4)
+
+
+def shifted(segment: Segment, seconds: float) -> Segment:
+    """The segment so much later."""
+    words = tuple(
+        replace(word, start=word.start + seconds, end=word.end + seconds) for word in segment.words
+    )
+    return replace(segment, start=segment.start + seconds, end=segment.end + seconds, words=words)
+
+
+def mean_language_prob(
+    windows: Sequence[Span], recognitions: Sequence[Recognition]
+) -> float | None:
+    """The windows' probabilities of the language, weighted by their lengths."""
+    known = [
+        (window.seconds, recognition.language_prob)
+        for window, recognition in zip(windows, recognitions, strict=True)
+        if recognition.language_prob is not None
+    ]
+    seconds = sum(length for length, _ in known)
+    return sum(length * prob for length, prob in known) / seconds if seconds else None

@@ -1,0 +1,170 @@
+"""From recordings to text on the processor: pixmo beside its peers, same weights, same clips."""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jiwer
+
+from pixmo.demo.recogniser import checkpoint
+from pixmo.speech.audio import SAMPLE_RATE, decode
+from pixmo.text import normalise
+from tests.benchmarks.clips import make_clips
+from tests.benchmarks.faster_whisper_folder import faster_whisper_folder
+
+CLIPS = 16
+ROUNDS = 3
+PEERS = (
+    "pixmo",
+    "pixmo --engine faster-whisper, int8",
+    "pixmo --engine faster-whisper, float32",
+    "whisper.transcribe, 1 thread",
+    "whisper.transcribe, 2 threads",
+    "faster-whisper, int8",
+    "faster-whisper, float32",
+    "faster-whisper batched, int8",
+    "faster-whisper batched, float32",
+)
+STAGES = ("input", "encoder", "decoder", "text", "writing")
+MEGABYTE = 1 << 20
+LOOK_SECONDS = 0.5
+
+
+@dataclass
+class Measured:
+    """One peer's rounds."""
+
+    wall: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
+    peak_megabytes: float = 0.0
+    stages: dict[str, float] = field(default_factory=dict)  # of the fastest round
+    texts: dict[str, str] = field(default_factory=dict)
+
+
+def run(clips: int = CLIPS, rounds: int = ROUNDS) -> dict[str, Any]:
+    """Every peer's times, memory and errors."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        spoken = make_clips(folder / "clips", clips)
+        weights = checkpoint(folder)
+        converted = faster_whisper_folder(weights, folder / "converted")
+        seconds = sum(len(decode(path)) for path in spoken) / SAMPLE_RATE
+        measured = {peer: Measured() for peer in PEERS}
+        for number in range(rounds):
+            # Another one begins each time: whatever else the machine does meets them all.
+            begin = number * len(PEERS) // rounds
+            for peer in (*PEERS[begin:], *PEERS[:begin]):
+                arguments = [folder / "clips", folder, weights, converted]
+                add(measured[peer], *run_peer(peer, arguments))
+                print(f"round {number + 1}, {peer}: {measured[peer].wall[-1]:.1f} s", flush=True)
+    reference = {path.stem: normalise(text) for path, text in spoken.items()}
+    return {
+        "title": f"{clips} recordings of 60 to 90 s (webm, Opus) to text, on the processor",
+        "rows": rows(measured, seconds, reference),
+        "peers": {peer: summary(result, seconds, reference) for peer, result in measured.items()},
+    }
+
+
+def run_peer(peer: str, arguments: list[Path]) -> tuple[dict[str, Any], float]:
+    """What a peer's process prints, and the most memory that it and its own took."""
+    command = [sys.executable, "-m", "tests.benchmarks.speech_peers", peer]
+    process = subprocess.Popen(
+        [*command, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    peak = 0.0
+
+    def watch() -> None:
+        nonlocal peak
+        while process.poll() is None:
+            peak = max(peak, memory(process.pid))
+            time.sleep(LOOK_SECONDS)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    output, errors = process.communicate()
+    watcher.join()
+    if process.returncode:
+        raise RuntimeError(f"{peer} failed:\n{errors}")
+    result: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return result, peak
+
+
+def memory(process: int) -> float:
+    """Megabytes of a process and all that it started; what they share counts once."""
+    total = 0.0
+    try:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+        total += sum(int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:"))
+        for task in Path(f"/proc/{process}/task").iterdir():
+            total += sum(memory(int(child)) for child in (task / "children").read_text().split())
+    except OSError:  # it has just ended
+        pass
+    return total
+
+
+def add(measured: Measured, result: dict[str, Any], peak: float) -> None:
+    """A round more."""
+    if not measured.wall or result["wall"] < min(measured.wall):
+        measured.stages = result["stages"]
+    measured.wall.append(result["wall"])
+    measured.processor.append(result["processor"])
+    measured.peak_megabytes = max(measured.peak_megabytes, peak)
+    measured.texts = result["texts"]
+
+
+def summary(measured: Measured, seconds: float, reference: dict[str, str]) -> dict[str, Any]:
+    """A peer's figures; a ratio's seconds are the median of the rounds."""
+    whole = measured.stages.get("all")
+    return {
+        "times_real_time": round(seconds / statistics.median(measured.wall), 1),
+        "wall_seconds": [round(wall, 2) for wall in measured.wall],
+        "processor_seconds": [round(used, 2) for used in measured.processor],
+        "processor_seconds_per_hour": round(statistics.median(measured.processor) / seconds * 3600),
+        "peak_megabytes": round(measured.peak_megabytes),
+        "word_error_rate": round(word_error_rate(measured.texts, reference), 4),
+        "shares": {
+            stage: round(measured.stages.get(stage, 0.0) / whole, 3) for stage in STAGES if whole
+        },
+    }
+
+
+def word_error_rate(texts: dict[str, str], reference: dict[str, str]) -> float:
+    """Of all clips together, without case and punctuation."""
+    heard = [normalise(texts.get(stem, "")) for stem in reference]
+    return float(jiwer.wer(list(reference.values()), heard))
+
+
+def rows(
+    measured: dict[str, Measured], seconds: float, reference: dict[str, str]
+) -> dict[str, str]:
+    """The table's lines."""
+    ours = measured["pixmo"]
+    lines = {}
+    for peer, result in measured.items():
+        found = summary(result, seconds, reference)
+        # Of each round by itself: the machine is not equally free in all of them.
+        ratio = statistics.median(a / b for a, b in zip(result.wall, ours.wall, strict=True))
+        used = statistics.median(
+            a / b for a, b in zip(result.processor, ours.processor, strict=True)
+        )
+        lines[peer] = (
+            f"{found['times_real_time']} × real time, {ratio:.2f} of pixmo's time and {used:.2f}"
+            f" of its processor time, word error rate {100 * found['word_error_rate']:.1f} %,"
+            f" {found['peak_megabytes']:,} MB"
+        )
+    shares = summary(ours, seconds, reference)["shares"]
+    lines["pixmo's time: input, encoder, decoder, text, writing"] = " · ".join(
+        f"{100 * shares[stage]:.0f} %" for stage in STAGES if stage in shares
+    )
+    return lines
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(), indent=2))

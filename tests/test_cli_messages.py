@@ -1,0 +1,142 @@
+"""What the command line says: each fault on its line, counts that agree, paths as a shell's."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pixmo.curate.recipe import own_files
+from pixmo.resources import shared
+from pixmo.text import counted, misspelt
+from pixmo.workspace.workspace import Workspace
+from tests import workspaces
+from tests.conftest import run_pixmo
+from tests.label_studio_exports import points_data, task, three_tasks, write_export
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Workspace:
+    return Workspace.init(tmp_path / "data")
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory, pixmo: Path) -> tuple[Workspace, str, str]:
+    """A workspace whose own recipe keeps no answer, and what building its release said."""
+    workspace, _ = workspaces.make(tmp_path_factory.mktemp("released") / "data")
+    (workspace.recipes / "ama").mkdir(parents=True)
+    everything = "-- All of them.\nselect id, 'not wanted' as reason from ama"
+    (workspace.recipes / "ama/rejected.sql").write_text(everything, "utf-8")
+    copied = shared("pipelines", "cap.toml").read_text("utf-8")
+    (workspace.recipes / "cap.toml").write_text(copied, "utf-8")
+    built = run_pixmo(pixmo, "build-release", "v1", cwd=workspace.root)
+    assert built.returncode == 0, built.stderr
+    return workspace, built.stdout, built.stderr
+
+
+def test_every_malformed_export_has_its_line_and_the_rest_its_counts(
+    empty: Workspace, pixmo: Path
+) -> None:
+    for name in ("a", "c"):
+        write_export(empty.exports / f"{name}.json", {})
+    write_export(empty.exports / "b.json", [*three_tasks(), task(9, points_data())])
+    result = run_pixmo(pixmo, "label", "ingest", "exports/", cwd=empty.root)
+    assert result.returncode == 1
+    first, second = result.stderr.splitlines()
+    assert first.startswith("pixmo: exports/a.json ")
+    assert second.startswith("pixmo: exports/c.json ")
+    counts = dict(line.rsplit(maxsplit=1) for line in result.stdout.splitlines())
+    assert counts["added"] == "3"
+    assert counts["tasks without annotation"] == "1"
+
+
+def test_json_of_an_ingest_with_a_malformed_export_is_json(empty: Workspace, pixmo: Path) -> None:
+    bad = write_export(empty.exports / "a.json", {})
+    result = run_pixmo(pixmo, "label", "ingest", bad, "--json", cwd=empty.root)
+    assert (result.returncode, json.loads(result.stdout)["exports"]) == (1, 0)
+
+
+def test_a_release_says_whose_recipe_decided(released: tuple[Workspace, str, str]) -> None:
+    workspace, said, _ = released
+    lines = said.splitlines()
+    cap = next(n for n, line in enumerate(lines) if line.startswith("pixmo-cap: "))
+    assert lines[cap + 1] == "  by the workspace's own pipelines/cap.toml"
+    ama = next(n for n, line in enumerate(lines) if line.startswith("pixmo-ask-model-anything: "))
+    assert lines[ama + 1] == "  by the workspace's own pipelines/ama/rejected.sql"
+    assert said.count("the workspace's own") == 2
+    assert own_files("points", workspace.recipes) == []
+
+
+def test_a_subset_that_keeps_nothing_is_warned_of(released: tuple[Workspace, str, str]) -> None:
+    _, said, warned = released
+    [warning] = warned.splitlines()
+    assert warning.startswith("pixmo: warning: pixmo-ask-model-anything keeps none of its ")
+    assert "pixmo-ask-model-anything: 0 of " in said
+
+
+def test_the_sign_for_numbers_is_explained_above_it(released: tuple[Workspace, str, str]) -> None:
+    _, said, _ = released
+    assert "only # words" in said
+    assert said.splitlines()[0] == "rows kept and dropped; # stands for a number or an id"
+
+
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        (("releases/v1",), "."),
+        (("data/releases/v1/", "-w", "data"), ".."),
+        (("../releases/v1", "-w", ".."), "audio"),
+        (("v1",), "."),
+    ],
+)
+def test_a_release_may_be_named_by_its_folder(
+    released: tuple[Workspace, str, str], pixmo: Path, words: tuple[str, ...], place: str
+) -> None:
+    workspace, _, _ = released
+    workspace.audio.mkdir(exist_ok=True)
+    result = run_pixmo(pixmo, "validate", *words, cwd=workspace.root / place)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("Release v1: every check passed")
+
+
+def test_a_folder_that_is_no_release_is_named(empty: Workspace, pixmo: Path) -> None:
+    result = run_pixmo(pixmo, "validate", "releases/v9", cwd=empty.root)
+    assert result.returncode == 1
+    assert f"{empty.releases}/v9" in result.stderr
+
+
+def test_an_empty_setting_is_named(empty: Workspace, pixmo: Path) -> None:
+    (empty.root / "pixmo.toml").write_text('[speech]\nmodel = ""\n', "utf-8")
+    result = run_pixmo(pixmo, "status", cwd=empty.root)
+    assert result.returncode == 1
+    assert 'pixmo.toml: [speech] model is empty; the default is "turbo"' in result.stderr
+
+
+def test_a_number_that_is_none_is_null_in_json(empty: Workspace, pixmo: Path) -> None:
+    query = "select 'nan'::double as a, ['inf'::double, 1.5] as b, date '2026-01-02' as c, true d"
+    result = run_pixmo(pixmo, "sql", query, "--json", cwd=empty.root)
+    assert json.loads(result.stdout) == [
+        {"a": None, "b": [None, 1.5], "c": "2026-01-02", "d": True}
+    ]
+    assert "NaN" not in result.stdout
+    assert "Infinity" not in result.stdout
+
+
+def test_two_columns_of_one_name_are_an_error_in_json(empty: Workspace, pixmo: Path) -> None:
+    query = "select 1 as n, 2 as n"
+    result = run_pixmo(pixmo, "sql", query, "--json", cwd=empty.root)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "two columns are called n; rename one: n as …" in result.stderr
+    assert run_pixmo(pixmo, "sql", query, cwd=empty.root).stdout.splitlines()[2] == "1  2"
+
+
+@pytest.mark.parametrize("name", ["imgae", "Image", "images", "imag", "img"])
+def test_a_slip_is_told_from_another_name(name: str) -> None:
+    known = ("file_name", "image", "annotator", "recorded_at", "transcript_id", "text")
+    assert misspelt((name,), known) == f"{name} is unknown; did you mean image?"
+    assert misspelt((name, "image"), known) == ""
+    others = ("age", "transcription", "annotation", "recorded_by", "image_id", "file", "gender")
+    assert misspelt(others, known) == ""
+
+
+def test_one_is_not_many() -> None:
+    assert [counted(n, "row") for n in (0, 1, 2)] == ["0 rows", "1 row", "2 rows"]
