@@ -256,6 +256,19 @@ def test_corrected_metadata_and_a_move_count_from_now_on(workspace: Workspace) -
     ]
 
 
+def test_a_file_that_is_back_as_it_was_counts_again(workspace: Workspace) -> None:
+    counting = []
+    for content in ("first", "second", "first", "first"):
+        put(workspace, "dog.webm", content)
+        found = find(workspace, workspace.audio)
+        record(workspace, found)
+        with workspace.connect() as connection:
+            rows = connection.execute("select recording_sha256 from recordings").fetchall()
+        assert rows == [(found.recordings[0].sha256,)]
+        counting.append(len(workspace.read("recordings")))
+    assert counting == [1, 2, 3, 3]
+
+
 def test_metadata_above_the_folder_counts(workspace: Workspace) -> None:
     put(workspace, "deep/er/x.webm")
     put(workspace, "y.webm")

@@ -216,6 +216,8 @@ def newest_rows(workspace: Workspace) -> dict[str, dict[str, Any]]:
 def record(workspace: Workspace, found: Found) -> None:
     """The recordings stand in the table as they are now, and what was set aside in its own."""
     known = newest_rows(workspace)
+    # A file that was replaced and is back as it was needs a newer row than what stood there since.
+    newest_at = {row["path"]: row for row in workspace.read("recordings").to_pylist()}
     rows = []
     for recording in found.recordings:
         before = known.get(recording.sha256)
@@ -229,7 +231,7 @@ def record(workspace: Workspace, found: Found) -> None:
             "bytes": recording.file.stat().st_size,
             "ordinal": before["ordinal"] if before else len(known),
         }
-        if row != before:
+        if row != before or row != newest_at.get(recording.path):
             rows.append(row)
             known[recording.sha256] = row
     workspace.append("recordings", rows)

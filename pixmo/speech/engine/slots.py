@@ -6,6 +6,7 @@ on the host: the device never waits for Python, and a CUDA graph can hold a whol
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -100,6 +101,7 @@ class Slots:
             network.dims.n_vocab - rules.timestamp_begin, device=network.device
         )
         self.noise: Tensor | None = None
+        self.pool: Any = None  # of the graphs' memory
         self.steppers: dict[tuple[int, bool], Callable[[], None]] = {}
 
     def sizes(self) -> list[int]:
@@ -267,7 +269,9 @@ class Slots:
                 self.step(rows, sampling)
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        # One step runs at a time, so all graphs can have their passing tensors in the same place.
+        self.pool = self.pool or torch.cuda.graph_pool_handle()
+        with torch.cuda.graph(graph, pool=self.pool):
             self.step(rows, sampling)
         for tensor, value in zip(self.state.tensors(), kept, strict=True):
             tensor.copy_(value)
