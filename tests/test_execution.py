@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -75,3 +77,48 @@ def test_what_the_function_raises_is_raised(workers: int) -> None:
     assert [next(found), next(found), next(found)] == [0, 1, 2]
     with pytest.raises(AudioError, match="damaged recording: three"):
         next(found)
+
+
+PARENT = """
+from pixmo.execution.local import map_ordered
+from tests.test_execution import own_process_slowly
+
+if __name__ == "__main__":
+    for process in map_ordered(own_process_slowly, range(100), 1, fewest_items=0, items_ahead=2):
+        print(process, flush=True)
+"""
+
+
+def own_process_slowly(_: int) -> int:
+    time.sleep(0.1)
+    return os.getpid()
+
+
+def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    root = Path(__file__).parents[1]
+    parent = subprocess.Popen(
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(root)},
+    )
+    assert parent.stdout is not None
+    with parent.stdout:
+        worker = int(parent.stdout.readline())
+        os.kill(worker, 0)  # it is there
+        parent.kill()
+        parent.wait()
+    deadline = time.monotonic() + 20
+    while is_running(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_running(worker)
+
+
+def is_running(process: int) -> bool:
+    """Whether it is there, and not only as a name that nobody has asked after."""
+    try:
+        return "(zombie)" not in Path(f"/proc/{process}/status").read_text()
+    except FileNotFoundError:
+        return False

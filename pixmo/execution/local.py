@@ -49,7 +49,7 @@ def map_ordered(
     chunks = (pending[start : start + chunk] for start in range(0, len(pending), chunk))
     # Spawn, not fork: a fork copies the locks of threads that other libraries have started.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+    with ProcessPoolExecutor(processes, context, initializer=end_with_parent) as pool:
         waiting: deque[Future[list[Result]]] = deque()
         try:
             while True:
@@ -71,6 +71,18 @@ def map_ordered(
 def apply(function: Callable[[Item], Result], items: list[Item]) -> list[Result]:
     """`function` of every item; one message to a process holds several."""
     return list(map(function, items))
+
+
+def end_with_parent() -> None:
+    """This process ends when its parent does, even one that was killed and could not say so."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 @contextlib.contextmanager
