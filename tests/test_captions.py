@@ -124,7 +124,7 @@ def test_one_caption_from_several_transcripts(workspace: Workspace) -> None:
     assert row["image_sha256"] == image("dog")
     # In the order of the recordings; what was typed comes last.
     assert row["transcript_ids"] == [first, second, "0000"]
-    assert row["writer"] == "cleaner-2"
+    assert row["writer"] == "cleaner-3"
     assert row["options_sha256"] == sha256_value(options(Cleaner()))
 
 
@@ -293,6 +293,42 @@ def test_what_refers_back_stays_with_what_it_refers_to(
     transcripts: list[str], caption: str
 ) -> None:
     assert Cleaner().write(transcripts) == caption
+
+
+DOGS = ("There are two dogs.", "One is black.", "The other is white.")
+
+
+@pytest.mark.parametrize(
+    ("transcripts", "caption"),
+    [
+        ([DOGS, (DOGS[0], DOGS[2], DOGS[1])], DOGS),
+        ([DOGS, DOGS, DOGS[:2]], DOGS),
+        ([DOGS[:1], DOGS], DOGS),
+        # More is told apart: the longer one, whole.
+        ([DOGS[:2], ("There is a cat.",), DOGS], (*DOGS, "There is a cat.")),
+        ([DOGS, (DOGS[0], "Both are big.")], (*DOGS, DOGS[0], "Both are big.")),
+        ([DOGS, (DOGS[0], "They are big.")], (*DOGS, DOGS[0], "They are big.")),
+        ([(DOGS[0], "They are big."), DOGS], (DOGS[0], "They are big.", *DOGS)),
+        # Twice in one transcript there are four.
+        ([DOGS[:1], (*DOGS, *DOGS)], (*DOGS, *DOGS)),
+        # Behind what told things apart, "it" would be another one.
+        (
+            [
+                ("There is a cup.", "It is red.", "It is old."),
+                ("There is a cup.", "Another is blue.", "It is old.", "It is red."),
+                ("There is a cup.", "It is red.", "It is old.", "It is wet."),
+            ],
+            (
+                *("There is a cup.", "Another is blue.", "It is old.", "It is red."),
+                *("There is a cup.", "It is red.", "It is old.", "It is wet."),
+            ),
+        ),
+    ],
+)
+def test_what_tells_things_apart_stays_together(
+    transcripts: list[tuple[str, ...]], caption: tuple[str, ...]
+) -> None:
+    assert Cleaner().write([" ".join(said) for said in transcripts]) == " ".join(caption)
 
 
 def test_in_other_languages_only_a_common_beginning_is_said_once() -> None:

@@ -74,6 +74,19 @@ CLEANED = {
     "There are two sorry three lamps.": "There are three lamps.",
     "The sofa is brown, or rather, dark brown.": "The sofa is dark brown.",
     "Two plates, make that three plates.": "Three plates.",
+    # names keep their capital, and the beginning of a sentence loses it
+    "It's Coke, I mean Pepsi.": "It's Pepsi.",
+    "The map shows France, sorry, Italy.": "The map shows Italy.",
+    "The sign says Paris, no, London.": "The sign says London.",
+    "There are two. No wait. Three red circles.": "There are three red circles.",
+    "The car is red. Sorry. Blue.": "The car is blue.",
+    "I see a dog, no wait, A cat.": "I see a cat.",
+    # a noun or a verb said twice is a stutter
+    "There is a tree tree in the yard.": "There is a tree in the yard.",
+    "She is sitting sitting on it.": "She is sitting on it.",
+    "There is a man man holding his his cup.": "There is a man holding his cup.",
+    "He's he's wearing a blue shirt.": "He's wearing a blue shirt.",
+    "Then then people come.": "Then people come.",
     # lists
     "There's a cup and there's a plate and there's a fork.": "There's a cup, a plate and a fork.",
     "First there's a dog, second there's a cat.": "There's a dog and a cat.",
@@ -116,6 +129,13 @@ KEPT = (
     "There are, at the top, two rings.",
     "The price is $5, -3 °C & 50% off.",
     "Stop, stop, stop.",
+    # said twice, what describes may be meant to
+    "There is a long long driveway.",
+    "A big big tree stands behind the dark dark forest.",
+    "The driveway is long long.",
+    "The wall is wet wet.",
+    "The tree looks big big.",
+    "I see a red red ball.",
     # two of the same kind are two
     "A man and a man and a woman are here.",
     "A man, a man and a woman are here.",

@@ -204,15 +204,15 @@ def test_a_multilingual_model_says_how_likely_the_language_is(
     tiny = make_tiny_whisper(tmp_path / "tiny.pt")
     sound = [window(0, said("There are two red circles."))]
     ours, theirs = (
-        heard_by(recogniser, sound, "de")[(0, 0)]
+        heard_by(recogniser, sound, "kn")[(0, 0)]
         for recogniser in (
             WhisperRecogniser.load(str(tiny), "cpu"),
             load(tiny, compute_type="float32"),
         )
     )
     assert ours.language_prob is not None
-    assert 0 < ours.language_prob < 1
-    assert theirs.language_prob == pytest.approx(ours.language_prob, rel=1e-3)
+    assert 0.1 < ours.language_prob < 0.9
+    assert theirs.language_prob == pytest.approx(ours.language_prob, abs=2e-4)
 
 
 def test_a_checkpoint_is_converted_once_and_its_own_hash_counts(

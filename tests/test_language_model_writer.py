@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from pixmo.cli.app import main
 from pixmo.errors import PixmoError, SettingsError, WriterError
 from pixmo.execution.threads import map_in_threads
 from pixmo.hashing import sha256_bytes
@@ -389,7 +390,7 @@ def test_a_server_that_is_not_there(tmp_path: Path) -> None:
     assert time.monotonic() - start < 5
 
 
-def test_one_request_that_always_fails_is_left_to_the_cleaner(
+def test_an_image_that_got_no_answer_is_asked_about_in_the_next_run(
     tmp_path: Path, server: LocalModelServer
 ) -> None:
     def poisoned(request: Request) -> Answer:
@@ -398,8 +399,64 @@ def test_one_request_that_always_fails_is_left_to_the_cleaner(
 
     server.reply = poisoned
     workspace = prepare(tmp_path, server.base_url, 60, concurrency=2)
-    assert write_captions(workspace) == Written(60, 0, 0, 1)
-    assert writers(workspace)[f"{CLEANER}, after {MODEL} did not answer"] == 1
+    assert write_captions(workspace) == Written(59, 0, 0, 0, unanswered=1)
+    assert captions(workspace) == [text_of(n) for n in range(1, 60)]
+    with workspace.connect() as connection:
+        stale = connection.execute("select image_sha256 from stale_captions").fetchall()
+    assert stale == [(image(0),)]
+    before = len(server.requests)
+    server.reply = said
+    assert write_captions(workspace) == Written(1, 59, 0, 0)
+    assert len(server.requests) - before == 1
+    assert captions(workspace) == [text_of(n) for n in range(60)]
+
+
+def test_the_command_says_how_many_got_no_answer(
+    tmp_path: Path,
+    server: LocalModelServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def poisoned(request: Request) -> Answer:
+        time.sleep(0.01)
+        return fault(503, "loading") if "door 10." in request.transcripts[0] else said(request)
+
+    def run(*arguments: str) -> tuple[object, str, str]:
+        monkeypatch.setattr(sys, "argv", ["pixmo", "caption", "-w", str(tmp_path), *arguments])
+        with pytest.raises(SystemExit) as end:
+            main()
+        shown = capsys.readouterr()
+        return end.value.code, shown.out, shown.err
+
+    server.reply = poisoned
+    prepare(tmp_path, server.base_url, 60, concurrency=2)
+    status, _, errors = run()
+    assert status == 0
+    assert "no answer for 1 image, so no caption was written" in errors
+    assert "run pixmo caption to ask again" in errors
+    server.reply = said
+    status, output, errors = run("--json")
+    shown = json.loads(output)
+    assert (status, shown["written"], shown["known"], shown["unanswered"]) == (0, 1, 59, 0)
+    assert "no answer" not in errors
+
+
+def test_an_unanswered_second_turn_is_pending_and_the_first_is_kept(
+    tmp_path: Path, server: LocalModelServer
+) -> None:
+    def second_turn_fails(request: Request) -> Answer:
+        time.sleep(0.01)
+        if "door 10." in request.transcripts[0]:
+            return fault(500, "crash") if request.turn else captioned(INVENTED)
+        return said(request)
+
+    server.reply = second_turn_fails
+    workspace = prepare(tmp_path, server.base_url, 60, concurrency=2)
+    assert write_captions(workspace) == Written(59, 0, 0, 0, unanswered=1)
+    before = len(server.requests)
+    server.reply = said
+    assert write_captions(workspace) == Written(1, 59, 0, 0)
+    assert [request.turn for request in server.requests[before:]] == [1]
 
 
 def test_a_server_that_always_fails_ends_the_run(tmp_path: Path, server: LocalModelServer) -> None:
@@ -415,6 +472,7 @@ def test_transcripts_too_long_for_the_model_are_left_to_the_cleaner(
     server.reply = lambda r: long if "door 11." in r.transcripts[0] else said(r)
     workspace = prepare(tmp_path, server.base_url)
     assert write_captions(workspace) == Written(3, 0, 0, 1)
+    assert writers(workspace)[f"{CLEANER}, after {MODEL} refused"] == 1
     # The form was not what it refused: the others are still asked in the richest one.
     ok = [r for r in server.requests if "door 12." in r.transcripts[0]]
     assert [r.body["response_format"]["type"] for r in ok] == ["json_schema"]

@@ -269,6 +269,53 @@ def test_a_file_that_is_back_as_it_was_counts_again(workspace: Workspace) -> Non
     assert counting == [1, 2, 3, 3]
 
 
+def test_recordings_that_swapped_their_names_follow_their_bytes(workspace: Workspace) -> None:
+    put(workspace, "dog.webm", "woof")
+    put(workspace, "cat.webm", "meow")
+    record(workspace, find(workspace, workspace.audio))
+    put(workspace, "dog.webm", "meow")
+    put(workspace, "cat.webm", "woof")
+    found = find(workspace, workspace.audio)
+    assert linked(workspace, found) == {"dog.webm": "dog.png", "cat.webm": "cat.png"}
+    assert found.set_aside == []
+    record(workspace, found)
+    with workspace.connect() as connection:
+        paths = connection.execute("select path from recordings order by path").fetchall()
+    assert paths == [("audio/cat.webm",), ("audio/dog.webm",)]
+
+
+def test_a_renamed_recording_whose_old_name_is_used_again(workspace: Workspace) -> None:
+    put(workspace, "dog.webm", "woof")
+    record(workspace, find(workspace, workspace.audio))
+    put(workspace, "cat.webm", "woof")
+    put(workspace, "dog.webm", "another dog")
+    found = find(workspace, workspace.audio)
+    assert linked(workspace, found) == {"dog.webm": "dog.png", "cat.webm": "cat.png"}
+
+
+def test_a_link_corrected_to_what_is_not_there_takes_the_old_one_back(workspace: Workspace) -> None:
+    put(workspace, "dog.webm")
+    record(workspace, find(workspace, workspace.audio))
+    put(workspace, "metadata.jsonl", '{"file_name": "dog.webm", "image": "late.png"}')
+    for _ in range(2):
+        record(workspace, find(workspace, workspace.audio))
+    with workspace.connect() as connection:
+        assert connection.execute("from recordings").fetchall() == []
+        query = "select path, reason from current_set_aside"
+        assert connection.execute(query).fetchall() == [
+            ("audio/dog.webm", "no image for this recording")
+        ]
+    assert len(workspace.read("recordings")) == 2
+    picture(77, (48, 32)).save(workspace.images / "late.png")
+    add_images(workspace, workspace.images)
+    assert [recording.path for recording in linked_since(workspace)] == ["audio/dog.webm"]
+    found = find(workspace, workspace.audio)
+    assert linked(workspace, found) == {"dog.webm": "late.png"}
+    record(workspace, found)
+    with workspace.connect() as connection:
+        assert len(connection.execute("from recordings").fetchall()) == 1
+
+
 def test_metadata_above_the_folder_counts(workspace: Workspace) -> None:
     put(workspace, "deep/er/x.webm")
     put(workspace, "y.webm")

@@ -259,7 +259,7 @@ from pathlib import Path
 from pixmo.speech import transcribe
 from pixmo.speech.whisper_model import WhisperRecogniser
 from pixmo.workspace.workspace import Workspace
-transcribe.PART_CLIPS = 1
+transcribe.PART_SECONDS = 0.0
 workspace = Workspace.open(Path(sys.argv[1]))
 slow = WhisperRecogniser.load(sys.argv[2], "cpu", slots=4)
 transcribe.transcribe(workspace, workspace.audio, slow)
@@ -316,6 +316,45 @@ def test_what_is_finished_is_kept_when_the_recogniser_fails(
         transcribe(workspace, workspace.audio, Failing())
     assert len(tables(workspace)["transcripts"]) == 3  # the silent one was not asked about
     assert transcribe(workspace, workspace.audio, recogniser).transcribed == 4
+
+
+def test_a_recogniser_that_leaves_a_window_out_is_found_out(
+    workspace: Workspace, recogniser: WhisperRecogniser
+) -> None:
+    class Forgetful:
+        """Answers for all windows but the third."""
+
+        name, sha256, options = "forgetful", recogniser.sha256, recogniser.options
+        device, features = recogniser.device, recogniser.features
+
+        def recognise(self, windows: Any, language: str) -> Any:
+            for number, window in enumerate(windows):
+                if number != 2:
+                    yield from recogniser.recognise([window], language)
+
+    with pytest.raises(SpeechError, match=r"forgetful did not answer for audio/scene-2\.opus"):
+        transcribe(workspace, workspace.audio, Forgetful())
+    assert len(tables(workspace)["transcripts"]) == 3
+
+
+def test_what_needs_no_hearing_is_kept_before_anything_is_heard(
+    workspace: Workspace, recogniser: WhisperRecogniser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stopped:
+        """Asks for all there is to hear and is stopped before it answers."""
+
+        name, sha256, options = recogniser.name, recogniser.sha256, recogniser.options
+        device, features = recogniser.device, recogniser.features
+
+        def recognise(self, windows: Any, language: str) -> Any:  # noqa: ARG002
+            yield from list(windows)[:0]
+            raise KeyboardInterrupt
+
+    for path in workspace.audio.glob("scene-0.webm"):
+        path.unlink()
+    with pytest.raises(KeyboardInterrupt):
+        transcribe(workspace, workspace.audio, Stopped())
+    assert [row["text"] for row in tables(workspace)["transcripts"]] == [""]
 
 
 def test_one_at_a_time(workspace: Workspace, recogniser: WhisperRecogniser) -> None:

@@ -11,6 +11,7 @@ from pixmo.text import counted
 
 if TYPE_CHECKING:
     from pixmo.speech.captioning.caption_plan import Plan
+    from pixmo.speech.captioning.captions import Written
     from pixmo.speech.captioning.language_model_writer import Spent
 
 images = typer.Typer(help="Images: take them in.", no_args_is_help=True)
@@ -78,7 +79,7 @@ def transcripts_add(
 
     opened = open_workspace(workspace)
     added = add_written(opened, file)
-    write_captions(opened, show.Bars())
+    warn_of_unanswered(write_captions(opened, show.Bars()))
     show.counts(added, json)
 
 
@@ -146,7 +147,7 @@ def transcribe(
         options["word_times"] = True
     recogniser = open_recogniser(opened, show.warn, **options)
     transcribed = transcribe_folder(opened, folder, recogniser, show.Bars())
-    write_captions(opened, show.Bars())
+    warn_of_unanswered(write_captions(opened, show.Bars()))
     show.counts(transcribed, json)
 
 
@@ -196,11 +197,21 @@ def caption(
         # Of a run that failed, too.
         if isinstance(author, LanguageModelWriter) and author.spent.requests and not json:
             show.say(bill(author.spent))
+    warn_of_unanswered(written)
     spent = dataclasses.asdict(author.spent) if isinstance(author, LanguageModelWriter) else {}
     if json:
         show.as_json({"writer": author.name} | dataclasses.asdict(written) | spent)
     else:
         show.counts(written, json)
+
+
+def warn_of_unanswered(written: "Written") -> None:
+    """Whoever waits for captions knows how many are still to be written, and how."""
+    if written.unanswered:
+        show.warn(
+            f"no answer for {counted(written.unanswered, 'image')}, so no caption was written for"
+            " them; run pixmo caption to ask again"
+        )
 
 
 def bill(spent: "Spent") -> str:

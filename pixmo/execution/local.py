@@ -44,8 +44,8 @@ def map_ordered(
     if processes < 1 or len(pending) < fewest_items:
         yield from map(function, pending)
         return
-    ahead = items_ahead or CHUNK_ITEMS * (processes + 1)
-    chunk = max(1, min(CHUNK_ITEMS, ahead // (2 * processes)))
+    chunk = CHUNK_ITEMS if items_ahead is None else 1
+    ahead = items_ahead or 2 * CHUNK_ITEMS * processes
     chunks = (pending[start : start + chunk] for start in range(0, len(pending), chunk))
     # Spawn, not fork: a fork copies the locks of threads that other libraries have started.
     context = multiprocessing.get_context("spawn")

@@ -15,7 +15,7 @@ from pixmo.speech.containers import demuxer, ends_early
 Samples: TypeAlias = NDArray[np.float32]
 
 SAMPLE_RATE = 16_000  # Hz, what Whisper and the voice-activity detector hear
-LONGEST_SECONDS = 4 * 3600.0  # ten megabytes of silence can be 19 hours
+LONGEST_SECONDS = 3600.0  # ten megabytes of silence can be 19 hours
 SUFFIXES = (
     *(".flac", ".m4a", ".mka", ".mkv", ".mp3", ".mp4"),
     *(".oga", ".ogg", ".opus", ".wav", ".webm"),

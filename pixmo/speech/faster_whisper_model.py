@@ -26,11 +26,12 @@ from pixmo.speech.ctranslate2_weights import (
 from pixmo.speech.engine.decoder import SORTED_AHEAD, sorted_ahead
 from pixmo.speech.engine.log_mel import LogMel, log_mel
 from pixmo.speech.engine.slots import SEED, Outcome
-from pixmo.speech.hear import FEWEST_CLIPS_FOR_WORKERS, cores, workers_beside
+from pixmo.speech.hear import model_threads
 from pixmo.speech.recogniser import Recognition, Segment, Window
 from pixmo.speech.whisper_model import (
     AVG_LOGPROB_BELOW,
     COMPRESSION_RATIO_ABOVE,
+    DIGITS,
     NO_SPEECH_PROB_ABOVE,
     TEMPERATURES,
     Note,
@@ -171,15 +172,13 @@ class FasterWhisperRecogniser:
         import ctranslate2
 
         ctranslate2.set_random_seed(SEED)
-        beside = workers_beside(self.device, FEWEST_CLIPS_FOR_WORKERS)
         folder = self.weights_folder
         try:
             return ctranslate2.models.Whisper(
                 str(folder),
                 self.device,
                 compute_type=self.compute_type,
-                # Threads that want more cores than there are wait for each other in vain.
-                intra_threads=max(1, cores() - beside),
+                intra_threads=model_threads(self.device),
             )
         except (RuntimeError, ValueError) as error:
             raise ModelError(
@@ -210,7 +209,7 @@ class FasterWhisperRecogniser:
             )
         hearing = Hearing(self, whisper_tokenizer(self.tokens, language))
         slots = self.slots or WINDOWS_AT_ONCE[self.device]
-        source = sorted_ahead(windows, SORTED_AHEAD * slots)
+        source = sorted_ahead(windows, SORTED_AHEAD)
         failed: list[deque[Job]] = [deque() for _ in TEMPERATURES]
         while batch := next_batch(source, failed, slots):
             for job, outcome in hearing.outcomes(batch):
@@ -306,7 +305,9 @@ class Hearing:
 
     def recognition(self, job: Job, outcome: Outcome) -> Recognition:
         """The segments heard in one window; none where the model itself hears no speech."""
-        language_prob = outcome.language_prob if self.recogniser.model.is_multilingual else None
+        language_prob = None
+        if self.recogniser.model.is_multilingual:
+            language_prob = round(outcome.language_prob, DIGITS)
         result = judged(outcome, self.tokenizer)
         if result.is_silence:
             return Recognition((), language_prob)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pixmo.speech.audio import SAMPLE_RATE
 from pixmo.speech.recogniser import Segment
-from pixmo.speech.speech_activity import Span, speech_seconds
+from pixmo.speech.speech_activity import Span
 from pixmo.speech.stock_phrases import STOCK_PHRASES, SUBTITLE_CREDIT
 from pixmo.text import normalise, words
 
@@ -26,7 +26,6 @@ class Guards:
     words_over_silence_share: float  # of words in segments under which nobody speaks
     stock_phrases: tuple[str, ...]  # normalised, in order, each once
     repeated_share: float  # of runs of 8 words that occurred before
-    words_per_second: float | None  # of speech
     lowest_logprob: float | None
     highest_temperature: float | None
     highest_compression_ratio: float | None
@@ -36,7 +35,6 @@ class Guards:
 def guards(segments: Sequence[Segment], speech: Sequence[Span]) -> Guards:
     """The signs in what was heard; times of `segments` count from the recording's start."""
     text = " ".join(segment.text for segment in segments)
-    seconds = speech_seconds(speech)
     counts = [len(words(segment.text)) for segment in segments]
     unspoken = sum(
         count
@@ -47,7 +45,6 @@ def guards(segments: Sequence[Segment], speech: Sequence[Span]) -> Guards:
         words_over_silence_share=round(unspoken / max(1, sum(counts)), DIGITS),
         stock_phrases=stock_phrases(segments),
         repeated_share=repeated_share(text),
-        words_per_second=round(sum(counts) / seconds, DIGITS) if seconds else None,
         lowest_logprob=min((s.avg_logprob for s in segments), default=None),
         highest_temperature=max((s.temperature for s in segments), default=None),
         highest_compression_ratio=max((s.compression_ratio for s in segments), default=None),

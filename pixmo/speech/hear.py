@@ -2,10 +2,10 @@
 
 import functools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from pixmo.errors import AudioError
+from pixmo.errors import AudioError, SpeechError
 from pixmo.execution.local import map_ordered
 from pixmo.speech.audio import SAMPLE_RATE
 from pixmo.speech.overlaps import joined
@@ -15,7 +15,8 @@ from pixmo.speech.recordings import Recording
 from pixmo.speech.speech_activity import Span, torch_threads
 
 FEWEST_CLIPS_FOR_WORKERS = 8
-CLIPS_AHEAD_OF_A_WORKER = 8  # prepared and not heard yet: a few megabytes each
+CLIPS_AHEAD = 8  # at least, prepared and not heard yet: a few megabytes each
+CLIPS_AHEAD_OF_A_WORKER = 2
 
 
 @dataclass(frozen=True)
@@ -64,52 +65,56 @@ def hear(
     recordings: Sequence[Recording],
     recogniser: Recogniser,
     language: str,
+    take: Callable[[Recording, Heard | AudioError], None],
     workers: int | None = None,
-) -> Iterator[tuple[Recording, Heard | AudioError]]:
-    """Every recording, in order, with what was said in it or why it cannot be decoded.
+) -> None:
+    """`take` was called for every recording, in order, as soon as it and all before it are done.
 
-    Windows of many recordings are heard side by side. `workers` processes (default: by the device)
-    decode ahead of the model, and no further than it needs.
+    It is given what was said in the recording, or why it cannot be decoded. Windows of many
+    recordings are heard side by side. `workers` processes (default: by the device) decode ahead of
+    the model, and no further than it needs.
     """
     if not recordings:
         return
     clips: dict[int, Clip] = {}
-    processes = workers
-    if processes is None:
-        processes = workers_beside(recogniser.device, len(recordings))
+    processes = workers_beside(recogniser.device) if workers is None else workers
+    if workers is None and len(recordings) < FEWEST_CLIPS_FOR_WORKERS:
+        processes = 0
     prepared = map_ordered(
         functools.partial(prepare, features=recogniser.features),
         recordings,
         processes,
         0,
-        CLIPS_AHEAD_OF_A_WORKER * max(1, processes),
+        max(CLIPS_AHEAD, CLIPS_AHEAD_OF_A_WORKER * processes),
     )
+
+    following = 0
+
+    def finish() -> None:
+        nonlocal following
+        while following in clips and clips[following].is_whole:
+            take(recordings[following], clips.pop(following).result())
+            following += 1
 
     def windows() -> Iterator[Window]:
         for number, made in enumerate(prepared):
             if isinstance(made, AudioError):
                 clips[number] = Clip(made)
+                finish()
                 continue
             clips[number] = Clip(replace(made, features=()))
+            finish()
             pairs = zip(made.windows, made.features, strict=True)
             for place, (span, features) in enumerate(pairs):
                 yield Window((number, place), span.seconds, features)
 
-    following = 0
-
-    def finished() -> Iterator[tuple[Recording, Heard | AudioError]]:
-        nonlocal following
-        while following in clips and clips[following].is_whole:
-            yield recordings[following], clips.pop(following).result()
-            following += 1
-
-    # Processes and threads that want more cores than there are wait for each other in vain.
-    with torch_threads(max(1, cores() - processes)):
+    with torch_threads(model_threads(recogniser.device)):
         for window, recognition in recogniser.recognise(windows(), language):
             number, place = window.key
             clips[number].heard[place] = recognition
-            yield from finished()
-    yield from finished()
+            finish()
+    if following != len(recordings):
+        raise SpeechError(f"{recogniser.name} did not answer for {recordings[following].path}")
 
 
 def cores() -> int:
@@ -117,11 +122,19 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def workers_beside(device: str, recordings: int) -> int:
+def workers_beside(device: str) -> int:
     """Processes that decode: a core each beside a GPU; on the CPU a few, the model has the rest."""
-    if cores() == 1 or recordings < FEWEST_CLIPS_FOR_WORKERS:
+    if cores() == 1:
         return 0
     return cores() if device == "cuda" else max(1, cores() // 4)
+
+
+def model_threads(device: str) -> int:
+    """Threads of the model: more than there are cores for would wait for each other in vain.
+
+    The same for few recordings, which need no processes: the last bits depend on it.
+    """
+    return max(1, cores() - workers_beside(device))
 
 
 def shifted(segment: Segment, seconds: float) -> Segment:

@@ -30,12 +30,18 @@ class ImageLinks:
         tables: list[dict[str, set[str]]] = [defaultdict(set) for _ in range(5)]
         columns = ["image_sha256", "path", "image_url"]
         rows = workspace.read("images").select(columns).to_pylist()
-        # The newest row of an image counts: it may have moved.
-        for row in {row["image_sha256"]: row for row in rows}.values():
-            sha256, path = row["image_sha256"], Path(row["path"])
-            keys = (sha256, row["path"], row["image_url"], path.name, path.stem)
-            for table, key in zip(tables, keys, strict=True):
-                table[key].add(sha256)
+        # The newest row of an image counts: it may have moved. What it was called before means it
+        # still, unless another image is called so now.
+        newest = {row["image_sha256"]: row for row in rows}
+        earlier = [row for row in rows if row is not newest[row["image_sha256"]]]
+        for some in (list(newest.values()), earlier):
+            taken = [set(table) for table in tables]
+            for row in some:
+                sha256, path = row["image_sha256"], Path(row["path"])
+                keys = (sha256, row["path"], row["image_url"], path.name, path.stem)
+                for table, key, names in zip(tables, keys, taken, strict=True):
+                    if key not in names:
+                        table[key].add(sha256)
         return cls(workspace, *(dict(table) for table in tables))
 
     def named(self, name: str, folder: Path) -> set[str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pixmo.errors import SpeechError
+from pixmo.execution.progress import SILENT, Progress
 from pixmo.hashing import sha256_file
 from pixmo.speech.audio import SUFFIXES
 from pixmo.speech.image_links import NO_IMAGE, SEVERAL_IMAGES, SPEAKER_MARK, ImageLinks
@@ -57,7 +58,7 @@ class Found:
     set_aside: list[SetAside] = field(default_factory=list)
 
 
-def find(workspace: Workspace, folder: Path) -> Found:
+def find(workspace: Workspace, folder: Path, progress: Progress = SILENT) -> Found:
     """The recordings under `folder` in the order of their paths, and all that cannot be one.
 
     Raises:
@@ -83,13 +84,15 @@ def find(workspace: Workspace, folder: Path) -> Found:
                 )
             )
     links = ImageLinks.of(workspace)
-    for file in files:
-        if file.name not in METADATA_NAMES:
-            item = examine(workspace, links, file, metadata.get(file))
-            if isinstance(item, Recording):
-                found.recordings.append(item)
-            else:
-                found.set_aside.append(item)
+    with progress.task("Looking at recordings", total=len(files), unit="files") as advance:
+        for file in files:
+            if file.name not in METADATA_NAMES:
+                item = examine(workspace, links, file, metadata.get(file))
+                if isinstance(item, Recording):
+                    found.recordings.append(item)
+                else:
+                    found.set_aside.append(item)
+            advance(1)
     return without_copies(workspace, found)
 
 
@@ -189,15 +192,19 @@ def examine(
 
 
 def without_copies(workspace: Workspace, found: Found) -> Found:
-    """Each recording once: under the name in the table, else under its first."""
-    owners = {
-        sha256: row["path"]
-        for sha256, row in newest_rows(workspace).items()
-        if workspace.path(row["path"]).is_file()
-    }
+    """Each recording once: under the name in the table, if it is there still, else its first."""
+    here = {recording.path: recording.sha256 for recording in found.recordings}
+    known = newest_rows(workspace)
+    owners: dict[str, str] = {}
     kept = Found(set_aside=list(found.set_aside))
     for recording in found.recordings:
-        owner = owners.setdefault(recording.sha256, recording.path)
+        if recording.sha256 not in owners:
+            before = known[recording.sha256]["path"] if recording.sha256 in known else None
+            is_there = before and recording.sha256 == (
+                here.get(before) or hash_of(workspace.path(before))
+            )
+            owners[recording.sha256] = before if before and is_there else recording.path
+        owner = owners[recording.sha256]
         if owner == recording.path:
             kept.recordings.append(recording)
         else:
@@ -206,6 +213,14 @@ def without_copies(workspace: Workspace, found: Found) -> Found:
                 SetAside(STAGE, recording.sha256, recording.path, reason, f"same as {owner}")
             )
     return kept
+
+
+def hash_of(file: Path) -> str | None:
+    """The sha256 of a file; None where there is none to read."""
+    try:
+        return sha256_file(file)
+    except OSError:
+        return None
 
 
 def newest_rows(workspace: Workspace) -> dict[str, dict[str, Any]]:
@@ -234,6 +249,13 @@ def record(workspace: Workspace, found: Found) -> None:
         if row != before or row != newest_at.get(recording.path):
             rows.append(row)
             known[recording.sha256] = row
+    linked = {recording.sha256 for recording in found.recordings}
+    for item in found.set_aside:
+        before = known.get(item.key)
+        is_unlinked = item.reason in (NO_IMAGE, SEVERAL_IMAGES) and item.key not in linked
+        if before and before["image_sha256"] and is_unlinked:
+            rows.append({**before, "path": item.path, "image_sha256": None})
+            known[item.key] = rows[-1]
     workspace.append("recordings", rows)
     workspace.set_aside(found.set_aside)
 
@@ -245,7 +267,10 @@ def linked_since(workspace: Workspace) -> list[Recording]:
         SpeechError: a malformed metadata line.
     """
     with workspace.connect() as connection:
-        query = "select distinct path from current_set_aside where stage = ? and reason = ?"
+        query = (
+            "select path from current_set_aside where stage = ? group by path"
+            " having bool_and(reason = ?)"  # some cannot be decoded, either
+        )
         paths = [path for (path,) in connection.execute(query, [STAGE, NO_IMAGE]).fetchall()]
     files = [file for file in map(workspace.path, sorted(paths)) if file.is_file()]
     links = ImageLinks.of(workspace)

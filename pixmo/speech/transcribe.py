@@ -10,7 +10,7 @@ from pixmo.errors import AudioError
 from pixmo.execution.progress import SILENT, Progress
 from pixmo.hashing import sha256_value
 from pixmo.speech import speech_activity, windows
-from pixmo.speech.hear import hear
+from pixmo.speech.hear import Heard, hear
 from pixmo.speech.recogniser import Recogniser
 from pixmo.speech.recordings import STAGE, Recording, find, record
 from pixmo.speech.signals import Signals
@@ -18,8 +18,8 @@ from pixmo.speech.transcripts import spoken_row
 from pixmo.workspace.workspace import SetAside, Workspace
 
 METHOD = "pixmo-transcribe-2"  # changes with whatever of this room decides a text
-PART_CLIPS = 16
-PART_SECONDS = 30.0  # a kill loses no more work than this
+PART_CLIPS = 1000
+PART_SECONDS = 5.0  # a kill loses no more finished work than this, and the windows being heard
 
 
 @dataclass(frozen=True)
@@ -77,35 +77,37 @@ def transcribe(
     language = workspace.settings.speech.language
     options_sha256 = sha256_value(options(recogniser, language))
     with workspace.lock("transcribe"):
-        found = find(workspace, folder)
+        found = find(workspace, folder, progress)
         record(workspace, found)
         pending = without_transcript(workspace, found.recordings, options_sha256)
         unsaved = Unsaved(workspace)
         measured: list[Signals] = []
         audio_hours, begun = 0.0, time.monotonic()
-        faults = 0
+        faults: list[str] = []
         with progress.task("Transcribing", total=len(pending), unit="clips") as advance:
+
+            def take(recording: Recording, heard: Heard | AudioError) -> None:
+                nonlocal audio_hours
+                if isinstance(heard, AudioError):
+                    unsaved.faults.append(fault(recording, heard))
+                    faults.append(recording.path)
+                else:
+                    row = spoken_row(recording, heard, language, recogniser, options_sha256)
+                    unsaved.rows.append(row)
+                    measured.append(heard.prepared.signals)
+                    audio_hours += heard.prepared.signals.duration_seconds / 3600
+                unsaved.save_if_due()
+                speed = audio_hours / ((time.monotonic() - begun) / 3600)
+                advance(1, f"{audio_hours:.2f} h of sound, {speed:,.0f} × real time")
+
             try:
-                for recording, heard in hear(pending, recogniser, language, workers):
-                    if isinstance(heard, AudioError):
-                        unsaved.faults.append(fault(recording, heard))
-                        faults += 1
-                    else:
-                        row = spoken_row(recording, heard, language, recogniser, options_sha256)
-                        unsaved.rows.append(row)
-                        measured.append(heard.prepared.signals)
-                        audio_hours += heard.prepared.signals.duration_seconds / 3600
-                    unsaved.save_if_due()
-                    hours = (time.monotonic() - begun) / 3600
-                    advance(
-                        1, f"{audio_hours:.2f} h of sound, {audio_hours / hours:,.0f} × real time"
-                    )
+                hear(pending, recogniser, language, take, workers)
             finally:  # an interrupt loses nothing that is finished
                 unsaved.save()
     return Transcribed(
         transcribed=len(measured),
         known=len(found.recordings) - len(pending),
-        set_aside=len(found.set_aside) + faults,
+        set_aside=len(found.set_aside) + len(faults),
         audio_seconds=sum(signals.duration_seconds for signals in measured),
         speech_seconds=sum(signals.speech_seconds for signals in measured),
     )

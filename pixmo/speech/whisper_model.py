@@ -6,7 +6,6 @@ not shown to the model: it makes errors run on from window to window.
 """
 
 import functools
-import pickle
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,6 +36,7 @@ COMPRESSION_RATIO_ABOVE = 2.4  # repeats itself
 AVG_LOGPROB_BELOW = -1.0  # is unsure
 NO_SPEECH_PROB_ABOVE = 0.6  # and unsure: is silence
 SECONDS_PER_TIMESTAMP = 0.02
+DIGITS = 4  # of probabilities; what is behind them depends on the machine
 POINT_AT_A_FILE = "give the path of a checkpoint file: --model PATH, or model in pixmo.toml"
 
 Note = Callable[[str], None]
@@ -193,14 +193,17 @@ class WhisperRecogniser:
                 yield window
 
         source = iter(windows)
-        slots = self.slots or slots_that_fit(self.model.dims, self.device)
+        slots = slots_that_fit(self.model.dims, self.device, self.slots)
+        if slots < self.slots:
+            self.note(f"a batch of {self.slots} does not fit into memory: going on with {slots}")
         while True:
             again = list(unfinished.values())
             try:
                 decoder = functools.partial(self.decoder, language, slots, accepts)
                 for window, outcome, temperature in decoder().run(tracked(chain(again, source))):
+                    heard = self.recognition(window, outcome, temperature, tokenizer)
                     del unfinished[window.key]
-                    yield window, self.recognition(window, outcome, temperature, tokenizer)
+                    yield window, heard
                 return
             except torch.OutOfMemoryError as error:
                 if slots <= FEWEST_ROWS:
@@ -240,7 +243,9 @@ class WhisperRecogniser:
         self, window: Window, outcome: Outcome, temperature: float, tokenizer: Any
     ) -> Recognition:
         """The segments heard in one window; none where the model itself hears no speech."""
-        language_prob = outcome.language_prob if self.model.is_multilingual else None
+        language_prob = None
+        if self.model.is_multilingual:
+            language_prob = round(outcome.language_prob, DIGITS)
         result = judged(outcome, tokenizer)
         if result.is_silence:
             return Recognition((), language_prob)
@@ -290,8 +295,8 @@ def judged(outcome: Outcome, tokenizer: Any) -> Judged:
     return Judged(
         outcome.tokens,
         tokenizer.decode(list(outcome.tokens)).strip(),
-        outcome.sum_logprob / (len(outcome.tokens) + 1),
-        outcome.no_speech_prob,
+        round(outcome.sum_logprob / (len(outcome.tokens) + 1), DIGITS),
+        round(outcome.no_speech_prob, DIGITS),
     )
 
 
@@ -336,11 +341,11 @@ def chosen_device(device: str) -> str:
 
 def cause(error: Exception) -> str:
     """Why a file is no checkpoint, in plain words where torch gives advice to programmers."""
-    if isinstance(error, (pickle.UnpicklingError, EOFError)):
-        return "torch finds no plain weights in it"
     if isinstance(error, (KeyError, TypeError)):
         return "torch reads it, but it holds something else"
-    return one_line(error)
+    if isinstance(error, RuntimeError):
+        return one_line(error)
+    return "torch finds no plain weights in it"
 
 
 def one_line(error: Exception) -> str:

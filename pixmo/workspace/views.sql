@@ -23,7 +23,8 @@ select * exclude (filename, file_row_number)
 from each_newest
 qualify row_number() over (
     partition by path order by filename desc, file_row_number desc
-) = 1;
+) = 1
+and image_sha256 is not null;
 
 -- A transcript is about its recording's image, by its recording's annotator, as corrected since.
 create view linked_transcripts as

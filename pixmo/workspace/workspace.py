@@ -147,6 +147,8 @@ class Workspace:
 
     def set_aside(self, items: Sequence[SetAside]) -> int:
         """Every item stands in `set_aside`, once; returns how many were new."""
+        if not items:
+            return 0
         columns = ("stage", "key", "path", "reason", "detail")
         known = {tuple(row[c] for c in columns) for row in self.read("set_aside").to_pylist()}
         rows = []

@@ -25,6 +25,7 @@ from pixmo.images.store import add_images
 from pixmo.speech import transcribe as transcribing
 from pixmo.speech.engine.decoder import Decoder
 from pixmo.speech.faster_whisper_model import FasterWhisperRecogniser
+from pixmo.speech.hear import cores
 from pixmo.speech.recogniser import Recogniser
 from pixmo.speech.whisper_model import WhisperRecogniser
 from pixmo.workspace.workspace import Workspace
@@ -123,30 +124,45 @@ def transcribed(task: Task, clips: Sequence[Path], recogniser: Recogniser) -> Ou
     return {Path(path).stem: text for path, text in rows}, seconds
 
 
-def openai_whisper(threads: int) -> Callable[[Task], Run]:
-    """`whisper.transcribe`, file after file; previous text is not shown, as pixmo does not."""
+def openai_whisper(task: Task) -> Run:
+    """`whisper.transcribe`, file after file; previous text is not shown, as pixmo does not.
 
-    def prepare(task: Task) -> Run:
-        import whisper
+    With one thread or with one a core, whichever is quicker here: on a busy machine one is.
+    """
+    import whisper
 
-        from pixmo.speech.audio import decode
+    from pixmo.speech.audio import decode
 
+    model = whisper.load_model(str(task.checkpoint), "cpu")
+
+    def text(clip: Path) -> str:
+        said = whisper.transcribe(
+            model,
+            decode(clip),  # its own loader starts ffmpeg, which need not be here
+            language=LANGUAGE,
+            fp16=False,
+            condition_on_previous_text=False,
+        )
+        return str(said["text"])
+
+    def heard(threads: int) -> None:
         torch.set_num_threads(threads)
-        model = whisper.load_model(str(task.checkpoint), "cpu")
+        text(task.clips[0])
 
-        def text(clip: Path) -> str:
-            said = whisper.transcribe(
-                model,
-                decode(clip),  # its own loader starts ffmpeg, which need not be here
-                language=LANGUAGE,
-                fp16=False,
-                condition_on_previous_text=False,
-            )
-            return str(said["text"])
+    torch.set_num_threads(quickest(heard))
+    return lambda clips: ({clip.stem: text(clip) for clip in clips}, Counter())
 
-        return lambda clips: ({clip.stem: text(clip) for clip in clips}, Counter())
 
-    return prepare
+def quickest(heard: Callable[[int], object]) -> int:
+    """How many threads to hear a recording with: one, or one a core; on a busy machine one."""
+    heard(1)
+
+    def seconds(threads: int) -> float:
+        begun = time.perf_counter()
+        heard(threads)
+        return time.perf_counter() - begun
+
+    return min((1, cores()), key=seconds)
 
 
 def faster_whisper(compute_type: str, batch: int | None) -> Callable[[Task], Run]:
@@ -155,11 +171,17 @@ def faster_whisper(compute_type: str, batch: int | None) -> Callable[[Task], Run
     def prepare(task: Task) -> Run:
         from faster_whisper import BatchedInferencePipeline, WhisperModel
 
-        model = WhisperModel(str(task.converted), "cpu", compute_type=compute_type)
         options = {"language": LANGUAGE, "beam_size": 1, "best_of": 1}
         options |= {"condition_on_previous_text": False, "without_timestamps": False}
+        models = {
+            threads: WhisperModel(
+                str(task.converted), "cpu", compute_type=compute_type, cpu_threads=threads
+            )
+            for threads in {1, cores()}
+        }
 
-        def text(clip: Path) -> str:
+        def text(clip: Path, threads: int) -> str:
+            model = models[threads]
             if batch is None:
                 segments, _ = model.transcribe(str(clip), **options)
             else:
@@ -167,7 +189,8 @@ def faster_whisper(compute_type: str, batch: int | None) -> Callable[[Task], Run
                 segments, _ = pipeline.transcribe(str(clip), batch_size=batch, **options)
             return " ".join(segment.text.strip() for segment in segments)
 
-        return lambda clips: ({clip.stem: text(clip) for clip in clips}, Counter())
+        threads = quickest(lambda threads: text(task.clips[0], threads))
+        return lambda clips: ({clip.stem: text(clip, threads) for clip in clips}, Counter())
 
     return prepare
 
@@ -176,8 +199,7 @@ PEERS: dict[str, Callable[[Task], Run]] = {
     "pixmo": pixmo,
     "pixmo --engine faster-whisper, int8": pixmo_on_ctranslate2("int8"),
     "pixmo --engine faster-whisper, float32": pixmo_on_ctranslate2("float32"),
-    "whisper.transcribe, 1 thread": openai_whisper(1),
-    "whisper.transcribe, 2 threads": openai_whisper(2),
+    "whisper.transcribe": openai_whisper,
     "faster-whisper, int8": faster_whisper("int8", None),
     "faster-whisper, float32": faster_whisper("float32", None),
     "faster-whisper batched, int8": faster_whisper("int8", 16),
@@ -209,6 +231,7 @@ def main() -> None:
     result = {
         "wall": wall,
         "processor": processor_seconds() - processor,
+        "threads": torch.get_num_threads(),
         "stages": dict(seconds),
         "texts": texts,
     }

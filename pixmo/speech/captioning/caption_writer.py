@@ -31,10 +31,11 @@ class CaptionWriter(Protocol):
         """Everything that decides the caption beside the transcripts."""
         ...
 
-    def captions(self, images: Iterable[Sequence[str]]) -> Generator[Caption, None, None]:
+    def captions(self, images: Iterable[Sequence[str]]) -> Generator[Caption | None, None, None]:
         """The caption of each image, in order, from its transcripts; empty where there are none.
 
-        Images are asked for one by one, and only as captions are taken away.
+        None where there may be one another day: nothing is written then. Images are asked for one
+        by one, and only as captions are taken away.
         """
         ...
 
@@ -47,11 +48,11 @@ class Cleaner:
 
     @property
     def name(self) -> str:
-        return "cleaner-2"
+        return "cleaner-3"
 
     @property
     def options(self) -> Mapping[str, object]:
-        return {"method": "pixmo-cleaner-2", "language": self.language}
+        return {"method": "pixmo-cleaner-3", "language": self.language}
 
     def captions(self, images: Iterable[Sequence[str]]) -> Generator[Caption, None, None]:
         """The caption of each image, in order."""

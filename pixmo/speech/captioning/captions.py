@@ -43,6 +43,7 @@ class Written:
     known: int  # captions whose transcripts have not changed
     empty: int  # captions, of both, of images about which nothing was heard
     fell_back: int = 0  # of those written now, the ones that the writer left to another
+    unanswered: int = 0  # captions that are still to be written: nobody answered
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ def write_captions(
     """Every image with a transcript has its newest caption by `writer` from all its transcripts.
 
     Without a writer the one of the workspace's settings writes. Rows are written in the order of
-    the images, in parts; whatever ends the run, what was finished is kept.
+    the images, in parts; whatever ends the run, what was finished is kept. Where the writer got
+    no answer no row is written, and the next run asks again.
 
     Raises:
         WriterError: the writer cannot be used.
@@ -102,8 +104,9 @@ def write_captions(
                 for image in images_described(connection, options_sha256)
                 if image.caption_id in backlog.pending and image.caption_id not in restored
             )
-            fell_back = write(workspace, images, writer, options_sha256, advance)
-    return Written(total, backlog.described - total, backlog.empty, fell_back)
+            fell_back, unanswered = write(workspace, images, writer, options_sha256, advance)
+    known = backlog.described - total
+    return Written(total - unanswered, known, backlog.empty, fell_back, unanswered)
 
 
 def configured_writer(workspace: Workspace) -> CaptionWriter:
@@ -124,8 +127,11 @@ def write(
     writer: CaptionWriter,
     options_sha256: str,
     advance: Callable[[int], None],
-) -> int:
-    """Every image has a caption that is written now; returns how many `writer` left to another."""
+) -> tuple[int, int]:
+    """Every image has a caption that is written now, but those of which `writer` heard nothing.
+
+    Returns how many it left to another, and of how many it heard nothing.
+    """
     begun: deque[Described] = deque()
 
     def transcripts() -> Iterator[Sequence[str]]:
@@ -135,16 +141,20 @@ def write(
 
     language = workspace.settings.speech.language
     unsaved = Unsaved(workspace)
-    fell_back = 0
+    fell_back = unanswered = 0
     try:
         with closing(writer.captions(transcripts())) as captions:
             for caption in captions:
-                unsaved.add(row(begun.popleft(), caption, options_sha256, language))
-                fell_back += caption.writer != writer.name
+                image = begun.popleft()
+                if caption is None:
+                    unanswered += 1
+                else:
+                    unsaved.add(row(image, caption, options_sha256, language))
+                    fell_back += caption.writer != writer.name
                 advance(1)
     finally:  # an interrupt loses nothing that is finished
         unsaved.save()
-    return fell_back
+    return fell_back, unanswered
 
 
 def options(writer: CaptionWriter) -> dict[str, object]:

@@ -64,7 +64,11 @@ class Completion:
 
 
 class RefusedError(Exception):
-    """The server will not answer this one request; it does answer others."""
+    """The server will never answer this one request; it does answer others."""
+
+
+class UnansweredError(Exception):
+    """The server did not answer this one request, and may another day; it does answer others."""
 
 
 class StoppedError(Exception):
@@ -115,6 +119,7 @@ class Endpoint:
 
         Raises:
             RefusedError: this request cannot be answered, others can.
+            UnansweredError: this request was not answered, others were.
             WriterError: the server cannot be used; the message says why.
             StoppedError: `stop` was set meanwhile.
         """
@@ -219,6 +224,7 @@ class Endpoint:
 
         Raises:
             RefusedError: it cannot be answered.
+            UnansweredError: it was asked often enough.
             WriterError: no request can be answered.
         """
         status, said = error.status_code, what_it_said(error)
@@ -257,7 +263,7 @@ class Endpoint:
         """Nothing, if the request is worth another try.
 
         Raises:
-            RefusedError: it is not, but the server has answered others meanwhile.
+            UnansweredError: it is not, but the server has answered others meanwhile.
             WriterError: the server answers nobody.
         """
         import openai
@@ -272,7 +278,7 @@ class Endpoint:
             return
         said = what_it_said(error)
         if self.last_answer > start:
-            raise RefusedError(said)
+            raise UnansweredError(said)
         raise WriterError(
             f"{self.base_url} does not answer, {tries} times: {said}; is the server running, and"
             " [caption] base_url right? What was finished is kept, run the same command to go on"

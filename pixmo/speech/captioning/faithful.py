@@ -4,6 +4,9 @@ Pure and fast, for any writer's caption. Words are compared by their stems; numb
 directions and negations must be said of the same thing as well, where it is plain of what they are
 said: "a blue circle" is not supported by "a red circle and a blue star". What a speaker took back
 may be missing. Synonyms are not known: a threshold must leave room for them.
+
+A direction is said of all the things that its sentence names, not of one against another: "the
+woman left of the man" is supported by "the man left of the woman".
 """
 
 import re

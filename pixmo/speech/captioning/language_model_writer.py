@@ -2,6 +2,7 @@
 
 A caption that says more than the transcripts is asked for again, once; so is an answer that is not
 the JSON object asked for. What is still wrong then is written by the cleaner, and the row says so.
+Where no answer came, nothing is written: the next run asks again.
 """
 
 import json
@@ -15,14 +16,19 @@ from pixmo.errors import SettingsError
 from pixmo.execution.threads import map_in_threads
 from pixmo.hashing import sha256_value
 from pixmo.speech.captioning.caption_writer import Caption, Cleaner
-from pixmo.speech.captioning.chat_completions import Completion, Endpoint, RefusedError
+from pixmo.speech.captioning.chat_completions import (
+    Completion,
+    Endpoint,
+    RefusedError,
+    UnansweredError,
+)
 from pixmo.speech.captioning.faithful import faithfulness
 from pixmo.speech.captioning.prompts import Message, Prompt, load
 from pixmo.speech.captioning.writer_responses import Response, Responses
 from pixmo.workspace.settings import CaptionSettings
 from pixmo.workspace.workspace import Workspace
 
-METHOD = "pixmo-language-model-1"
+METHOD = "pixmo-language-model-2"
 CHARACTERS_PER_TOKEN = 4  # of English, about; for estimates
 PRICED_TOKENS = 1_000_000
 
@@ -104,10 +110,12 @@ class LanguageModelWriter:
         """What this writer's requests cost up to now."""
         return replace(self.spending, retries=self.endpoint.retries)
 
-    def captions(self, images: Iterable[Sequence[str]]) -> Generator[Caption, None, None]:
-        """The caption of each image, in order; whatever ends this, every answer is in the table.
+    def captions(self, images: Iterable[Sequence[str]]) -> Generator[Caption | None, None, None]:
+        """The caption of each image, in order; None where the server did not answer.
 
-        To be called once: the connections are closed afterwards.
+        Closed or failed, it leaves every answer in the table that came up to `GRACE_SECONDS` later;
+        one that comes after them may be lost, and is paid for again then. What a kill leaves is
+        said in `writer_responses`. To be called once: the connections are closed afterwards.
         """
         responses = self.responses  # read now: before any thread asks, and while nobody else writes
         try:
@@ -116,8 +124,8 @@ class LanguageModelWriter:
             responses.save()
             self.endpoint.close()
 
-    def write(self, transcripts: Sequence[str]) -> Caption:
-        """The caption of one image.
+    def write(self, transcripts: Sequence[str]) -> Caption | None:
+        """The caption of one image; None where the server did not answer, and may another day.
 
         Raises:
             WriterError: the server cannot be used.
@@ -131,8 +139,10 @@ class LanguageModelWriter:
         while True:
             try:
                 answer = self.answer(messages).response
+            except UnansweredError:
+                return None
             except RefusedError:
-                fault = "did not answer"
+                fault = "refused"
                 break
             caption = caption_in(answer)
             if caption is None:

@@ -1,7 +1,9 @@
 """The answers of a language-model writer, kept so that nothing is paid for twice.
 
 An answer is a line of the journal as soon as it arrives, and a row of `writer_responses` with the
-next part. A run that is killed loses only what was on its way: the next one reads the journal.
+next part. A process that is killed loses only what was on its way: the next one reads the journal.
+The journal is not forced to the disk: a power cut may lose the last answers, and one that was on
+its way when a run ended is paid for again.
 """
 
 import dataclasses
@@ -82,7 +84,7 @@ class Responses:
             return Response(**table.slice(number, 1).to_pylist()[0])
 
     def keep(self, response: Response) -> None:
-        """`response` outlives this process, whatever ends it."""
+        """`response` outlives this process, even killed; of a power cut nothing is promised."""
         # The line break comes first: a line that a kill cut short does not run into the next.
         line = "\n" + json.dumps(dataclasses.asdict(response), ensure_ascii=False)
         with self.lock:
@@ -94,7 +96,7 @@ class Responses:
                 self.save_unsaved()
 
     def save(self) -> None:
-        """Every answer is in the table."""
+        """Every answer that came up to now is in the table."""
         with self.lock:
             self.save_unsaved()
 

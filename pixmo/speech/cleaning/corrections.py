@@ -15,6 +15,7 @@ from pixmo.speech.cleaning.word_classes import (
     ARTICLES,
     DETERMINERS,
     FUNCTION_WORDS,
+    POSSESSIVES,
     PREPOSITIONS,
     VERBS,
     expanded,
@@ -38,6 +39,7 @@ TERMS = sorted((*ANYWHERE, *AFTER_A_PAUSE, *BETWEEN_PAUSES), key=len, reverse=Tr
 TERMS_BEGIN = frozenset(term[0] for term in TERMS)
 LONGEST_CORRECTION = 12  # words taken back
 INDEFINITE = frozenset(("a", "an"))
+NEVER_NAMES = FUNCTION_WORDS | DETERMINERS | POSSESSIVES
 # "next to the house" is one phrase of place, and "to the house" none of its own.
 BEFORE_A_PREPOSITION = frozenset(("next", "close", "far", "out"))
 
@@ -128,7 +130,8 @@ def repaired(tokens: list[Token], start: int, end: int) -> list[Token] | None:
         following = tokens[after_repair].key
         verb_follows = following in VERBS and expanded([following]) == [following]
         right = [*right[:-1], replace(right[-1], after="")] if verb_follows else right
-    mended = continued(tokens[: best.wrong], [*right, *tokens[after_repair:]])
+    right = continued(tokens[: best.wrong], right, began=tokens[end - 1].ends_sentence)
+    mended = [*tokens[: best.wrong], *right, *tokens[after_repair:]]
     return verb_mended(article_mended(mended, best.wrong), best.wrong)
 
 
@@ -225,12 +228,17 @@ def replaces_part(wrong: Sequence[str], right: Sequence[str]) -> bool:
     return len(right) == 1 or wrong[len(right)] in PREPOSITIONS
 
 
-def continued(before: list[Token], after: list[Token]) -> list[Token]:
-    """`after` behind `before`; no capital in the middle of a sentence, none lost at its start."""
-    first = after[0]
-    if before and not before[-1].ends_sentence and first.word.istitle() and first.key != "i":
+def continued(before: list[Token], right: list[Token], *, began: bool) -> list[Token]:
+    """The repair as it is written behind `before`; `began`: a sentence began with it.
+
+    Only the capital of a sentence is lost; any other may be a name's: "Coke, I mean Pepsi".
+    """
+    first = right[0]
+    is_of_sentence = began or first.key in NEVER_NAMES
+    inside = bool(before) and not before[-1].ends_sentence
+    if inside and is_of_sentence and first.word.istitle() and first.key != "i":
         first = replace(first, word=first.word.lower())
-    return [*before, first, *after[1:]]
+    return [first, *right[1:]]
 
 
 def article_mended(tokens: list[Token], place: int) -> list[Token]:

@@ -2,10 +2,12 @@
 
 Whoever describes an image says the same twice only in two transcripts: within one, "It is red."
 may be of two things. A sentence that refers back ("It is red.") is the same as another only if
-what it refers to is, and it stays behind the sentence that it was said behind.
+what it refers to is, and it stays behind the sentence that it was said behind. Sentences that tell
+things apart ("One is black. The other is white.") stay together: parted, they are of more things.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pixmo.speech.cleaning.clean import ENGLISH
@@ -22,16 +24,30 @@ REFERS_BACK = each(
     "he he's him his she she's her hers it it's its they they're them their theirs these those"
     " this that that's both neither others another here one ones"
 )
+TELLS_APART = each("one ones other others another both neither first second")
 WORDS_THAT_REFER = 4  # how far into a sentence
 SHORTEST_REPEATED = 3  # words; "Stop. Stop." may be what a sign says
 Key = tuple[str, ...]  # what a sentence says, behind what the sentences say that it refers to
+
+
+@dataclass(eq=False)
+class Block:
+    """Sentences that stand together, and what they say."""
+
+    sentences: list[str]
+    statements: list[str]
+    is_whole: bool = False  # it tells things apart: no sentence of another transcript comes in
+
+    def says_no_more_than(self, other: "Block") -> bool:
+        """Whether all that the block says stands in the other, in whichever order."""
+        return not Counter(self.statements) - Counter(other.statements)
 
 
 @dataclass(frozen=True)
 class Place:
     """Where a sentence stands: in which block, and how far into it."""
 
-    block: list[str]
+    block: Block
     number: int
 
     def can_take(self, sentence: str) -> bool:
@@ -39,34 +55,83 @@ class Place:
 
         "There is a dog. It is big." can take "It is brown.": the same word opens all in between.
         """
+        if self.block.is_whole:
+            return False
         opening = words(sentence.lower())[:1]
-        return all(words(said.lower())[:1] == opening for said in self.block[self.number + 1 :])
+        between = self.block.sentences[self.number + 1 :]
+        return all(words(said.lower())[:1] == opening for said in between)
 
 
 def merge(transcripts: Sequence[Sequence[str]], language: str = ENGLISH) -> str:
     """The sentences of all transcripts in order, each statement where it comes first."""
-    blocks: list[list[str]] = []
-    places: dict[Key, Place] = {}
+    merged = Merged([], {})
     for transcript in transcripts:
-        said = frozenset(places)
-        thread: list[str] = []  # the sentences that the next one may refer to
-        key: Key = ()
-        for sentence in without_echoes(transcript):
-            what = statement(sentence, language)
-            follows = bool(thread) and refers_back(sentence, language)
-            before, key = key, (*key, what) if follows else (what,)
-            thread = [*thread, sentence] if follows else [sentence]
+        said, earlier = frozenset(merged.places), list(merged.blocks)
+        for thread in threads(without_echoes(transcript), language):
+            statements = [statement(sentence, language) for sentence in thread]
+            if language == ENGLISH and any(map(tells_apart, thread[1:])):
+                merged.add_whole(Block(thread, statements, is_whole=True), said, earlier)
+            else:
+                merged.add_each(thread, statements, said)
+    return " ".join(sentence for block in merged.blocks for sentence in block.sentences)
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What is merged up to now."""
+
+    blocks: list[Block]
+    places: dict[Key, Place]
+
+    def add_each(self, thread: list[str], statements: list[str], said: frozenset[Key]) -> None:
+        """Every sentence of the thread that is not in `said` stands behind what it refers to."""
+        for number, sentence in enumerate(thread):
+            key = tuple(statements[: number + 1])
             if key in said:
                 continue
-            if follows and places[before].can_take(sentence):
-                block = places[before].block
-                block.append(sentence)
+            if number and self.places[key[:-1]].can_take(sentence):
+                block = self.places[key[:-1]].block
+                block.sentences.append(sentence)
+                block.statements.append(key[-1])
             else:
                 # Too much stands behind what it refers to: that is said again.
-                block = list(thread)
-                blocks.append(block)
-            places[key] = Place(block, len(block) - 1)
-    return " ".join(sentence for block in blocks for sentence in block)
+                block = Block(thread[: number + 1], statements[: number + 1])
+                self.blocks.append(block)
+            self.places[key] = Place(block, len(block.sentences) - 1)
+
+    def add_whole(self, block: Block, said: frozenset[Key], earlier: list[Block]) -> None:
+        """The block stands by itself, or in place of one of the `earlier` ones that says no more.
+
+        The one replaced is no longer in `earlier`: what is there now is of this transcript.
+        """
+        if any(block.says_no_more_than(other) for other in earlier):
+            return
+        shorter = next((other for other in earlier if other.says_no_more_than(block)), None)
+        if shorter is None:
+            self.blocks.append(block)
+        else:
+            # In place: what is known of where its sentences stand must not lead nowhere.
+            shorter.sentences, shorter.statements = block.sentences, block.statements
+            shorter.is_whole = True
+            earlier.remove(shorter)
+            block = shorter
+        for number in range(len(block.statements)):
+            key = tuple(block.statements[: number + 1])
+            if key not in said:
+                self.places[key] = Place(block, number)
+
+
+def threads(sentences: Sequence[str], language: str) -> Iterator[list[str]]:
+    """The sentences, each together with those behind it that may refer to it."""
+    thread: list[str] = []
+    for sentence in sentences:
+        tells = language == ENGLISH and tells_apart(sentence)
+        if thread and not (tells or refers_back(sentence, language)):
+            yield thread
+            thread = []
+        thread.append(sentence)
+    if thread:
+        yield thread
 
 
 def without_echoes(transcript: Sequence[str]) -> list[str]:
@@ -88,6 +153,12 @@ def refers_back(sentence: str, language: str) -> bool:
         return True
     opening = normalise(sentence).split()[:WORDS_THAT_REFER]
     return not REFERS_BACK.isdisjoint(opening)
+
+
+def tells_apart(sentence: str) -> bool:
+    """Whether the sentence is of one of several things named before it: "The other is white"."""
+    said = (word for word in normalise(sentence).split() if word not in EMPTY_WORDS)
+    return next(said, "") in TELLS_APART
 
 
 def statement(sentence: str, language: str = ENGLISH) -> str:

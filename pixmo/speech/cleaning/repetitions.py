@@ -9,18 +9,27 @@ from pixmo.speech.cleaning.tokens import Token, is_read_out, keys, starts_senten
 from pixmo.speech.cleaning.word_classes import (
     ARTICLES,
     BE,
+    COLOURS,
     CONJUNCTIONS,
     DANGLING,
+    DETERMINERS,
     FUNCTION_WORDS,
+    PEOPLE,
     POSSESSIVES,
     PREPOSITIONS,
+    READING,
+    SHAPES,
+    SIZES,
+    VERBS,
     each,
     expanded,
     is_number,
+    singular,
 )
 
 LONGEST_REPEATED_PHRASE = 5
 JOINING = each("and or")
+LINKS = each("then when where while if because as also just maybe about like him them")
 SAID_TWICE_ON_PURPOSE = each(
     "very really so many much more far had that no bye pom yo cha choo tuk knock beep go ha la"
 )
@@ -92,7 +101,7 @@ def is_word_repeated(tokens: list[Token], place: int) -> bool:
     if one.key != other.key:  # "a an orange star": the second article is the one that was meant
         begins_again = tuple(expanded([other.key])[:1]) == (one.key,)
         return begins_again or (other.word != "A" and not one.pauses)
-    if one.pauses and one.key not in FUNCTION_WORDS:
+    if one.key not in FUNCTION_WORDS and (one.pauses or may_describe(tokens, place)):
         return False
     # "The light is on, on the ceiling."
     if one.pauses and one.key in PREPOSITIONS and place and tokens[place - 1].key in BE:
@@ -100,6 +109,29 @@ def is_word_repeated(tokens: list[Token], place: int) -> bool:
     # "What it is is a spoon."
     on_purpose = one.key == "is" and "what" in keys(tokens[max(0, place - 4) : place])
     return not on_purpose and one.key not in SAID_TWICE_ON_PURPOSE and not is_number(one.key)
+
+
+def may_describe(tokens: list[Token], place: int) -> bool:
+    """Whether a word said twice may stress what it says of a thing: "a long long driveway"."""
+    word = tokens[place].key
+    if word in COLOURS | SIZES:
+        return True
+    if is_closed(word) or word in READING or is_noun(word):
+        return False
+    if place and tokens[place - 1].key in BE and not word.endswith("ing"):
+        return True
+    again, after = tokens[place + 1], tokens[place + 2 : place + 3]
+    return bool(after) and not again.pauses and not is_closed(after[0].key)
+
+
+def is_closed(word: str) -> bool:
+    """Whether the word is of a class of which all words are known, or a contraction."""
+    return word in FUNCTION_WORDS | DETERMINERS | POSSESSIVES | VERBS | LINKS or "'" in word
+
+
+def is_noun(word: str) -> bool:
+    """Whether the word is known to name a thing."""
+    return singular(word) in SHAPES | PEOPLE
 
 
 def alike(tokens: list[Token], one: int, other: int) -> bool:

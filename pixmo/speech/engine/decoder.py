@@ -17,10 +17,11 @@ from pixmo.speech.audio import SAMPLE_RATE
 from pixmo.speech.engine.slots import Outcome, Slots
 from pixmo.speech.recogniser import Window
 
-ENCODER_WINDOWS = 16  # encoded at once; more gains nothing
+# Encoded at once. More gain nothing on a GPU; on a processor two gain nothing, and what a window is
+# encoded to must not depend on how many are left.
+ENCODER_WINDOWS = {"cuda": 16, "cpu": 1}
 STEPS_BETWEEN_LOOKS = {"cuda": 8, "cpu": 4}  # a look waits for the device
-# Windows are sorted by length among this many times the slots, so that neighbours end together.
-SORTED_AHEAD = 2
+SORTED_AHEAD = 32  # windows among which the longest come first, so that few are left at the end
 
 
 @dataclass
@@ -51,7 +52,7 @@ class Decoder:
     @torch.inference_mode()
     def run(self, windows: Iterable[Window]) -> Iterator[tuple[Window, Outcome, float]]:
         """Every window with its outcome and its temperature, in the order in which they end."""
-        source = sorted_ahead(windows, SORTED_AHEAD * self.slots.slots)
+        source = sorted_ahead(windows, SORTED_AHEAD)
         ended: list[tuple[Job, Outcome]] = []
         rows = self.slots.slots
         is_open = True
@@ -75,7 +76,8 @@ class Decoder:
     def encode(self, source: Iterator[Window]) -> bool:
         """A batch more of the windows is ready; whether there may be further ones."""
         with self.timed("input"):
-            batch = list(islice(source, min(ENCODER_WINDOWS, self.slots.slots)))
+            most = ENCODER_WINDOWS[self.slots.network.device.type]
+            batch = list(islice(source, min(most, self.slots.slots)))
         if batch:
             with self.timed("encoder"):
                 mel = torch.stack([torch.from_numpy(window.features) for window in batch])

@@ -1,5 +1,6 @@
 """How many windows a device has room for."""
 
+import os
 from typing import Any
 
 import torch
@@ -9,22 +10,33 @@ from pixmo.speech.engine.slots import FEWEST_ROWS
 MOST_SLOTS = 256  # beyond, little is gained
 SLOTS_ON_CPU = 16
 SHARE_OF_FREE = 0.7  # the rest is the encoder's, and what torch keeps for later
-BYTES_OF_HALF = 2
+BYTES_OF_A_NUMBER = {"cuda": 2, "cpu": 4}
 LOGITS_KEPT = 8  # copies of a row's logits in 32 bits while the next token is chosen
 
 
-def slots_that_fit(dims: Any, device: str) -> int:
-    """How many windows a Whisper of these dimensions can decode side by side on `device`."""
-    if device != "cuda":
-        return SLOTS_ON_CPU
-    free, _ = torch.cuda.mem_get_info()
-    fitting = int(free * SHARE_OF_FREE) // bytes_of_slot(dims)
-    return max(FEWEST_ROWS, min(MOST_SLOTS, fitting // 8 * 8))
+def slots_that_fit(dims: Any, device: str, wanted: int = 0) -> int:
+    """How many windows a Whisper of these dimensions can decode side by side on `device`.
+
+    At most `wanted`; 0: as many as pay.
+    """
+    free = free_bytes(device) * SHARE_OF_FREE
+    fitting = int(free / bytes_of_slot(dims, BYTES_OF_A_NUMBER[device]))
+    most = wanted or (SLOTS_ON_CPU if device == "cpu" else MOST_SLOTS)
+    return max(FEWEST_ROWS, min(most, fitting))
 
 
-def bytes_of_slot(dims: Any) -> int:
-    """The memory of one window in half precision: keys and values, features, logits."""
+def free_bytes(device: str) -> int:
+    """The memory that nobody uses."""
+    if device == "cuda":
+        free, _ = torch.cuda.mem_get_info()
+        return free
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
+def bytes_of_slot(dims: Any, bytes_of_a_number: int) -> int:
+    """The memory of one window: keys and values, features, logits."""
     positions = dims.n_audio_ctx + dims.n_text_ctx
-    keys_and_values = 2 * dims.n_text_layer * positions * dims.n_text_state * BYTES_OF_HALF
-    features = dims.n_audio_ctx * dims.n_audio_state * BYTES_OF_HALF
-    return int(keys_and_values + features + LOGITS_KEPT * dims.n_vocab * 4)
+    keys_and_values = 2 * dims.n_text_layer * positions * dims.n_text_state
+    features = dims.n_audio_ctx * dims.n_audio_state
+    logits = LOGITS_KEPT * dims.n_vocab * 4
+    return int((keys_and_values + features) * bytes_of_a_number + logits)

@@ -14,8 +14,6 @@ from torch import Tensor
 from pixmo.speech.engine.network import Network
 from pixmo.speech.engine.token_rules import CLOSED, FIRST, FREE, OPENED, TokenRules
 
-# A product with one row is summed in another order than with several. With several, a processor
-# gives a text and its probabilities to the same last bit, whatever stands beside it.
 FEWEST_ROWS = 4
 SEED = 0  # of the sampling at temperatures above 0
 WARM_UP_STEPS = 3
@@ -105,8 +103,15 @@ class Slots:
         self.steppers: dict[tuple[int, bool], Callable[[], None]] = {}
 
     def sizes(self) -> list[int]:
-        """Numbers of rows that a step is made for, largest first: halves, so that few are made."""
+        """Numbers of rows that a step is made for, largest first: halves, so that few are made.
+
+        On a processor only all: a product with other rows is summed in another order. So in one
+        thread a text's probabilities are the same to the last bit whatever stands beside it; in
+        several they may differ behind the digits that are kept.
+        """
         sizes = [self.slots]
+        if self.network.device.type == "cpu":
+            return sizes
         while sizes[-1] > FEWEST_ROWS:
             sizes.append(max(FEWEST_ROWS, sizes[-1] // 2))
         return sizes
@@ -123,7 +128,8 @@ class Slots:
         `seeds` decide what is sampled at temperatures above 0.
         """
         index = torch.tensor(slots, device=self.network.device)
-        self.network.hear(features, index, self.cache)
+        for one in range(len(slots)):  # one by one: see `sizes`
+            self.network.hear(features[one : one + 1], index[one : one + 1], self.cache)
         state = self.state
         state.token[index] = self.prompt[0]
         for tensor, value in (
