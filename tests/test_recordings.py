@@ -146,6 +146,7 @@ def test_what_the_metadata_says_stands_in_the_table(workspace: Workspace) -> Non
         "path": "audio/metadata.jsonl",
         "reason": "metadata names no file",
         "detail": "gone.wav",
+        "is_mended": False,
     }
 
 

@@ -357,6 +357,41 @@ def test_what_needs_no_hearing_is_kept_before_anything_is_heard(
     assert [row["text"] for row in tables(workspace)["transcripts"]] == [""]
 
 
+def test_what_was_mended_is_no_longer_set_aside(
+    done: Workspace, recogniser: WhisperRecogniser
+) -> None:
+    audio = done.audio
+    (audio / "notes.wav").write_text("not a sound")
+    (audio / "metadata.jsonl").write_text('{"file_name": "ghost.webm"}\n')
+    transcribe(done, audio, recogniser)
+    assert still(done) == {
+        ("nowhere.wav", "no image for this recording"),
+        ("notes.wav", "no image for this recording"),
+        ("metadata.jsonl", "metadata names no file"),
+        ("scene-1__corrupt.webm", "not a sound file"),
+        ("scene-2__cut.webm", "truncated recording"),
+    }
+    lines = [f'{{"file_name": "{name}", "image": "scene-0"}}' for name in ("notes", "nowhere")]
+    (audio / "metadata.jsonl").write_text("\n".join(lines).replace('",', '.wav",'))
+    write_speech(audio / "scene-1__corrupt.webm", SENTENCES[1])
+    (audio / "scene-2__cut.webm").unlink()
+    transcribe(done, audio, recogniser)
+    assert still(done) == {("notes.wav", "not a sound file")}
+    # A good file that is damaged later is set aside although it was heard once.
+    (audio / "nowhere.wav").write_bytes(b"overwritten")
+    transcribe(done, audio, recogniser)
+    assert still(done) == {("notes.wav", "not a sound file"), ("nowhere.wav", "not a sound file")}
+
+
+def still(workspace: Workspace) -> set[tuple[str, str]]:
+    """What is set aside now, by name, and why."""
+    with workspace.connect() as connection:
+        query = "select path, reason from current_set_aside where stage = 'transcribe'"
+        rows = connection.execute(query).fetchall()
+    assert len(rows) == len(set(rows))
+    return {(Path(path).name, reason) for path, reason in rows}
+
+
 def test_one_at_a_time(workspace: Workspace, recogniser: WhisperRecogniser) -> None:
     with (
         workspace.lock("transcribe"),

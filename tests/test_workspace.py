@@ -182,8 +182,14 @@ def test_the_same_thing_is_set_aside_once(workspace: Workspace) -> None:
     assert workspace.set_aside([REASON, REASON]) == 1
     assert workspace.set_aside([REASON, other]) == 1
     assert workspace.set_aside([]) == 0
-    rows = workspace.read("set_aside").to_pylist()
-    assert [SetAside(**row) for row in rows] == [REASON, other]
+    assert workspace.still_set_aside() == {REASON, other}
+    workspace.mend("images", workspace.images, [other])
+    workspace.mend("images", workspace.audio, [])  # nothing of it was looked at
+    workspace.mend("transcribe", workspace.images, [])
+    assert workspace.still_set_aside() == {other}
+    assert workspace.set_aside([REASON]) == 1  # broken again
+    assert workspace.still_set_aside() == {REASON, other}
+    assert workspace.read("set_aside").num_rows == 4
 
 
 def test_every_table_is_a_view_even_when_empty(workspace: Workspace) -> None:

@@ -63,7 +63,7 @@ def status(workspace: Workspace) -> Status:
             "select stage || ': ' || reason as why, count(*) as n from current_set_aside"
             " group by all order by n desc, why"
         ).fetchall()
-        set_aside = column("select path from set_aside") - linked
+        set_aside = column("select path from current_set_aside") - linked
         images = column("select path from images") | set_aside
         recordings = (
             column("select path from recordings semi join transcripts using (recording_sha256)")

@@ -24,12 +24,11 @@ from pixmo.workspace.workspace import Workspace
 VERSION = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 BUILDING = ".building"
 FLUSHING_THREADS = 16
-# What fills the candidates of a subset; said when there are none.
-SOURCES = {
-    "cap": "captions come from: pixmo transcribe audio/",
-    "ama": "answers come from: pixmo label ingest exports/",
-    "points": "points come from: pixmo label ingest exports/",
-}
+# What fills the candidates of the subsets; said when there are none.
+SOURCES = (
+    "captions come from pixmo transcribe audio/,"
+    " answers and points from pixmo label ingest exports/"
+)
 
 
 def build_release(workspace: Workspace, version: str, progress: Progress = SILENT) -> Path:
@@ -131,7 +130,7 @@ def check_not_empty(workspace: Workspace, curated: Sequence[Curated]) -> None:
     if not curated:
         first = "pixmo images add images/ first; " if not len(workspace.read("images")) else ""
         raise ReleaseError(
-            f"{workspace.root} has nothing to release yet: {first}{'; '.join(SOURCES.values())}"
+            f"{workspace.root} has nothing to release yet: {first}{SOURCES}"
         )
     if not any(subset.kept.num_rows for subset in curated):
         drops = [

@@ -83,14 +83,14 @@ def transcribe(
         unsaved = Unsaved(workspace)
         measured: list[Signals] = []
         audio_hours, begun = 0.0, time.monotonic()
-        faults: list[str] = []
+        faults: list[SetAside] = []
         with progress.task("Transcribing", total=len(pending), unit="clips") as advance:
 
             def take(recording: Recording, heard: Heard | AudioError) -> None:
                 nonlocal audio_hours
                 if isinstance(heard, AudioError):
-                    unsaved.faults.append(fault(recording, heard))
-                    faults.append(recording.path)
+                    faults.append(fault(recording, heard))
+                    unsaved.faults.append(faults[-1])
                 else:
                     row = spoken_row(recording, heard, language, recogniser, options_sha256)
                     unsaved.rows.append(row)
@@ -104,6 +104,7 @@ def transcribe(
                 hear(pending, recogniser, language, take, workers)
             finally:  # an interrupt loses nothing that is finished
                 unsaved.save()
+        workspace.mend(STAGE, folder, [*found.set_aside, *faults])
     return Transcribed(
         transcribed=len(measured),
         known=len(found.recordings) - len(pending),

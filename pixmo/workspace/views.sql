@@ -116,13 +116,19 @@ where reviews.image_sha256 not in (
 
 -- What is set aside still: input that was mended since is left out.
 create view current_set_aside as
-select * from set_aside
-where not coalesce(
+with newest as (
+    select * exclude (filename, file_row_number)
+    from parts.set_aside
+    qualify row_number() over (
+        partition by stage, key, path, reason, detail
+        order by filename desc, file_row_number desc
+    ) = 1
+)
+
+select * exclude (is_mended) from newest
+where not is_mended and not coalesce(
     case stage
         when 'images' then path in (select path from images)
-        when 'transcribe' then path in (
-            select path from recordings semi join transcripts using (recording_sha256)
-        )
         when 'label' then case reason
             when 'exported twice' then false
             when 'not a JSON export' then path in (select path from exports)

@@ -9,6 +9,7 @@ my-workspace/
 """
 
 import contextlib
+import dataclasses
 import fcntl
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -149,16 +150,32 @@ class Workspace:
         """Every item stands in `set_aside`, once; returns how many were new."""
         if not items:
             return 0
-        columns = ("stage", "key", "path", "reason", "detail")
-        known = {tuple(row[c] for c in columns) for row in self.read("set_aside").to_pylist()}
+        known = self.still_set_aside()
         rows = []
         for item in items:
-            row = {column: getattr(item, column) for column in columns}
-            if tuple(row.values()) not in known:
-                known.add(tuple(row.values()))
-                rows.append(row)
+            if item not in known:
+                known.add(item)
+                rows.append(dataclasses.asdict(item) | {"is_mended": False})
         self.append("set_aside", rows)
         return len(rows)
+
+    def mend(self, stage: str, folder: Path, still: Sequence[SetAside]) -> None:
+        """Of what a stage had set aside in `folder`, only `still` counts from now on."""
+        inside = folder.resolve()
+        rows = [
+            dataclasses.asdict(item) | {"is_mended": True}
+            for item in sorted(self.still_set_aside() - set(still), key=dataclasses.astuple)
+            if item.stage == stage and self.path(item.path).is_relative_to(inside)
+        ]
+        self.append("set_aside", rows)
+
+    def still_set_aside(self) -> set[SetAside]:
+        """What was set aside and not mended since."""
+        newest = {}
+        for row in self.read("set_aside").to_pylist():
+            is_mended = row.pop("is_mended")
+            newest[SetAside(**row)] = is_mended
+        return {item for item, is_mended in newest.items() if not is_mended}
 
     def connect(self) -> "duckdb.DuckDBPyConnection":
         """An in-memory DuckDB with a view per table, and those of `views.sql` for what counts now.

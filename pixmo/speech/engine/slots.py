@@ -169,12 +169,7 @@ class Slots:
         """The next token of every row, and what follows from it; `logits` [rows, vocabulary]."""
         rules = self.rules
         begin = rules.timestamp_begin
-        at_sot = state.position == rules.sot_position
-        silence = torch.exp(logits[:, rules.no_speech] - logits.logsumexp(-1))
-        language = torch.ones_like(silence)
-        if rules.language is not None:
-            languages = logits[:, rules.languages].logsumexp(-1)
-            language = torch.exp(logits[:, rules.language] - languages)
+        self.ask(state, logits)
         is_prompt = state.position + 1 < len(rules.prompt)
         is_active = ~state.is_done & ~is_prompt
 
@@ -195,7 +190,8 @@ class Slots:
         is_time = times_logit > text_logit
         token = torch.where(is_time, time_token + begin, text_token)
         chosen = torch.where(is_time, time_logit, text_logit)
-        every = torch.where(is_time, times_logit, torch.logaddexp(text.logsumexp(-1), times_logit))
+        texts_logit = text_logit + (text - text_logit[:, None]).exp().sum(-1).log()
+        every = torch.where(is_time, times_logit, torch.logaddexp(texts_logit, times_logit))
         if sampling:
             allowed = torch.cat([text.masked_fill(is_time[:, None], -torch.inf), times], 1)
             warm = state.temperature.clamp(min=1e-3)[:, None]
@@ -215,8 +211,6 @@ class Slots:
         is_end = (token == rules.end_of_text) | (state.count + 1 >= rules.longest)
         is_timestamp = token >= begin
         changes = (
-            (state.no_speech_prob, torch.where(at_sot, silence, state.no_speech_prob)),
-            (state.language_prob, torch.where(at_sot, language, state.language_prob)),
             (state.sum_logprob, state.sum_logprob + (chosen - every) * is_active),
             (
                 state.one_before_is_time,
@@ -236,6 +230,19 @@ class Slots:
         )
         for tensor, value in changes:
             tensor.copy_(value)
+
+    def ask(self, state: State, logits: Tensor) -> None:
+        """Rows at the prompt's place for it are asked whether, and in what language, one speaks."""
+        rules = self.rules
+        at_sot = state.position == rules.sot_position
+        if logits.device.type == "cpu" and not at_sot.any():
+            return  # a GPU would have to be waited for to know
+        silence = torch.exp(logits[:, rules.no_speech] - logits.logsumexp(-1))
+        state.no_speech_prob.copy_(torch.where(at_sot, silence, state.no_speech_prob))
+        if rules.language is not None:
+            languages = logits[:, rules.languages].logsumexp(-1)
+            language = torch.exp(logits[:, rules.language] - languages)
+            state.language_prob.copy_(torch.where(at_sot, language, state.language_prob))
 
     def gumbel(self) -> Tensor:
         """Noise for sampling, [longest, vocabulary]; a window takes a row for each token.
