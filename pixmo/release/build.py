@@ -129,9 +129,7 @@ def check_not_empty(workspace: Workspace, curated: Sequence[Curated]) -> None:
     """
     if not curated:
         first = "pixmo images add images/ first; " if not len(workspace.read("images")) else ""
-        raise ReleaseError(
-            f"{workspace.root} has nothing to release yet: {first}{SOURCES}"
-        )
+        raise ReleaseError(f"{workspace.root} has nothing to release yet: {first}{SOURCES}")
     if not any(subset.kept.num_rows for subset in curated):
         drops = [
             f"{subset.recipe.stem} {step.step} {step.dropped}"
