@@ -14,6 +14,7 @@ from typing import Any
 import jiwer
 
 from pixmo.demo.recogniser import checkpoint
+from pixmo.evaluate.statistics import paired_difference
 from pixmo.speech.audio import SAMPLE_RATE, decode
 from pixmo.text import normalise
 from tests.benchmarks.clips import make_clips
@@ -74,7 +75,10 @@ def run(clips: int = CLIPS, rounds: int = ROUNDS) -> dict[str, Any]:
             "peak memory, MB",
         ],
         "rows": rows(measured, seconds, reference),
-        "notes": notes(measured["pixmo"]),
+        "notes": [
+            *notes(measured["pixmo"]),
+            against_whisper(measured["pixmo"], measured["whisper.transcribe"], reference),
+        ],
         "peers": {peer: summary(result, seconds, reference) for peer, result in measured.items()},
     }
 
@@ -181,6 +185,19 @@ def notes(ours: Measured) -> list[str]:
         f"pixmo's own engine spends its time in: {', '.join(shares)}; input is waiting for the"
         " processes that decode, look for speech and make spectrograms, their start included.",
     ]
+
+
+def against_whisper(ours: Measured, whispers: Measured, reference: dict[str, str]) -> str:
+    """Whose word error rate is lower, clip by clip, with its interval."""
+
+    def rates(texts: dict[str, str]) -> list[float]:
+        return [100 * word_error_rate(texts, {stem: said}) for stem, said in reference.items()]
+
+    found = paired_difference(rates(ours.texts), rates(whispers.texts))
+    return (
+        f"pixmo's word error rate less that of whisper.transcribe, clip by clip: {found.value:+.1f}"
+        f" points [{found.low:+.1f}, {found.high:+.1f}] (95 %)."
+    )
 
 
 if __name__ == "__main__":
