@@ -24,7 +24,8 @@ from pixmo.speech.engine.slots import FEWEST_ROWS, Outcome, Slots
 from pixmo.speech.engine.token_rules import TokenRules
 from pixmo.speech.recogniser import Recognition, Window
 from pixmo.speech.speech_activity import torch_threads
-from pixmo.speech.whisper_model import TEMPERATURES, WhisperRecogniser, judged
+from pixmo.speech.whisper_guards import TEMPERATURES, judged
+from pixmo.speech.whisper_model import WhisperRecogniser
 from tests.sounds import said, silence
 from tests.tiny_whisper import make_tiny_whisper
 

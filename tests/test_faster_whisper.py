@@ -4,14 +4,13 @@ import dataclasses
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
 import jiwer
 import numpy as np
 import pytest
-import torch
 
 from pixmo.demo.recogniser import checkpoint
 from pixmo.demo.training.evaluate import held_out_sentences
@@ -23,11 +22,11 @@ from pixmo.speech.ctranslate2_weights import spelled, vocabulary
 from pixmo.speech.engine.log_mel import log_mel
 from pixmo.speech.faster_whisper_model import FasterWhisperRecogniser, Job, next_batch
 from pixmo.speech.recogniser import Recogniser, Recognition, Window
-from pixmo.speech.whisper_model import TEMPERATURES, Judged, WhisperRecogniser
+from pixmo.speech.whisper_guards import TEMPERATURES, Judged
+from pixmo.speech.whisper_model import WhisperRecogniser
 from tests.sounds import said
 from tests.tiny_whisper import make_tiny_whisper
 
-pytest.importorskip("ctranslate2")
 # openai-whisper leaves its vocabulary's file for the garbage collector to close
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -36,15 +35,6 @@ CLIPS = 12
 CLIP_SECONDS = 29
 
 Heard = dict[tuple[int, int], Recognition]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """More are slower on a busy machine, for a model as small as this."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """The shipped recogniser: small, an ordinary Whisper checkpoint, and it understands the sample."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -24,15 +23,6 @@ from pixmo.demo.voice import silence
 
 # openai-whisper leaves its vocabulary's file for the garbage collector to close
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """More are slower on a busy machine, for a model as small as this."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

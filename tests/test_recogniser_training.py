@@ -1,6 +1,5 @@
 """The making of the recogniser: seeded, resumable, and nothing held out is learned from."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -23,15 +22,6 @@ from pixmo.demo.training.windows import FULL, SHORT, TOLD, Stage, WindowMaker
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 FEW = Stage(frames=FULL.frames, windows=2, full=True)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """As training runs."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,8 @@ from pixmo.images.store import add_images
 from pixmo.speech.audio import Samples
 from pixmo.speech.recogniser import Recognition, Window
 from pixmo.speech.transcribe import Transcribed, transcribe
-from pixmo.speech.whisper_model import WhisperRecogniser, timed_tokens
+from pixmo.speech.whisper_guards import timed_tokens
+from pixmo.speech.whisper_model import WhisperRecogniser
 from pixmo.workspace.workspace import Workspace
 from tests.sounds import said, silence, write_sound, write_speech
 from tests.tiny_whisper import make_tiny_whisper

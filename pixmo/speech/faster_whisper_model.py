@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from whisper.tokenizer import LANGUAGES
 
 from pixmo.errors import ModelError
 from pixmo.hashing import sha256_file
@@ -27,20 +26,15 @@ from pixmo.speech.engine.decoder import SORTED_AHEAD, sorted_ahead
 from pixmo.speech.engine.log_mel import LogMel, log_mel
 from pixmo.speech.engine.slots import SEED, Outcome
 from pixmo.speech.hear import model_threads
-from pixmo.speech.recogniser import Recognition, Segment, Window
-from pixmo.speech.whisper_model import (
-    AVG_LOGPROB_BELOW,
-    COMPRESSION_RATIO_ABOVE,
-    DIGITS,
-    NO_SPEECH_PROB_ABOVE,
+from pixmo.speech.recogniser import Recognition, Window
+from pixmo.speech.whisper_guards import (
+    GUARDS,
     TEMPERATURES,
-    Note,
-    cause,
-    chosen_device,
+    check_language,
     judged,
-    one_line,
-    timed_tokens,
+    recognition,
 )
+from pixmo.speech.whisper_model import Note, cause, chosen_device, one_line
 
 INSTALL = "pip install 'pixmo[faster-whisper]'"
 CACHE = Path(".cache/pixmo/ctranslate2")  # in a person's home
@@ -129,10 +123,7 @@ class FasterWhisperRecogniser:
         return {
             "method": "ctranslate2-windows-1",
             "compute_type": self.compute_type,
-            "temperatures": TEMPERATURES,
-            "compression_ratio_above": COMPRESSION_RATIO_ABOVE,
-            "avg_logprob_below": AVG_LOGPROB_BELOW,
-            "no_speech_prob_above": NO_SPEECH_PROB_ABOVE,
+            **GUARDS,
             "seed": SEED,
         }
 
@@ -202,11 +193,8 @@ class FasterWhisperRecogniser:
             ModelError: the model cannot be loaded, does not know the language, or not one window
                 fits into the device's memory.
         """
-        if language not in LANGUAGES or (language != "en" and not self.model.is_multilingual):
-            raise ModelError(
-                f"the recogniser {self.name} does not know the language {language!r}; set language"
-                " in pixmo.toml to an ISO 639-1 code that it knows, such as en"
-            )
+        is_multilingual = bool(self.model.is_multilingual)
+        check_language(self.name, language, is_multilingual)
         hearing = Hearing(self, whisper_tokenizer(self.tokens, language))
         slots = self.slots or WINDOWS_AT_ONCE[self.device]
         source = sorted_ahead(windows, SORTED_AHEAD)
@@ -215,7 +203,13 @@ class FasterWhisperRecogniser:
             for job, outcome in hearing.outcomes(batch):
                 is_last = job.attempt + 1 == len(TEMPERATURES)
                 if is_last or judged(outcome, hearing.tokenizer).passes_guards:
-                    yield job.window, hearing.recognition(job, outcome)
+                    temperature = TEMPERATURES[job.attempt]
+                    yield (
+                        job.window,
+                        recognition(
+                            job.window, outcome, temperature, hearing.tokenizer, is_multilingual
+                        ),
+                    )
                 else:
                     failed[job.attempt + 1].append(Job(job.window, job.attempt + 1))
 
@@ -302,23 +296,6 @@ class Hearing:
             )
             for result, language_prob in zip(results, language_probs, strict=True)
         ]
-
-    def recognition(self, job: Job, outcome: Outcome) -> Recognition:
-        """The segments heard in one window; none where the model itself hears no speech."""
-        language_prob = None
-        if self.recogniser.model.is_multilingual:
-            language_prob = round(outcome.language_prob, DIGITS)
-        result = judged(outcome, self.tokenizer)
-        if result.is_silence:
-            return Recognition((), language_prob)
-        measures = (result.avg_logprob, result.compression_ratio, result.no_speech_prob)
-        stretches = timed_tokens(result.tokens, self.tokenizer.timestamp_begin, job.window.seconds)
-        segments = tuple(
-            Segment(start, end, text, *measures, TEMPERATURES[job.attempt])
-            for start, end, tokens in stretches
-            if (text := self.tokenizer.decode(tokens).strip())
-        )
-        return Recognition(segments, language_prob)
 
 
 def suppressed(tokenizer: Any) -> list[int]:

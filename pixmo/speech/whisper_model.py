@@ -9,15 +9,15 @@ import functools
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, repeat
+from itertools import chain
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 import whisper
 from whisper.audio import FRAMES_PER_SECOND
 from whisper.timing import add_word_timestamps
-from whisper.tokenizer import LANGUAGES, get_tokenizer
+from whisper.tokenizer import get_tokenizer
 
 from pixmo.errors import ModelError
 from pixmo.hashing import sha256_file
@@ -28,51 +28,19 @@ from pixmo.speech.engine.memory import slots_that_fit
 from pixmo.speech.engine.network import Network
 from pixmo.speech.engine.slots import FEWEST_ROWS, SEED, Outcome, Slots
 from pixmo.speech.engine.token_rules import TokenRules
-from pixmo.speech.recogniser import Recognition, Segment, Window, Word
-from pixmo.speech.transcripts import compression_ratio
+from pixmo.speech.recogniser import Recognition, Window, Word
+from pixmo.speech.whisper_guards import (
+    GUARDS,
+    TEMPERATURES,
+    Stretch,
+    check_language,
+    judged,
+    recognition,
+)
 
-TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-COMPRESSION_RATIO_ABOVE = 2.4  # repeats itself
-AVG_LOGPROB_BELOW = -1.0  # is unsure
-NO_SPEECH_PROB_ABOVE = 0.6  # and unsure: is silence
-SECONDS_PER_TIMESTAMP = 0.02
-DIGITS = 4  # of probabilities; what is behind them depends on the machine
 POINT_AT_A_FILE = "give the path of a checkpoint file: --model PATH, or model in pixmo.toml"
 
 Note = Callable[[str], None]
-TimedTokens: TypeAlias = tuple[float, float, list[int]]  # start, end (seconds), tokens of a text
-
-
-@dataclass(frozen=True)
-class Judged:
-    """An outcome with what Whisper's guards look at."""
-
-    tokens: tuple[int, ...]
-    text: str
-    avg_logprob: float
-    no_speech_prob: float
-
-    @property
-    def compression_ratio(self) -> float:
-        """How much the text repeats itself."""
-        return compression_ratio(self.text)
-
-    @property
-    def is_unsure(self) -> bool:
-        """Whether the mean log-probability of a token is low."""
-        return self.avg_logprob < AVG_LOGPROB_BELOW
-
-    @property
-    def is_silence(self) -> bool:
-        """Whether the model itself hears no speech."""
-        return self.is_unsure and self.no_speech_prob > NO_SPEECH_PROB_ABOVE
-
-    @property
-    def passes_guards(self) -> bool:
-        """Whether no higher temperature need be tried."""
-        if self.is_unsure:
-            return self.is_silence
-        return self.compression_ratio <= COMPRESSION_RATIO_ABOVE
 
 
 @dataclass(frozen=True)
@@ -127,10 +95,7 @@ class WhisperRecogniser:
         """
         return {
             "method": "whisper-windows-2",
-            "temperatures": TEMPERATURES,
-            "compression_ratio_above": COMPRESSION_RATIO_ABOVE,
-            "avg_logprob_below": AVG_LOGPROB_BELOW,
-            "no_speech_prob_above": NO_SPEECH_PROB_ABOVE,
+            **GUARDS,
             "seed": SEED,
             # A transcript without them need not be made again where nobody asks for any.
             **({"word_times": True} if self.word_times else {}),
@@ -175,11 +140,7 @@ class WhisperRecogniser:
             ModelError: the model cannot be loaded, does not know the language, or too few windows
                 fit into the device's memory.
         """
-        if language not in LANGUAGES or (language != "en" and not self.model.is_multilingual):
-            raise ModelError(
-                f"the recogniser {self.name} does not know the language {language!r}; set language"
-                " in pixmo.toml to an ISO 639-1 code that it knows, such as en"
-            )
+        check_language(self.name, language, self.model.is_multilingual)
         tokenizer = self.tokenizer(language)
 
         def accepts(outcome: Outcome) -> bool:
@@ -199,8 +160,9 @@ class WhisperRecogniser:
         while True:
             again = list(unfinished.values())
             try:
-                decoder = functools.partial(self.decoder, language, slots, accepts)
-                for window, outcome, temperature in decoder().run(tracked(chain(again, source))):
+                for window, outcome, temperature in self.decoder(language, slots, accepts).run(
+                    tracked(chain(again, source))
+                ):
                     heard = self.recognition(window, outcome, temperature, tokenizer)
                     del unfinished[window.key]
                     yield window, heard
@@ -243,30 +205,14 @@ class WhisperRecogniser:
         self, window: Window, outcome: Outcome, temperature: float, tokenizer: Any
     ) -> Recognition:
         """The segments heard in one window; none where the model itself hears no speech."""
-        language_prob = None
-        if self.model.is_multilingual:
-            language_prob = round(outcome.language_prob, DIGITS)
-        result = judged(outcome, tokenizer)
-        if result.is_silence:
-            return Recognition((), language_prob)
-        measures = (result.avg_logprob, result.compression_ratio, result.no_speech_prob)
-        stretches = [
-            (start, end, tokens)
-            for start, end, tokens in timed_tokens(
-                result.tokens, tokenizer.timestamp_begin, window.seconds
-            )
-            if tokenizer.decode(tokens).strip()
-        ]
-        times = self.words(window, stretches, tokenizer) if self.word_times else repeat(())
-        segments = tuple(
-            Segment(start, end, tokenizer.decode(tokens).strip(), *measures, temperature, words)
-            for (start, end, tokens), words in zip(stretches, times, strict=False)
+        words = functools.partial(self.words, window, tokenizer) if self.word_times else None
+        return recognition(
+            window, outcome, temperature, tokenizer, self.model.is_multilingual, words
         )
-        return Recognition(segments, language_prob)
 
     @torch.inference_mode()
     def words(
-        self, window: Window, stretches: Sequence[TimedTokens], tokenizer: Any
+        self, window: Window, tokenizer: Any, stretches: Sequence[Stretch]
     ) -> list[tuple[Word, ...]]:
         """When each word of the stretches was said, by openai-whisper: from cross-attention."""
         segments: list[dict[str, Any]] = [
@@ -290,39 +236,10 @@ class WhisperRecogniser:
         ]
 
 
-def judged(outcome: Outcome, tokenizer: Any) -> Judged:
-    """The outcome's text and measures, as openai-whisper defines them."""
-    return Judged(
-        outcome.tokens,
-        tokenizer.decode(list(outcome.tokens)).strip(),
-        round(outcome.sum_logprob / (len(outcome.tokens) + 1), DIGITS),
-        round(outcome.no_speech_prob, DIGITS),
-    )
-
-
 def release_memory(device: str) -> None:
     """What torch keeps of the device's memory for later is free."""
     if device == "cuda":
         torch.cuda.empty_cache()
-
-
-def timed_tokens(
-    tokens: Sequence[int], timestamp_begin: int, seconds: float
-) -> Iterator[TimedTokens]:
-    """Every stretch of text between timestamp tokens."""
-    start = 0.0
-    text: list[int] = []
-    for token in tokens:
-        if token < timestamp_begin:
-            text.append(token)
-            continue
-        time = min((token - timestamp_begin) * SECONDS_PER_TIMESTAMP, seconds)
-        if text:
-            yield start, max(start, time), text
-            text = []
-        start = time
-    if text:
-        yield start, max(start, seconds), text
 
 
 def chosen_device(device: str) -> str:

@@ -36,7 +36,8 @@ from pixmo.speech.engine.token_rules import TokenRules
 from pixmo.speech.faster_whisper_model import suppressed
 from pixmo.speech.hear import Heard, hear, workers_beside
 from pixmo.speech.recordings import Recording
-from pixmo.speech.whisper_model import TEMPERATURES, WhisperRecogniser
+from pixmo.speech.whisper_guards import TEMPERATURES
+from pixmo.speech.whisper_model import WhisperRecogniser
 from tests.benchmarks.clips import make_clips
 
 FORCED_TOKENS = 110  # of a window of 25 s at the speed of these speakers
