@@ -98,7 +98,7 @@ def test_the_manifest_is_true_to_the_byte(release: Path) -> None:
     for subset in manifest.subsets:
         files = [file for file in manifest.files if file.path.startswith(f"{subset.name}/")]
         assert sum(file.rows or 0 for file in files) == sum(subset.rows.values())
-        assert subset.candidates - sum(s.dropped for s in subset.funnel) == sum(
+        assert subset.candidates - sum(s.gone for s in subset.funnel) == sum(
             subset.rows.values()
         )
 
@@ -197,7 +197,8 @@ def test_the_card_says_what_the_release_holds(release: Path) -> None:
             assert f"| {subset.name} | {split} | {rows:,} |" in text
         for step in subset.funnel:
             assert (
-                f"| {step.step} | {step.explanation} | {step.dropped:,} | {step.kept:,} |" in text
+                f"| {step.step} | {step.explanation} | {step.then} | {step.rows:,} | {step.kept:,} |"
+                in text
             )
     for stem in NAMES:
         for column in schema.subset(stem).columns:

@@ -99,8 +99,8 @@ def test_the_funnel_adds_up(curated: dict[str, Curated]) -> None:
         for step, of_recipe in zip(result.funnel, result.recipe.steps, strict=True):
             assert step.step == of_recipe.name
             assert step.explanation
-            assert step.kept == alive - step.dropped
-            assert sum(step.reasons.values()) == step.dropped
+            assert step.kept == alive - step.gone
+            assert sum(step.reasons.values()) == step.rows
             alive = step.kept
         assert alive == result.kept.num_rows
     reasons = {s.step: s.reasons for s in curated["cap"].funnel}
@@ -155,7 +155,7 @@ def test_rows_of_unusable_images_go_first(
     gone = planted[1].sha256["copy-large.png"]
     result = curate(connection, load("cap"), {gone: "image file is gone"})
     first = result.funnel[0]
-    assert (first.step, first.dropped, first.reasons) == (
+    assert (first.step, first.rows, first.reasons) == (
         "image_file",
         1,
         {"image file is gone": 1},
@@ -172,7 +172,7 @@ def test_nothing_in_gives_empty_tables_and_no_nulls(tmp_path: Path) -> None:
             assert (result.candidates, result.kept.num_rows) == (0, 0)
             assert result.dropped.schema == DROPPED
             assert result.dropped.num_rows == 0
-            assert all(step.dropped == 0 and step.reasons == {} for step in result.funnel)
+            assert all(step.rows == 0 and step.reasons == {} for step in result.funnel)
 
 
 STEP_MISTAKES = {
@@ -248,6 +248,45 @@ def test_a_row_named_twice_by_a_step_is_dropped_once(
     result = curate(connection, load("cap", tmp_path))
     assert result.kept.num_rows == 0
     assert result.funnel[0].reasons == {"a": result.candidates}
+
+
+def test_rows_set_apart_stand_whole_and_flagged_rows_stay(
+    tmp_path: Path, connection: duckdb.DuckDBPyConnection
+) -> None:
+    for name in ("signal", "odd", "end"):
+        which = {"signal": "words > 60", "odd": "words > 100", "end": "words < 60"}[name]
+        sql = f"select id, words || ' words' as reason, words from candidates where {which}"
+        (tmp_path / f"{name}.sql").write_text(sql, "utf-8")
+    write_recipe(
+        tmp_path,
+        '[[step]]\nsql = "cap/image_unknown.sql"\n'
+        '[[step]]\nsql = "signal.sql"\nthen = "flag"\n'
+        '[[step]]\nsql = "odd.sql"\nthen = "set_apart"\n'
+        '[[step]]\nsql = "end.sql"\n',
+    )
+    result = curate(connection, load("cap", tmp_path))
+    words = dict(connection.execute("select id, words from cap_candidates").fetchall())
+    unknown = {row["id"] for row in dropped(result) if row["step"] == "image_unknown"}
+    known = {row_id: count for row_id, count in words.items() if row_id not in unknown}
+    assert max(known.values()) > 100 > 60 > min(known.values())  # all three have rows to find
+    assert {row["id"]: row["flags"] for row in result.kept.to_pylist()} == {
+        row_id: ["signal"] if count > 60 else []
+        for row_id, count in known.items()
+        if 60 <= count <= 100
+    }
+    apart = {row["id"]: row for row in result.apart.to_pylist()}
+    assert apart.keys() == {row_id for row_id, count in known.items() if count > 100}
+    for row_id, row in apart.items():
+        assert (row["step"], row["reason"]) == ("odd", f"{words[row_id]} words")
+        assert json.loads(row["evidence"]) == {"words": words[row_id]}
+        assert row["flags"] == ["signal"]
+        assert row["caption"]
+        assert row["split"] in ("train", "validation", "test")
+    _, signal, odd, end = result.funnel
+    assert (signal.then, odd.then, end.then) == ("flag", "set_apart", "drop")
+    assert (signal.gone, odd.gone) == (0, len(apart))
+    assert signal.rows == sum(count > 60 for count in known.values())
+    assert end.kept == result.kept.num_rows == odd.kept - end.rows
 
 
 def write_recipe(folder: Path, steps: str) -> None:

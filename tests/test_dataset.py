@@ -31,6 +31,7 @@ def row(number: int) -> dict[str, object]:
         "annotator": "1",
         "annotation_uid": f"uid-{number}",
         "cluster": f"{number:064x}",
+        "flags": [],
     }
 
 
@@ -50,8 +51,8 @@ def release(tmp_path: Path) -> Path:
     (tmp_path / "images").mkdir()
     (tmp_path / "images/1.png").write_bytes(b"one")
     paths = sorted(path for path in tmp_path.rglob("*") if path.is_file())
-    subset = Subset("points", NAME, 5, {"train": 3, "test": 1}, (STEP,), "a" * 64, promise.sha256)
-    empty = Subset("ama", "pixmo-ask-model-anything", 2, {}, (STEP,), "b" * 64, "c" * 64)
+    subset = Subset("points", NAME, 5, {"train": 3, "test": 1}, 0, (STEP,), "a" * 64, promise.sha256)
+    empty = Subset("ama", "pixmo-ask-model-anything", 2, {}, 0, (STEP,), "b" * 64, "c" * 64)
     files = tuple(file_entry(tmp_path, path, rows_of.get(path)) for path in paths)
     Manifest("v1", "0.1.0", "CC0-1.0", (empty, subset), files).write(tmp_path)
     return tmp_path

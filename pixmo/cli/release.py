@@ -9,6 +9,9 @@ from pixmo.cli import show
 from pixmo.cli.app import AS_JSON, WORKSPACE, app, open_workspace
 
 
+DONE = {"drop": "dropped", "set_apart": "set apart", "flag": "flagged"}
+
+
 @app.command("build-release")
 def build_release(
     version: Annotated[str, typer.Argument(help="The release's name, such as v1.")],
@@ -19,7 +22,8 @@ def build_release(
 
     The recipes in pipelines/ decide; a release that exists is never changed.
 
-    What was dropped, and why, stands in dropped/, in the card's funnel and in report.html.
+    What was dropped or set apart, and why, stands in dropped/ and apart/, in the card's funnel and
+    in report.html.
 
     Example: pixmo build-release v1
     """
@@ -37,7 +41,7 @@ def build_release(
     if json:
         show.as_json(built)
         return
-    show.say("rows kept and dropped; # stands for a number or an id")
+    show.say("rows kept, dropped, set apart and flagged; # stands for a number or an id")
     for subset in built.subsets:
         kept = sum(subset.rows.values())
         show.say(f"{subset.name}: {kept} of {counted(subset.candidates, 'row')} kept")
@@ -46,7 +50,7 @@ def build_release(
             show.say(f"  by the workspace's own {', '.join(map(show.here, own))}")
         for step in subset.funnel:
             for reason, count in step.reasons.items():
-                show.say(f"  {count:>6} dropped by {step.step}: {reason}")
+                show.say(f"  {count:>6} {DONE[step.then]} by {step.step}: {reason}")
     show.say(f"release  {show.here(release)}")
     show.say(f"card     {show.here(release / 'README.md')}")
     show.say(f"report   {show.here(release / 'report.html')}")

@@ -1,7 +1,7 @@
-"""A recipe run over a workspace's tables: the rows kept, the rows dropped and why."""
+"""A recipe run over a workspace's tables: the rows kept, set apart and dropped, and why."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,14 +22,12 @@ if TYPE_CHECKING:
 
 IMAGE_FILE_STEP = "image_file"
 IMAGE_FILE_EXPLANATION = "Images without a source URL whose file cannot be put into the release."
-ADDED_BY_BUILD = ("cluster",)  # columns of a subset's schema that rows.sql does not select
+ADDED_BY_BUILD = ("cluster", "flags")  # columns of a subset's schema that rows.sql does not select
 HASH_OR_NUMBER = re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{12,64}\b|(?<!\w)-?\d+(?:\.\d+)?")
 
+VERDICT = ("step", "reason", "evidence")
 DROPPED = pa.schema(
-    [
-        pa.field(name, pa.string(), nullable=False)
-        for name in ("id", "image_sha256", "step", "reason", "evidence")
-    ]
+    [pa.field(name, pa.string(), nullable=False) for name in ("id", "image_sha256", *VERDICT)]
 )
 
 
@@ -42,6 +40,7 @@ class Curated:
     # The schema's columns, then `split` and `ordinal` (the image's order of arrival); sorted by
     # ordinal and id. `image_url` is null where an image has no source URL.
     kept: pa.Table
+    apart: pa.Table  # as `kept`, and the step, reason and evidence that set each row apart
     dropped: pa.Table  # DROPPED, in the order of the steps, then by image and id
     funnel: tuple[FunnelStep, ...]
 
@@ -66,21 +65,32 @@ def curate(
     with progress.task(f"Curating {recipe.name}", total=len(recipe.steps), unit="steps") as advance:
         for number, step in enumerate(recipe.steps, 1):
             judge(connection, stem, step, pictures_of(connection, stem, pictures))
-            funnel.append(drop(connection, stem, number, step.name, step.explanation))
+            funnel.append(
+                settle(connection, stem, number, step.name, step.explanation, step.then)
+            )
             advance(1)
     cluster_of = clusters(pictures, recipe.splits.likeness)
-    kept = kept_rows(connection, recipe, cluster_of)
+    kept = whole_rows(connection, recipe, cluster_of, stem, ())
+    set_apart = (
+        f"(select rows.*, step, reason, evidence from {stem}_candidates as rows"
+        f" join {stem}_gone as gone using (id) where then_what = 'set_apart')"
+    )
+    apart = whole_rows(connection, recipe, cluster_of, set_apart, VERDICT)
     dropped = connection.sql(
-        f"select id, image_sha256, step, reason, evidence from {stem}_dropped"
-        f" left join images using (image_sha256) order by step_number, ordinal nulls last, id"
+        f"select id, image_sha256, step, reason, evidence from {stem}_gone"
+        " left join images using (image_sha256) where then_what = 'drop'"
+        " order by step_number, ordinal nulls last, id"
     ).to_arrow_table()
-    if not funnel[0].dropped:
+    if not funnel[0].rows:
         funnel.pop(0)
-    return Curated(recipe, candidates, kept, dropped.cast(DROPPED), tuple(funnel))
+    return Curated(recipe, candidates, kept, apart, dropped.cast(DROPPED), tuple(funnel))
 
 
 def create_candidates(connection: "duckdb.DuckDBPyConnection", recipe: Recipe) -> int:
-    """`<stem>_candidates` holds all, `<stem>` shows those alive; returns how many there are."""
+    """`<stem>_candidates` holds all; returns how many there are.
+
+    `<stem>` shows those alive, and so does `candidates`, for steps that several subsets share.
+    """
     stem, path = recipe.stem, recipe.rows.path
     columns = create_from(connection, f"{stem}_candidates", recipe.rows)
     for name in schema.subset(stem).column_names:
@@ -93,13 +103,17 @@ def create_candidates(connection: "duckdb.DuckDBPyConnection", recipe: Recipe) -
     if count(connection, f"{stem}_candidates where id is null or image_sha256 is null"):
         raise RecipeError(f"{path} gives a row a null id or image_sha256")
     connection.execute(
-        f"create or replace temp table {stem}_dropped (id varchar, image_sha256 varchar,"
-        " step_number int, step varchar, reason varchar, evidence varchar)"
+        f"create or replace temp table {stem}_gone (id varchar, image_sha256 varchar,"
+        " step_number int, step varchar, reason varchar, evidence varchar, then_what varchar)"
     )
     connection.execute(
-        f"create or replace temp view {stem} as"
-        f" select * from {stem}_candidates anti join {stem}_dropped using (id)"
+        f"create or replace temp table {stem}_flagged (id varchar, step_number int, step varchar)"
     )
+    for name in (stem, "candidates"):
+        connection.execute(
+            f"create or replace temp view {name} as"
+            f" select * from {stem}_candidates anti join {stem}_gone using (id)"
+        )
     return count(connection, f"{stem}_candidates")
 
 
@@ -122,18 +136,28 @@ def drop_unusable(
         f" from {stem} join unusable_images on image_sha256 = sha256"
     )
     connection.unregister("unusable_images")
-    return drop(connection, stem, 0, IMAGE_FILE_STEP, IMAGE_FILE_EXPLANATION)
+    return settle(connection, stem, 0, IMAGE_FILE_STEP, IMAGE_FILE_EXPLANATION, "drop")
 
 
-def drop(
-    connection: "duckdb.DuckDBPyConnection", stem: str, number: int, name: str, explanation: str
+def settle(
+    connection: "duckdb.DuckDBPyConnection",
+    stem: str,
+    number: int,
+    name: str,
+    explanation: str,
+    then: str,
 ) -> FunnelStep:
-    """The rows in `verdicts` are dropped; returns the step's line of the funnel."""
-    connection.execute(
-        f"insert into {stem}_dropped select id, image_sha256, ?, ?, reason, evidence"
-        f" from verdicts join {stem} using (id)",
-        [number, name],
-    )
+    """The rows in `verdicts` are gone or flagged; returns the step's line of the funnel."""
+    if then == "flag":
+        connection.execute(
+            f"insert into {stem}_flagged select id, ?, ? from verdicts", [number, name]
+        )
+    else:
+        connection.execute(
+            f"insert into {stem}_gone select id, image_sha256, ?, ?, reason, evidence, ?"
+            f" from verdicts join {stem} using (id)",
+            [number, name, then],
+        )
     reasons: dict[str, int] = {}
     for reason, rows in connection.execute(
         "select reason, count(*) from verdicts group by reason"
@@ -143,7 +167,8 @@ def drop(
     return FunnelStep(
         step=name,
         explanation=explanation,
-        dropped=count(connection, "verdicts"),
+        then=then,
+        rows=count(connection, "verdicts"),
         kept=count(connection, stem),
         reasons=dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
     )
@@ -157,26 +182,38 @@ def pictures_of(connection: "duckdb.DuckDBPyConnection", stem: str, pictures: Pi
     )
 
 
-def kept_rows(
-    connection: "duckdb.DuckDBPyConnection", recipe: Recipe, cluster_of: Mapping[str, str]
+def whole_rows(
+    connection: "duckdb.DuckDBPyConnection",
+    recipe: Recipe,
+    cluster_of: Mapping[str, str],
+    relation: str,
+    verdict: Sequence[str],
 ) -> pa.Table:
-    """The rows still alive with their cluster, split and ordinal, sorted by ordinal and id."""
+    """The rows of a relation with flags, cluster, split and ordinal, sorted by ordinal and id.
+
+    The columns called `verdict` (text) stand behind the others.
+    """
     stem = recipe.stem
-    if lost := first_id(connection, f"{stem} anti join images using (image_sha256)"):
+    if lost := first_id(connection, f"{relation} anti join images using (image_sha256)"):
         raise RecipeError(
             f"{recipe.path} keeps row {lost}, whose image is not in `images`;"
             f' add a step that drops such rows: sql = "{stem}/image_unknown.sql"'
         )
     table = connection.sql(
-        f"select {stem}.*, ordinal from {stem} join images using (image_sha256)"
-        " order by ordinal, id"
+        f"select rows.*, ordinal, coalesce(flags, []) as flags from {relation} as rows"
+        " join images using (image_sha256) left join (select id, list(step order by step_number)"
+        f" as flags from {stem}_flagged group by id) using (id) order by ordinal, id"
     ).to_arrow_table()
     of_rows = [cluster_of[sha256] for sha256 in table.column("image_sha256").to_pylist()]
     split = {cluster: split_of(cluster, recipe.splits.shares) for cluster in set(of_rows)}
     table = table.append_column("cluster", pa.array(of_rows, pa.string()))
     table = table.append_column("split", pa.array([split[c] for c in of_rows], pa.string()))
-    promise = schema.subset(stem).arrow()
-    fields = [*promise, pa.field("split", pa.string()), pa.field("ordinal", pa.int64())]
+    fields = [
+        *schema.subset(stem).arrow(),
+        pa.field("split", pa.string()),
+        pa.field("ordinal", pa.int64()),
+        *(pa.field(name, pa.string()) for name in verdict),
+    ]
     # image_url is filled in when the release knows where its image files lie.
     target = pa.schema([f.with_nullable(True) if f.name == "image_url" else f for f in fields])
     try:

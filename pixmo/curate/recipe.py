@@ -36,6 +36,10 @@ LICENSES = {
 }
 RECIPE_KEYS = ("name", "license", "rows", "splits", "step")
 MECHANISMS = ("image", "text")
+# What becomes of the rows that a step names: they leave the release; they leave the splits and
+# stand whole in apart/; they stay, and their column `flags` names the step.
+ACTIONS = ("drop", "set_apart", "flag")
+LEAST_GRAM_WORDS, MOST_GRAM_WORDS = 1, 13
 NUMBER = re.compile(r"\s*[-+]?\d+(\.\d+)?\s*")
 LIKENESS_KEYS = tuple(field.name for field in fields(Likeness))
 MOST_DISTANCE = {"max_distance": 16, "max_distance_256": 128}
@@ -53,10 +57,11 @@ class Query:
 
 @dataclass(frozen=True)
 class SqlStep:
-    """Drops what a SELECT names."""
+    """Judges by a SELECT of rows and reasons."""
 
     query: Query
     parameters: Mapping[str, Any]
+    then: str = "drop"
 
     @property
     def name(self) -> str:
@@ -71,9 +76,10 @@ class SqlStep:
 
 @dataclass(frozen=True)
 class NearImagesStep:
-    """Drops rows whose image resembles a better one."""
+    """Names rows whose image resembles a better one."""
 
     likeness: Likeness
+    then: str = "drop"
     name = "near_duplicate_image"
 
     @property
@@ -88,10 +94,13 @@ class NearImagesStep:
 
 @dataclass(frozen=True)
 class NearTextsStep:
-    """Drops rows whose text repeats an earlier one."""
+    """Names rows whose text repeats an earlier one."""
 
     column: str
     min_jaccard: float
+    gram_words: int = 5
+    within: str | None = None  # a column: only rows that share its value are compared
+    then: str = "drop"
     name = "near_duplicate_text"
 
     @property
@@ -99,7 +108,8 @@ class NearTextsStep:
         """Why rows go here, for a reader of the card."""
         return (
             f"Texts that repeat an earlier {self.column} almost word for word: at least"
-            f" {self.min_jaccard:.0%} of their runs of five words are shared."
+            f" {self.min_jaccard:.0%} of their runs of {self.gram_words} words are shared"
+            f"{f', of rows with the same {self.within}' if self.within else ''}."
         )
 
 
@@ -225,9 +235,12 @@ class Reader:
     def step(self, data: Mapping[str, Any]) -> Step:
         """One `[[step]]`."""
         parameters = dict(data)
+        then = parameters.pop("then", "drop")
+        if then not in ACTIONS:
+            raise self.error(f"then = {then!r}; known are {', '.join(ACTIONS)}", "then")
         if "sql" in parameters:
             file = parameters.pop("sql")
-            return SqlStep(self.query(file, parameters), parameters)
+            return SqlStep(self.query(file, parameters), parameters, then)
         if "near_duplicates" not in parameters:
             raise self.error(
                 f"a [[step]] with {', '.join(data)} has neither sql nor near_duplicates"
@@ -235,23 +248,29 @@ class Reader:
         mechanism = parameters.pop("near_duplicates")
         if mechanism == "image":
             self.known(parameters, LIKENESS_KEYS, "near_duplicates key")
-            return NearImagesStep(self.likeness(parameters, "near_duplicates"))
+            return NearImagesStep(self.likeness(parameters, "near_duplicates"), then)
         if mechanism == "text":
-            return self.near_texts(parameters)
+            return self.near_texts(parameters, then)
         raise self.error(
             f"near_duplicates = {mechanism!r}; known are image, text", "near_duplicates"
         )
 
-    def near_texts(self, data: Mapping[str, Any]) -> NearTextsStep:
-        """A step that compares a column of text."""
-        self.known(data, ("column", "min_jaccard"), "near_duplicates key")
-        column = self.value(data, "column", str, "near_duplicates")
-        texts = [c.name for c in schema.subset(self.stem).columns if c.type == "string"]
-        self.known([column], texts, "column")
-        least = self.value(data, "min_jaccard", float, "near_duplicates")
+    def near_texts(self, data: Mapping[str, Any], then: str) -> NearTextsStep:
+        """A step that compares a column of text; which columns there are, rows.sql says."""
+        where = "near_duplicates"
+        self.known(data, ("column", "min_jaccard", "gram_words", "within"), f"{where} key")
+        column = self.value(data, "column", str, where)
+        least = self.value(data, "min_jaccard", float, where)
         if not LEAST_JACCARD <= least <= 1:
             raise self.error(f"min_jaccard = {least} is not in {LEAST_JACCARD} to 1", "min_jaccard")
-        return NearTextsStep(column, least)
+        words = self.value({"gram_words": 5} | data, "gram_words", int, where)
+        if not LEAST_GRAM_WORDS <= words <= MOST_GRAM_WORDS:
+            raise self.error(
+                f"gram_words = {words} is not in {LEAST_GRAM_WORDS} to {MOST_GRAM_WORDS}",
+                "gram_words",
+            )
+        within = self.value(data, "within", str, where) if "within" in data else None
+        return NearTextsStep(column, least, words, within, then)
 
     def query(self, file: str, parameters: Mapping[str, Any]) -> Query:
         """The one SELECT in a file, its parameters being exactly those given."""

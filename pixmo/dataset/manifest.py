@@ -28,10 +28,16 @@ class FunnelStep:
     """What one step of a recipe did."""
 
     step: str
-    dropped: int
-    kept: int
+    rows: int  # that it named
+    kept: int  # still in the splits after it
     reasons: dict[str, int]  # rows by reason, most frequent first; numbers in reasons as #
-    explanation: str = ""  # why rows go here, in the recipe's words
+    explanation: str = ""  # why it names rows, in the recipe's words
+    then: str = "drop"  # what became of them: drop, set_apart or flag
+
+    @property
+    def gone(self) -> int:
+        """Rows that left the splits by it."""
+        return 0 if self.then == "flag" else self.rows
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ class Subset:
     name: str  # pixmo-cap …: the folder and the config's name
     candidates: int  # rows before the first step
     rows: dict[str, int]  # by split; splits without rows are left out
+    apart: int  # rows set apart: whole, and in none of the splits' files
     funnel: tuple[FunnelStep, ...]
     recipe_sha256: str
     schema_sha256: str

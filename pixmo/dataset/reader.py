@@ -73,7 +73,26 @@ class Release:
             ReleaseError: the release has no such subset, or the file cannot be read.
         """
         self.manifest.subset(stem)
-        path = self.root / "dropped" / f"{stem}.parquet"
+        return self.read_file(f"dropped/{stem}.parquet")
+
+    def apart(self, stem: str) -> pa.Table:
+        """Rows set apart: the subset's columns, then split, step, reason, evidence (JSON).
+
+        Raises:
+            ReleaseError: the release has no such subset or set no row apart, or the file cannot be
+                read.
+        """
+        if not self.manifest.subset(stem).apart:
+            raise ReleaseError(f"release {self.manifest.version} set no row of {stem} apart")
+        return self.read_file(f"apart/{stem}.parquet")
+
+    def read_file(self, file: str) -> pa.Table:
+        """A Parquet file of the release, by its path there.
+
+        Raises:
+            ReleaseError: it is missing or is no Parquet file.
+        """
+        path = self.root / file
         try:
             return pq.read_table(path, partitioning=None)
         except (OSError, pa.ArrowException) as error:

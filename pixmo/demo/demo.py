@@ -52,12 +52,12 @@ class Summary:
         release = places.releases / VERSION
         lines = ["", "Set aside on the way in"]
         lines += [f"  {count:>5}  {reason}" for reason, count in self.set_aside.items()]
-        lines += ["", "Kept and dropped; # stands for a number or an id"]
+        lines += ["", "Kept, dropped and flagged; # stands for a number or an id"]
         for subset in self.manifest.subsets:
             kept = sum(subset.rows.values())
             lines += ["", f"{subset.name}: {kept} of {subset.candidates} rows kept"]
             lines += [
-                f"  {count:>5}  {reason}  ({step.step})"
+                f"  {count:>5}  {reason}  ({step.step}: {step.then.replace('_', ' ')})"
                 for step in subset.funnel
                 for reason, count in step.reasons.items()
             ]

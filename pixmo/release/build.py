@@ -91,7 +91,12 @@ def choose(workspace: Workspace, version: str, progress: Progress) -> Content:
         curated = [curate(connection, recipe, faults, progress) for recipe in recipes]
     curated = [subset for subset in curated if subset.candidates]
     check_not_empty(workspace, curated)
-    kept = {sha256 for c in curated for sha256 in c.kept.column("image_sha256").to_pylist()}
+    kept = {
+        sha256
+        for subset in curated
+        for rows in (subset.kept, subset.apart)
+        for sha256 in rows.column("image_sha256").to_pylist()
+    }
     return Content(
         version,
         workspace.settings,
@@ -132,14 +137,14 @@ def check_not_empty(workspace: Workspace, curated: Sequence[Curated]) -> None:
         raise ReleaseError(f"{workspace.root} has nothing to release yet: {first}{SOURCES}")
     if not any(subset.kept.num_rows for subset in curated):
         drops = [
-            f"{subset.recipe.stem} {step.step} {step.dropped}"
+            f"{subset.recipe.stem} {step.step} {step.gone}"
             for subset in curated
             for step in subset.funnel
-            if step.dropped
+            if step.gone
         ]
         raise ReleaseError(
             f"no candidate of {workspace.root} passed its recipe, so there is nothing to release;"
-            f" rows dropped by step: {', '.join(drops)}"
+            f" rows gone by step: {', '.join(drops)}"
         )
 
 
@@ -178,13 +183,18 @@ def flush(staging: Path) -> None:
 
 
 def write_subset(subset: SubsetContent, staging: Path) -> dict[Path, int]:
-    """The subset's splits and what was dropped are written; returns the rows of each file."""
+    """The subset's splits, what was dropped and what was set apart; returns each file's rows."""
     rows_of: dict[Path, int] = {}
     for split, table in subset.splits.items():
         rows_of |= dict(write_shards(staging / subset.recipe.name, split, table))
-    path = staging / "dropped" / f"{subset.stem}.parquet"
-    write_parquet(path, subset.curated.dropped)
-    return rows_of | {path: subset.curated.dropped.num_rows}
+    others = {"dropped": subset.curated.dropped}
+    if subset.apart.num_rows:
+        others["apart"] = subset.apart
+    for folder, table in others.items():
+        path = staging / folder / f"{subset.stem}.parquet"
+        write_parquet(path, table)
+        rows_of[path] = table.num_rows
+    return rows_of
 
 
 def manifest(content: Content, files: Sequence[File]) -> Manifest:
@@ -199,6 +209,7 @@ def manifest(content: Content, files: Sequence[File]) -> Manifest:
                 name=subset.recipe.name,
                 candidates=subset.curated.candidates,
                 rows={split: table.num_rows for split, table in subset.splits.items()},
+                apart=subset.apart.num_rows,
                 funnel=subset.curated.funnel,
                 recipe_sha256=subset.recipe.sha256,
                 schema_sha256=schema.subset(subset.stem).sha256,

@@ -144,21 +144,21 @@ def count_kinds(cap: SubsetContent) -> dict[str, int]:
 
 
 def funnel(subset: SubsetContent) -> str:
-    """What each step of the recipe dropped, and why."""
+    """What each step of the recipe named, why, and what became of it."""
     curated = subset.curated
     lines = [
         f"### {subset.recipe.name}",
         "",
         f"{curated.candidates:,} candidates. {cell(subset.recipe.rows.explanation)}",
         "",
-        "| step | why | dropped | kept | reasons |",
-        "|---|---|---:|---:|---|",
+        "| step | why | then | rows | left | reasons |",
+        "|---|---|---|---:|---:|---|",
     ]
     for step in curated.funnel:
         reasons = "; ".join(f"{reason} ({rows:,})" for reason, rows in step.reasons.items())
         lines.append(
-            f"| {step.step} | {cell(step.explanation)} | {step.dropped:,} | {step.kept:,} |"
-            f" {cell(reasons)} |"
+            f"| {step.step} | {cell(step.explanation)} | {step.then.replace('_', ' ')} |"
+            f" {step.rows:,} | {step.kept:,} | {cell(reasons)} |"
         )
     return "\n".join(lines)
 

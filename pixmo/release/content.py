@@ -22,6 +22,7 @@ class SubsetContent:
 
     curated: Curated
     rows: pa.Table  # the schema's columns, then `split`; sorted by image and id
+    apart: pa.Table  # the same of rows set apart, then the step, reason and evidence that did it
 
     @property
     def recipe(self) -> Recipe:
@@ -75,9 +76,14 @@ class Content:
 
 
 def fill_in(curated: Curated, images: Mapping[str, SourceImage]) -> SubsetContent:
-    """The kept rows with `image_url` never null."""
-    kept = curated.kept
-    urls = [images[sha256].release_url for sha256 in kept.column("image_sha256").to_pylist()]
-    place = kept.schema.get_field_index("image_url")
-    rows = kept.set_column(place, "image_url", pa.array(urls, pa.string()))
-    return SubsetContent(curated, rows.drop_columns(["ordinal"]))
+    """The rows kept and set apart with `image_url` never null."""
+
+    def filled(table: pa.Table) -> pa.Table:
+        urls = [images[sha256].release_url for sha256 in table.column("image_sha256").to_pylist()]
+        place = table.schema.get_field_index("image_url")
+        promised = schema.subset(curated.recipe.stem).arrow().field("image_url")
+        return table.set_column(place, promised, pa.array(urls, pa.string())).drop_columns(
+            ["ordinal"]
+        )
+
+    return SubsetContent(curated, filled(curated.kept), filled(curated.apart))

@@ -62,8 +62,9 @@ def report(content: Content) -> str:
 {"".join(plot(distribution) for distribution in distributions(content))}
 </div>
 <h2>What was dropped, and why</h2>
-<p class="soft">Steps run in order, each over the rows that the ones before it kept. Every dropped
-row stands in dropped/, with its evidence. Numbers in reasons are written as #.</p>
+<p class="soft">Steps run in order, each over the rows that the ones before it left. Every dropped
+row stands in dropped/, with its evidence; rows set apart stand whole in apart/; flagged rows stay,
+and their column flags says so. Numbers in reasons are written as #.</p>
 {"".join(funnel(subset) for subset in content.subsets)}
 <h2>Some of the images</h2>
 <p class="soft">Drawn at random among the images that have rows in most subsets; points as
@@ -81,22 +82,23 @@ def plot(distribution: Distribution) -> str:
 
 
 def funnel(subset: SubsetContent) -> str:
-    """A table of steps; a bar shows what a step kept and what it dropped of all candidates."""
+    """A table of steps; a bar shows what a step left and what it took of all candidates."""
     candidates = subset.curated.candidates
     rows = []
     for step in subset.curated.funnel:
         reasons = "; ".join(f"{reason} ({count:,})" for reason, count in step.reasons.items())
-        kept, lost = (100 * count / candidates for count in (step.kept, step.dropped))
+        kept, lost = (100 * count / candidates for count in (step.kept, step.gone))
         rows.append(
             f"<tr><td>{escape(step.step)}</td><td>{escape(step.explanation)}</td>"
-            f'<td class="number">{step.dropped:,}</td><td class="number">{step.kept:,}</td>'
+            f"<td>{step.then.replace('_', ' ')}</td>"
+            f'<td class="number">{step.rows:,}</td><td class="number">{step.kept:,}</td>'
             f'<td><div class="bar"><i style="width:{kept:.2f}%"></i>'
             f'<i style="width:{lost:.2f}%"></i></div></td><td>{escape(reasons)}</td></tr>'
         )
     return (
         f"<h3>{escape(subset.recipe.name)}</h3>\n<p>{candidates:,} candidates,"
         f' {subset.rows.num_rows:,} rows kept.</p>\n<div class="scroll"><table>\n<tr><th>step</th>'
-        "<th>why</th><th>dropped</th><th>kept</th><th></th><th>reasons</th></tr>\n"
+        "<th>why</th><th>then</th><th>rows</th><th>left</th><th></th><th>reasons</th></tr>\n"
         + "\n".join(rows)
         + "\n</table></div>\n"
     )
