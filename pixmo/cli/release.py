@@ -8,7 +8,6 @@ import typer
 from pixmo.cli import show
 from pixmo.cli.app import AS_JSON, WORKSPACE, app, open_workspace
 
-
 DONE = {"drop": "dropped", "set_apart": "set apart", "flag": "flagged"}
 
 

@@ -2,15 +2,16 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 
 from pixmo import schema
+from pixmo.curate.cache import Cache
 from pixmo.curate.duplicates import Pictures, clusters, read_pictures
-from pixmo.curate.recipe import Recipe
+from pixmo.curate.recipe import Recipe, Step
 from pixmo.curate.splits import split_of
 from pixmo.curate.steps import create_from, first_id, judge
 from pixmo.dataset.manifest import FunnelStep
@@ -24,6 +25,7 @@ IMAGE_FILE_STEP = "image_file"
 IMAGE_FILE_EXPLANATION = "Images without a source URL whose file cannot be put into the release."
 ADDED_BY_BUILD = ("cluster", "flags")  # columns of a subset's schema that rows.sql does not select
 HASH_OR_NUMBER = re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{12,64}\b|(?<!\w)-?\d+(?:\.\d+)?")
+NOTHING_KEPT = Cache(None)
 
 VERDICT = ("step", "reason", "evidence")
 DROPPED = pa.schema(
@@ -50,6 +52,7 @@ def curate(
     recipe: Recipe,
     unusable_images: Mapping[str, str] | None = None,
     progress: Progress = SILENT,
+    cache: Cache = NOTHING_KEPT,
 ) -> Curated:
     """The candidates of `recipe` are judged step by step over the tables of `connection`.
 
@@ -58,167 +61,242 @@ def curate(
     Raises:
         RecipeError: a query cannot run, or does not give the columns it must.
     """
-    stem = recipe.stem
-    candidates = create_candidates(connection, recipe)
-    pictures = read_pictures(connection)
-    funnel = [drop_unusable(connection, stem, unusable_images or {})]
-    with progress.task(f"Curating {recipe.name}", total=len(recipe.steps), unit="steps") as advance:
+    with progress.task(
+        f"Curating {recipe.name}", total=len(recipe.steps) + 2, unit="steps"
+    ) as advance:
+        work = Curation(connection, recipe, cache)
+        work.begin()
+        advance(1)
+        candidates = work.alive
+        funnel = [work.drop_unusable(unusable_images or {})]
         for number, step in enumerate(recipe.steps, 1):
-            judge(connection, stem, step, pictures_of(connection, stem, pictures))
-            funnel.append(
-                settle(connection, stem, number, step.name, step.explanation, step.then)
-            )
+            work.judge(step)
+            funnel.append(work.settle(number, step.name, step.explanation, step.then))
             advance(1)
-    cluster_of = clusters(pictures, recipe.splits.likeness)
-    kept = whole_rows(connection, recipe, cluster_of, stem, ())
-    set_apart = (
-        f"(select rows.*, step, reason, evidence from {stem}_candidates as rows"
-        f" join {stem}_gone as gone using (id) where then_what = 'set_apart')"
-    )
-    apart = whole_rows(connection, recipe, cluster_of, set_apart, VERDICT)
-    dropped = connection.sql(
-        f"select id, image_sha256, step, reason, evidence from {stem}_gone"
-        " left join images using (image_sha256) where then_what = 'drop'"
-        " order by step_number, ordinal nulls last, id"
-    ).to_arrow_table()
-    if not funnel[0].rows:
-        funnel.pop(0)
-    return Curated(recipe, candidates, kept, apart, dropped.cast(DROPPED), tuple(funnel))
+        work.place()
+        result = Curated(
+            recipe,
+            candidates,
+            work.whole_rows(recipe.stem, ()),
+            work.whole_rows(work.set_apart, VERDICT),
+            work.dropped(),
+            tuple(funnel if funnel[0].rows else funnel[1:]),
+        )
+        advance(1)
+    return result
 
 
-def create_candidates(connection: "duckdb.DuckDBPyConnection", recipe: Recipe) -> int:
-    """`<stem>_candidates` holds all; returns how many there are.
+@dataclass
+class Curation:
+    """A recipe at work over the tables of a connection.
 
-    `<stem>` shows those alive, and so does `candidates`, for steps that several subsets share.
+    `<stem>` shows the candidates alive, and so does `candidates`, for steps that several subsets
+    share; `verdicts` shows what the last step said.
     """
-    stem, path = recipe.stem, recipe.rows.path
-    columns = create_from(connection, f"{stem}_candidates", recipe.rows)
-    for name in schema.subset(stem).column_names:
-        if name not in columns and name not in ADDED_BY_BUILD:
-            raise RecipeError(
-                f"{path} selects no column {name}, which schemas/{stem}.toml promises"
+
+    connection: "duckdb.DuckDBPyConnection"
+    recipe: Recipe
+    cache: Cache = NOTHING_KEPT
+    key: str = field(default="", init=False)  # of the candidates
+
+    @property
+    def stem(self) -> str:
+        """The subset's stem."""
+        return self.recipe.stem
+
+    @cached_property
+    def pictures(self) -> Pictures:
+        """All images of the workspace."""
+        return read_pictures(self.connection)
+
+    @property
+    def alive(self) -> int:
+        """How many rows no step has taken yet."""
+        return self.count(self.stem)
+
+    def count(self, relation: str) -> int:
+        """The number of rows of a relation."""
+        found = self.connection.execute(f"select count(*) from {relation}").fetchall()
+        return int(found[0][0])
+
+    def begin(self) -> None:
+        """`<stem>_candidates` holds all candidates, sorted by image and id, and all are alive.
+
+        Raises:
+            RecipeError: rows.sql cannot run, or breaks the promise of the subset's schema.
+        """
+        stem, rows = self.stem, self.recipe.rows
+        self.key = self.cache.key(stem, rows.sql)
+        self.cache.view(self.connection, f"{stem}_candidates", self.key, self.create_candidates)
+        self.connection.execute(
+            f"create or replace temp table {stem}_gone (id varchar, image_sha256 varchar,"
+            " step_number int, step varchar, reason varchar, evidence varchar, then_what varchar)"
+        )
+        self.connection.execute(
+            f"create or replace temp table {stem}_flagged"
+            " (id varchar, step_number int, step varchar)"
+        )
+        for name in (stem, "candidates"):
+            self.connection.execute(
+                f"create or replace temp view {name} as"
+                f" select * from {stem}_candidates anti join {stem}_gone using (id)"
             )
-    if twice := first_id(connection, f"{stem}_candidates group by id having count(*) > 1"):
-        raise RecipeError(f"{path} gives id {twice} to more than one row; an id is unique")
-    if count(connection, f"{stem}_candidates where id is null or image_sha256 is null"):
-        raise RecipeError(f"{path} gives a row a null id or image_sha256")
-    connection.execute(
-        f"create or replace temp table {stem}_gone (id varchar, image_sha256 varchar,"
-        " step_number int, step varchar, reason varchar, evidence varchar, then_what varchar)"
-    )
-    connection.execute(
-        f"create or replace temp table {stem}_flagged (id varchar, step_number int, step varchar)"
-    )
-    for name in (stem, "candidates"):
-        connection.execute(
-            f"create or replace temp view {name} as"
-            f" select * from {stem}_candidates anti join {stem}_gone using (id)"
+
+    def create_candidates(self, target: str) -> None:
+        """`target` holds what rows.sql selects, checked."""
+        stem, path = self.stem, self.recipe.rows.path
+        columns = create_from(
+            self.connection,
+            target,
+            self.recipe.rows,
+            tail="left join images using (image_sha256) order by ordinal nulls last, id",
+            select="selected.*, ordinal",
         )
-    return count(connection, f"{stem}_candidates")
+        for name in schema.subset(stem).column_names:
+            if name not in columns and name not in ADDED_BY_BUILD:
+                raise RecipeError(
+                    f"{path} selects no column {name}, which schemas/{stem}.toml promises"
+                )
+        made = target.rpartition("table ")[2]
+        if twice := first_id(self.connection, f"{made} group by id having count(*) > 1"):
+            raise RecipeError(f"{path} gives id {twice} to more than one row; an id is unique")
+        if self.count(f"{made} where id is null or image_sha256 is null"):
+            raise RecipeError(f"{path} gives a row a null id or image_sha256")
 
-
-def count(connection: "duckdb.DuckDBPyConnection", relation: str) -> int:
-    """The number of rows of a relation."""
-    return int(connection.execute(f"select count(*) from {relation}").fetchall()[0][0])
-
-
-def drop_unusable(
-    connection: "duckdb.DuckDBPyConnection", stem: str, unusable: Mapping[str, str]
-) -> FunnelStep:
-    """Rows of images whose file cannot be used are dropped."""
-    table = pa.table(
-        {"sha256": sorted(unusable), "why": [unusable[sha256] for sha256 in sorted(unusable)]},
-        pa.schema([("sha256", pa.string()), ("why", pa.string())]),
-    )
-    connection.register("unusable_images", table)
-    connection.execute(
-        "create or replace temp table verdicts as select id, why as reason, '{}' as evidence"
-        f" from {stem} join unusable_images on image_sha256 = sha256"
-    )
-    connection.unregister("unusable_images")
-    return settle(connection, stem, 0, IMAGE_FILE_STEP, IMAGE_FILE_EXPLANATION, "drop")
-
-
-def settle(
-    connection: "duckdb.DuckDBPyConnection",
-    stem: str,
-    number: int,
-    name: str,
-    explanation: str,
-    then: str,
-) -> FunnelStep:
-    """The rows in `verdicts` are gone or flagged; returns the step's line of the funnel."""
-    if then == "flag":
-        connection.execute(
-            f"insert into {stem}_flagged select id, ?, ? from verdicts", [number, name]
+    def drop_unusable(self, unusable: Mapping[str, str]) -> FunnelStep:
+        """Rows of images whose file cannot be used are dropped."""
+        sha256s = sorted(unusable)
+        self.connection.register(
+            "unusable_images",
+            pa.table(
+                {"sha256": sha256s, "why": [unusable[sha256] for sha256 in sha256s]},
+                pa.schema([("sha256", pa.string()), ("why", pa.string())]),
+            ),
         )
-    else:
-        connection.execute(
-            f"insert into {stem}_gone select id, image_sha256, ?, ?, reason, evidence, ?"
-            f" from verdicts join {stem} using (id)",
-            [number, name, then],
+        self.connection.execute(
+            "create or replace temp table found_unusable as select id, why as reason,"
+            f" '{{}}' as evidence from {self.stem} join unusable_images on image_sha256 = sha256"
         )
-    reasons: dict[str, int] = {}
-    for reason, rows in connection.execute(
-        "select reason, count(*) from verdicts group by reason"
-    ).fetchall():
-        general = HASH_OR_NUMBER.sub("#", reason)
-        reasons[general] = reasons.get(general, 0) + rows
-    return FunnelStep(
-        step=name,
-        explanation=explanation,
-        then=then,
-        rows=count(connection, "verdicts"),
-        kept=count(connection, stem),
-        reasons=dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
-    )
+        self.connection.unregister("unusable_images")
+        self.connection.execute("create or replace temp view verdicts as from temp.found_unusable")
+        return self.settle(0, IMAGE_FILE_STEP, IMAGE_FILE_EXPLANATION, "drop")
 
+    def judge(self, step: Step) -> None:
+        """`verdicts` shows a row (id, reason, evidence) for every alive row that `step` names.
 
-def pictures_of(connection: "duckdb.DuckDBPyConnection", stem: str, pictures: Pictures) -> Pictures:
-    """The images of the rows still alive."""
-    alive = {row[0] for row in connection.execute(f"select image_sha256 from {stem}").fetchall()}
-    return pictures.only(
-        np.array([i for i, sha256 in enumerate(pictures.sha256) if sha256 in alive], np.int64)
-    )
+        Raises:
+            RecipeError: the step cannot run, or does not give the columns it must.
+        """
 
+        def make(target: str) -> None:
+            judge(self.connection, self.stem, step, self.pictures, target)
 
-def whole_rows(
-    connection: "duckdb.DuckDBPyConnection",
-    recipe: Recipe,
-    cluster_of: Mapping[str, str],
-    relation: str,
-    verdict: Sequence[str],
-) -> pa.Table:
-    """The rows of a relation with flags, cluster, split and ordinal, sorted by ordinal and id.
+        key = self.cache.key(self.key, self.gone(), step.identity)
+        self.cache.view(self.connection, "verdicts", key, make)
 
-    The columns called `verdict` (text) stand behind the others.
-    """
-    stem = recipe.stem
-    if lost := first_id(connection, f"{relation} anti join images using (image_sha256)"):
-        raise RecipeError(
-            f"{recipe.path} keeps row {lost}, whose image is not in `images`;"
-            f' add a step that drops such rows: sql = "{stem}/image_unknown.sql"'
+    def gone(self) -> list[str]:
+        """A number and a hash of the rows gone: together with the candidates, who is alive."""
+        found = self.connection.execute(
+            f"select count(*)::varchar, bit_xor(md5_number(id))::varchar from {self.stem}_gone"
+        ).fetchall()
+        return [str(value) for value in found[0]]
+
+    def settle(self, number: int, name: str, explanation: str, then: str) -> FunnelStep:
+        """The rows in `verdicts` are gone or flagged; returns the step's line of the funnel."""
+        if then == "flag":
+            self.connection.execute(
+                f"insert into {self.stem}_flagged select id, ?, ? from verdicts", [number, name]
+            )
+        else:
+            self.connection.execute(
+                f"insert into {self.stem}_gone select id, image_sha256, ?, ?, reason, evidence, ?"
+                f" from verdicts join {self.stem} using (id)",
+                [number, name, then],
+            )
+        reasons: dict[str, int] = {}
+        for reason, rows in self.connection.execute(
+            "select reason, count(*) from verdicts group by reason"
+        ).fetchall():
+            general = HASH_OR_NUMBER.sub("#", reason)
+            reasons[general] = reasons.get(general, 0) + rows
+        return FunnelStep(
+            step=name,
+            explanation=explanation,
+            then=then,
+            rows=sum(reasons.values()),
+            kept=self.alive,
+            reasons=dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
         )
-    table = connection.sql(
-        f"select rows.*, ordinal, coalesce(flags, []) as flags from {relation} as rows"
-        " join images using (image_sha256) left join (select id, list(step order by step_number)"
-        f" as flags from {stem}_flagged group by id) using (id) order by ordinal, id"
-    ).to_arrow_table()
-    of_rows = [cluster_of[sha256] for sha256 in table.column("image_sha256").to_pylist()]
-    split = {cluster: split_of(cluster, recipe.splits.shares) for cluster in set(of_rows)}
-    table = table.append_column("cluster", pa.array(of_rows, pa.string()))
-    table = table.append_column("split", pa.array([split[c] for c in of_rows], pa.string()))
-    fields = [
-        *schema.subset(stem).arrow(),
-        pa.field("split", pa.string()),
-        pa.field("ordinal", pa.int64()),
-        *(pa.field(name, pa.string()) for name in verdict),
-    ]
-    # image_url is filled in when the release knows where its image files lie.
-    target = pa.schema([f.with_nullable(True) if f.name == "image_url" else f for f in fields])
-    try:
-        return table.select(target.names).cast(target)
-    except (pa.ArrowException, ValueError) as error:
-        raise RecipeError(
-            f"{recipe.rows.path} does not keep schemas/{stem}.toml: {error}"
-        ) from error
+
+    def place(self) -> None:
+        """`placed` shows the cluster and the split of every image."""
+        splits = self.recipe.splits
+
+        def make(target: str) -> None:
+            cluster_of = clusters(self.pictures, splits.likeness)
+            split = {name: split_of(name, splits.shares) for name in set(cluster_of.values())}
+            columns = {
+                "image_sha256": list(cluster_of),
+                "cluster": list(cluster_of.values()),
+                "split": [split[cluster] for cluster in cluster_of.values()],
+            }
+            kinds = pa.schema([(name, pa.string()) for name in columns])
+            self.connection.register("found_clusters", pa.table(columns, kinds))
+            self.connection.execute(f"create {target} as from found_clusters")
+            self.connection.unregister("found_clusters")
+
+        key = self.cache.key("clusters", asdict(splits.likeness), dict(splits.shares))
+        self.cache.view(self.connection, "placed", key, make)
+
+    @property
+    def set_apart(self) -> str:
+        """The candidates set apart, with why."""
+        return (
+            f"(select rows.*, step, reason, evidence from {self.stem}_candidates as rows"
+            f" join {self.stem}_gone using (id) where then_what = 'set_apart')"
+        )
+
+    def dropped(self) -> pa.Table:
+        """DROPPED, in the order of the steps, then by image and id."""
+        return (
+            self.connection.sql(
+                f"select id, image_sha256, step, reason, evidence from {self.stem}_gone"
+                " left join images using (image_sha256) where then_what = 'drop'"
+                " order by step_number, ordinal nulls last, id"
+            )
+            .to_arrow_table()
+            .cast(DROPPED)
+        )
+
+    def whole_rows(self, relation: str, verdict: Sequence[str]) -> pa.Table:
+        """The rows of a relation with flags, cluster, split and ordinal; by ordinal and id.
+
+        The columns called `verdict` (text) stand behind the others.
+        """
+        recipe, stem = self.recipe, self.stem
+        if lost := first_id(self.connection, f"{relation} where ordinal is null"):
+            raise RecipeError(
+                f"{recipe.path} keeps row {lost}, whose image is not in `images`;"
+                f' add a step that drops such rows: sql = "{stem}/image_unknown.sql"'
+            )
+        fields = [
+            *schema.subset(stem).arrow(),
+            pa.field("split", pa.string()),
+            pa.field("ordinal", pa.int64()),
+            *(pa.field(name, pa.string()) for name in verdict),
+        ]
+        names = ", ".join(f'"{field.name}"' for field in fields)
+        table = self.connection.sql(
+            f"select {names} from (select * replace (coalesce(flags, []) as flags) from {relation}"
+            " join placed using (image_sha256) left join (select id, list(step order by"
+            f" step_number) as flags from {stem}_flagged group by id) using (id))"
+            " order by ordinal, id"
+        ).to_arrow_table()
+        # image_url is filled in when the release knows where its image files lie.
+        target = pa.schema([f.with_nullable(True) if f.name == "image_url" else f for f in fields])
+        try:
+            return table.cast(target)
+        except (pa.ArrowException, ValueError) as error:
+            raise RecipeError(
+                f"{recipe.rows.path} does not keep schemas/{stem}.toml: {error}"
+            ) from error

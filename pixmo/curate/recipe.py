@@ -8,7 +8,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +69,11 @@ class SqlStep:
         return self.query.path.stem
 
     @property
+    def identity(self) -> list[object]:
+        """All that its verdicts depend on, besides the rows."""
+        return [self.query.sql, dict(self.parameters)]
+
+    @property
     def explanation(self) -> str:
         """Why rows go here, for a reader of the card."""
         return self.query.explanation
@@ -81,6 +86,11 @@ class NearImagesStep:
     likeness: Likeness
     then: str = "drop"
     name = "near_duplicate_image"
+
+    @property
+    def identity(self) -> list[object]:
+        """All that its verdicts depend on, besides the rows."""
+        return [self.name, asdict(self.likeness)]
 
     @property
     def explanation(self) -> str:
@@ -102,6 +112,11 @@ class NearTextsStep:
     within: str | None = None  # a column: only rows that share its value are compared
     then: str = "drop"
     name = "near_duplicate_text"
+
+    @property
+    def identity(self) -> list[object]:
+        """All that its verdicts depend on, besides the rows."""
+        return [self.name, self.column, self.min_jaccard, self.gram_words, self.within]
 
     @property
     def explanation(self) -> str:
@@ -263,7 +278,7 @@ class Reader:
         least = self.value(data, "min_jaccard", float, where)
         if not LEAST_JACCARD <= least <= 1:
             raise self.error(f"min_jaccard = {least} is not in {LEAST_JACCARD} to 1", "min_jaccard")
-        words = self.value({"gram_words": 5} | data, "gram_words", int, where)
+        words = self.value({"gram_words": 5, **data}, "gram_words", int, where)
         if not LEAST_GRAM_WORDS <= words <= MOST_GRAM_WORDS:
             raise self.error(
                 f"gram_words = {words} is not in {LEAST_GRAM_WORDS} to {MOST_GRAM_WORDS}",

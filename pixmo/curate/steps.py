@@ -1,10 +1,12 @@
 """One step over the rows still alive: verdicts, each with its reason and its evidence."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
-from pixmo.curate.duplicates import Likeness, Pictures, duplicates, duplicates_table
+from pixmo.curate.duplicates import Pictures, duplicates, duplicates_table
 from pixmo.curate.near_texts import near_texts
 from pixmo.curate.recipe import NearImagesStep, NearTextsStep, Query, SqlStep, Step, sql_error
 from pixmo.errors import RecipeError
@@ -17,55 +19,63 @@ VERDICT_COLUMNS = ("id", "reason")
 
 def create_from(
     connection: "duckdb.DuckDBPyConnection",
-    name: str,
+    target: str,
     query: Query,
-    parameters: dict[str, object] | None = None,
+    parameters: Mapping[str, object] | None = None,
+    select: str = "*",
+    tail: str = "",
 ) -> list[str]:
-    """A temporary table called `name` holds what `query` selects; returns its columns.
+    """`create <target>` holds `select` of what the query, as `selected`, selects; its columns.
 
     Raises:
         RecipeError: DuckDB refuses the query; the message names its file and line.
     """
     import duckdb
 
-    head = f"create or replace temp table {name} as\n"
+    head = f"create {target} as select {select} from (\n"
     try:
-        connection.execute(head + query.sql, parameters or None)
+        connection.execute(f"{head}{query.sql}\n) as selected {tail}", parameters or None)
+        name = target.rpartition("table ")[2]
+        described = connection.execute(f"from {name} limit 0").description
     except duckdb.Error as error:
         raise sql_error(query.path, error, 1, parameters or {}) from error
-    return list(connection.table(name).columns)
+    return [column[0] for column in described or []]
 
 
-def judge(connection: "duckdb.DuckDBPyConnection", stem: str, step: Step, alive: Pictures) -> None:
-    """The table `verdicts` holds a row (id, reason, evidence) for every row of `stem` to drop.
+def judge(
+    connection: "duckdb.DuckDBPyConnection", stem: str, step: Step, pictures: Pictures, target: str
+) -> None:
+    """`create <target>` holds a row (id, reason, evidence) for every row of `stem` it names.
 
-    `alive` are the images of the rows still there. Evidence is a JSON object.
+    `pictures` are all images. Evidence is a JSON object.
     """
     match step:
         case SqlStep():
-            judge_by_sql(connection, stem, step)
+            judge_by_sql(connection, stem, step, target)
         case NearImagesStep():
-            judge_by_image(connection, stem, step.likeness, alive)
+            judge_by_image(connection, stem, step, pictures, target)
         case NearTextsStep():
-            judge_by_text(connection, stem, step)
+            judge_by_text(connection, stem, step, target)
 
 
-def judge_by_sql(connection: "duckdb.DuckDBPyConnection", stem: str, step: SqlStep) -> None:
+def judge_by_sql(
+    connection: "duckdb.DuckDBPyConnection", stem: str, step: SqlStep, target: str
+) -> None:
     """Verdicts are what the step selects; columns beyond id and reason are evidence."""
     path = step.query.path
-    columns = create_from(connection, "selected", step.query, dict(step.parameters))
+    columns = create_from(connection, "or replace temp table found", step.query, step.parameters)
     missing = [name for name in VERDICT_COLUMNS if name not in columns]
     if missing:
         raise RecipeError(f"{path} selects no column {missing[0]}; it needs id and reason")
-    if strange := first_id(connection, f"selected anti join {stem} using (id)"):
+    if strange := first_id(connection, f"found anti join {stem} using (id)"):
         raise RecipeError(f"{path} selects id {strange}, which is not a row of {stem}")
-    if blank := first_id(connection, "selected where reason is null"):
+    if blank := first_id(connection, "found where reason is null"):
         raise RecipeError(f"{path} gives no reason for row {blank}; a reason is never null")
     evidence = pack([name for name in columns if name not in VERDICT_COLUMNS])
     as_json = f"to_json(struct_pack({evidence}))::varchar" if evidence else "'{}'"
     connection.execute(
-        "create or replace temp table verdicts as"
-        f" select id, reason::varchar as reason, {as_json} as evidence from selected"
+        f"create {target} as"
+        f" select id, reason::varchar as reason, {as_json} as evidence from found"
         # A step may name a row twice; its first reason in alphabetical order counts.
         " qualify row_number() over (partition by id order by reason, evidence) = 1"
     )
@@ -83,12 +93,20 @@ def pack(columns: list[str]) -> str:
 
 
 def judge_by_image(
-    connection: "duckdb.DuckDBPyConnection", stem: str, likeness: Likeness, alive: Pictures
+    connection: "duckdb.DuckDBPyConnection",
+    stem: str,
+    step: NearImagesStep,
+    pictures: Pictures,
+    target: str,
 ) -> None:
     """Verdicts are the rows whose image resembles a larger or earlier one with rows alive."""
-    connection.register("found_images", duplicates_table(duplicates(alive, likeness)))
+    rows = connection.execute(f"select distinct image_sha256 from {stem}").fetchall()
+    alive = {sha256 for (sha256,) in rows}
+    places = [place for place, sha256 in enumerate(pictures.sha256) if sha256 in alive]
+    found = duplicates(pictures.only(np.array(places, np.int64)), step.likeness)
+    connection.register("found_images", duplicates_table(found))
     connection.execute(
-        "create or replace temp table verdicts as"
+        f"create {target} as"
         " select id, 'near-duplicate of image ' || left(kept_sha256, 12) as reason,"
         " to_json(struct_pack(kept_image_sha256 := kept_sha256, distance, distance_256))::varchar"
         f" as evidence from {stem} join found_images on image_sha256 = sha256"
@@ -96,11 +114,20 @@ def judge_by_image(
     connection.unregister("found_images")
 
 
-def judge_by_text(connection: "duckdb.DuckDBPyConnection", stem: str, step: NearTextsStep) -> None:
-    """Verdicts are the rows whose text repeats an earlier row's; images give the order."""
+def judge_by_text(
+    connection: "duckdb.DuckDBPyConnection", stem: str, step: NearTextsStep, target: str
+) -> None:
+    """Verdicts are the rows whose text repeats an earlier row's; images give the order.
+
+    Raises:
+        RecipeError: the step names a column that the rows do not have.
+    """
+    described = connection.execute(f"from {stem} limit 0").description or []
+    for name in (step.column, step.within):
+        if name and name not in [column[0] for column in described]:
+            raise RecipeError(f"near_duplicates of {stem}: rows.sql selects no column {name}")
     rows = connection.execute(
-        f'select id, "{step.column}" from {stem} left join images using (image_sha256)'
-        " order by ordinal nulls last, id"
+        f'select id, "{step.column}" from {stem} order by ordinal nulls last, id'
     ).fetchall()
     found = near_texts(rows, step.min_jaccard)
     columns = {
@@ -111,7 +138,7 @@ def judge_by_text(connection: "duckdb.DuckDBPyConnection", stem: str, step: Near
     kinds = {"id": pa.string(), "kept_id": pa.string(), "jaccard": pa.float64()}
     connection.register("found_texts", pa.table(columns, pa.schema(list(kinds.items()))))
     connection.execute(
-        "create or replace temp table verdicts as"
+        f"create {target} as"
         " select id, 'near-duplicate of row ' || kept_id as reason,"
         " to_json(struct_pack(kept_id, jaccard))::varchar as evidence from found_texts"
     )

@@ -1,0 +1,78 @@
+"""Results of queries, kept on the disk by the content of what they were made from.
+
+A result is found again as long as its key is the same, so a build after a change of one threshold
+computes only what comes after it. Whatever is kept may be deleted: it is made again.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pixmo.files import temporary_path
+from pixmo.hashing import sha256_value
+
+if TYPE_CHECKING:
+    import duckdb
+
+SUFFIX = ".duckdb"
+KEY_DIGITS = 32
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Results in `folder`, a file each; without a folder, nothing is kept."""
+
+    folder: Path | None
+    state: object = None  # what all results depend on: the tables, versions; JSON-like
+
+    def key(self, *made_from: object) -> str:
+        """The name of what is made from these JSON-like values and the state."""
+        return sha256_value([self.state, *made_from])[:KEY_DIGITS]
+
+    def view(
+        self,
+        connection: "duckdb.DuckDBPyConnection",
+        name: str,
+        key: str,
+        make: Callable[[str], None],
+    ) -> None:
+        """The temporary view `name` shows the result called `key`.
+
+        Unless it is kept, `make(target)` makes it: it runs `create <target> as …`.
+        """
+        if self.folder is None:
+            made = f"made_{key}"
+            connection.execute(f"drop view if exists temp.{name}")
+            make(f"or replace temp table {made}")
+            connection.execute(f"create or replace temp view {name} as from temp.{made}")
+            return
+        path = self.folder / f"{key}{SUFFIX}"
+        if not path.exists():
+            with temporary_path(path) as temporary:
+                connection.execute(f"attach {literal(temporary)} as making")
+                try:
+                    make("table making.result")
+                finally:
+                    connection.execute("detach making")
+                temporary.replace(path)
+        os.utime(path)
+        connection.execute(f"attach if not exists {literal(path)} as kept_{key} (read_only)")
+        connection.execute(f"create or replace temp view {name} as from kept_{key}.result")
+
+    def prune(self, most_bytes: int) -> None:
+        """The results used last are kept, at most so many bytes of them."""
+        if self.folder is None or not self.folder.is_dir():
+            return
+        files = [(path.stat(), path) for path in self.folder.glob(f"*{SUFFIX}")]
+        total = 0
+        for status, path in sorted(files, key=lambda file: -file[0].st_mtime_ns):
+            total += status.st_size
+            if total > most_bytes:
+                path.unlink(missing_ok=True)
+
+
+def literal(path: Path) -> str:
+    """`path` as a string in SQL."""
+    return "'" + str(path).replace("'", "''") + "'"
