@@ -52,7 +52,8 @@ def images_add(
 
     Keeps their hashes, size and orientation; known images are left alone.
 
-    A metadata.jsonl or metadata.csv beside them may give each `file_name` an `image_url`.
+    A metadata.jsonl or metadata.csv beside them may give each `file_name` an `image_url`
+    and a `license`.
 
     Example: pixmo images add images/
     """

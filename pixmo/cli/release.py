@@ -7,8 +7,7 @@ import typer
 
 from pixmo.cli import show
 from pixmo.cli.app import AS_JSON, WORKSPACE, app, open_workspace
-
-DONE = {"drop": "dropped", "set_apart": "set apart", "flag": "flagged"}
+from pixmo.cli.recipes import DONE
 
 
 @app.command("build-release")

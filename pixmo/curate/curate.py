@@ -21,8 +21,6 @@ from pixmo.execution.progress import SILENT, Progress
 if TYPE_CHECKING:
     import duckdb
 
-IMAGE_FILE_STEP = "image_file"
-IMAGE_FILE_EXPLANATION = "Images without a source URL whose file cannot be put into the release."
 ADDED_BY_BUILD = ("cluster", "flags")  # columns of a subset's schema that rows.sql does not select
 HASH_OR_NUMBER = re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{12,64}\b|(?<!\w)-?\d+(?:\.\d+)?")
 NOTHING_KEPT = Cache(None)
@@ -31,6 +29,15 @@ VERDICT = ("step", "reason", "evidence")
 DROPPED = pa.schema(
     [pa.field(name, pa.string(), nullable=False) for name in ("id", "image_sha256", *VERDICT)]
 )
+
+
+@dataclass(frozen=True)
+class ImageFileStep:
+    """Drops rows of images that a release cannot hold; before every step of a recipe."""
+
+    name = "image_file"
+    explanation = "Images without a source URL whose file cannot be put into the release."
+    then = "drop"
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ def curate(
         funnel = [work.drop_unusable(unusable_images or {})]
         for number, step in enumerate(recipe.steps, 1):
             work.judge(step)
-            funnel.append(work.settle(number, step.name, step.explanation, step.then))
+            funnel.append(work.settle(number, step))
             advance(1)
         work.place()
         result = Curated(
@@ -97,6 +104,7 @@ class Curation:
     connection: "duckdb.DuckDBPyConnection"
     recipe: Recipe
     cache: Cache = NOTHING_KEPT
+    without_rows: bool = False  # only to see whether the queries run
     key: str = field(default="", init=False)  # of the candidates
 
     @property
@@ -149,7 +157,8 @@ class Curation:
             self.connection,
             target,
             self.recipe.rows,
-            tail="left join images using (image_sha256) order by ordinal nulls last, id",
+            tail="left join images using (image_sha256) order by ordinal nulls last, id"
+            + (" limit 0" if self.without_rows else ""),
             select="selected.*, ordinal",
         )
         for name in schema.subset(stem).column_names:
@@ -179,7 +188,7 @@ class Curation:
         )
         self.connection.unregister("unusable_images")
         self.connection.execute("create or replace temp view verdicts as from temp.found_unusable")
-        return self.settle(0, IMAGE_FILE_STEP, IMAGE_FILE_EXPLANATION, "drop")
+        return self.settle(0, ImageFileStep())
 
     def judge(self, step: Step) -> None:
         """`verdicts` shows a row (id, reason, evidence) for every alive row that `step` names.
@@ -201,32 +210,41 @@ class Curation:
         ).fetchall()
         return [str(value) for value in found[0]]
 
-    def settle(self, number: int, name: str, explanation: str, then: str) -> FunnelStep:
-        """The rows in `verdicts` are gone or flagged; returns the step's line of the funnel."""
-        if then == "flag":
+    def settle(self, number: int, step: Step | ImageFileStep, but: str = "") -> FunnelStep:
+        """The rows in `verdicts` are gone or flagged; returns the step's line of the funnel.
+
+        The row with the id `but` stays alive all the same.
+        """
+        if step.then == "flag":
             self.connection.execute(
-                f"insert into {self.stem}_flagged select id, ?, ? from verdicts", [number, name]
+                f"insert into {self.stem}_flagged select id, ?, ? from verdicts",
+                [number, step.name],
             )
         else:
             self.connection.execute(
                 f"insert into {self.stem}_gone select id, image_sha256, ?, ?, reason, evidence, ?"
-                f" from verdicts join {self.stem} using (id)",
-                [number, name, then],
+                f" from verdicts join {self.stem} using (id) where id != ?",
+                [number, step.name, step.then, but],
             )
+        reasons = self.reasons()
+        return FunnelStep(
+            step=step.name,
+            explanation=step.explanation,
+            then=step.then,
+            rows=sum(reasons.values()),
+            kept=self.alive,
+            reasons=reasons,
+        )
+
+    def reasons(self) -> dict[str, int]:
+        """Rows in `verdicts` by reason, most frequent first; numbers in reasons as #."""
         reasons: dict[str, int] = {}
         for reason, rows in self.connection.execute(
             "select reason, count(*) from verdicts group by reason"
         ).fetchall():
             general = HASH_OR_NUMBER.sub("#", reason)
             reasons[general] = reasons.get(general, 0) + rows
-        return FunnelStep(
-            step=name,
-            explanation=explanation,
-            then=then,
-            rows=sum(reasons.values()),
-            kept=self.alive,
-            reasons=dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
-        )
+        return dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
 
     def place(self) -> None:
         """`placed` shows the cluster and the split of every image."""

@@ -4,10 +4,11 @@ A recipe is `pipelines/<stem>.toml`. A workspace's own `pipelines/` folder stand
 that ships, file by file: a copied recipe may keep the SQL steps that ship, or replace some.
 """
 
+import contextlib
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,7 @@ MOST_DISTANCE = {"max_distance": 16, "max_distance_256": 128}
 class Query:
     """One SELECT in a file."""
 
+    file: str  # as a recipe names it: cap/too_short.sql
     path: Path
     sql: str
     explanation: str  # its leading comment
@@ -196,12 +198,16 @@ class Reader:
             raise self.error(f"{where} {key} = {value!r} is not of type {kind.__name__}", key)
         return value
 
-    def recipe(self) -> Recipe:
-        """The whole recipe."""
+    def data(self) -> dict[str, Any]:
+        """The recipe as TOML has it."""
         try:
-            data = tomllib.loads(self.text)
+            return tomllib.loads(self.text)
         except tomllib.TOMLDecodeError as error:
             raise RecipeError(f"{self.path} is not TOML: {error}") from error
+
+    def recipe(self) -> Recipe:
+        """The whole recipe."""
+        data = self.data()
         self.known(data, RECIPE_KEYS, "key")
         name = self.value(data, "name", str, "the recipe")
         promised = schema.subset(self.stem).name
@@ -304,7 +310,7 @@ class Reader:
                 raise self.error(f"{name} = {value!r} is not a number, text, true or false", name)
             if isinstance(value, str) and NUMBER.fullmatch(value):
                 raise self.error(f'{name} = "{value}" is text; take the quotes away', name)
-        return Query(path, sql, leading_comment(sql))
+        return Query(file, path, sql, leading_comment(sql))
 
     def select(self, path: Path, sql: str) -> Any:
         """DuckDB's parsed statement of a file that holds exactly one SELECT."""
@@ -327,6 +333,38 @@ def load(stem: str, own: Path | None = None) -> Recipe:
     Raises:
         RecipeError: the recipe or a file it names is missing or wrong.
     """
+    with reader(stem, own) as opened:
+        return opened.recipe()
+
+
+def load_step(stem: str, name: str, values: Mapping[str, Any], own: Path | None = None) -> Step:
+    """The step that a recipe has by this name or SQL file, but with some values of its own.
+
+    A SQL file that no step of the recipe names is a step that might be added.
+
+    Raises:
+        RecipeError: there is no such step or file, or it does not know one of the values.
+    """
+    with reader(stem, own) as opened:
+        steps = [(data, opened.step(data)) for data in opened.data().get("step", [])]
+        for data, step in steps:
+            if name in (data.get("sql"), step.name):
+                return opened.step({**data, **values})
+        if name.endswith(".sql"):
+            return opened.step({"sql": name, **values})
+    names = [step.name for _, step in steps]
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(names)}"
+    raise RecipeError(f"the recipe of {stem} has no step {name}; {hint}")
+
+
+@contextlib.contextmanager
+def reader(stem: str, own: Path | None) -> Iterator[Reader]:
+    """What reads the recipe of a subset.
+
+    Raises:
+        RecipeError: there is no recipe, or it is not text.
+    """
     import duckdb
 
     file = f"{stem}.toml"
@@ -336,7 +374,7 @@ def load(stem: str, own: Path | None = None) -> Recipe:
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path} is not UTF-8 text: {error}") from error
     with duckdb.connect() as connection:
-        return Reader(stem, path, text, own, connection).recipe()
+        yield Reader(stem, path, text, own, connection)
 
 
 def own_files(stem: str, own: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pixmo
 from pixmo import schema
+from pixmo.curate.cache import Cache
 from pixmo.curate.curate import Curated, curate
 from pixmo.curate.recipe import Recipe, load
 from pixmo.dataset.manifest import FILE_NAME, File, Manifest, Subset, file_entry
@@ -88,7 +89,9 @@ def choose(workspace: Workspace, version: str, progress: Progress) -> Content:
     with workspace.connect() as connection:
         images = source_images(workspace)
         faults = unusable(images, progress)
-        curated = [curate(connection, recipe, faults, progress) for recipe in recipes]
+        cache = open_cache(workspace)
+        curated = [curate(connection, recipe, faults, progress, cache) for recipe in recipes]
+    cache.prune(int(workspace.settings.curate.cache_gb * 1e9))
     curated = [subset for subset in curated if subset.candidates]
     check_not_empty(workspace, curated)
     kept = {
@@ -103,6 +106,14 @@ def choose(workspace: Workspace, version: str, progress: Progress) -> Content:
         tuple(fill_in(subset, images) for subset in curated),
         {sha256: image for sha256, image in images.items() if sha256 in kept},
     )
+
+
+def open_cache(workspace: Workspace) -> Cache:
+    """What earlier builds and trials computed over the tables as they are now."""
+    import duckdb
+
+    state = [pixmo.__version__, duckdb.__version__, workspace.state()]
+    return Cache(workspace.cache / "curate", state)
 
 
 def load_recipes(workspace: Workspace) -> list[Recipe]:

@@ -68,6 +68,16 @@ class CaptionSettings:
 
 
 @dataclass(frozen=True)
+class CurateSettings:
+    """`[curate]`: what judging rows may use."""
+
+    AT_LEAST: ClassVar = {"memory_limit_gb": 0.5, "cache_gb": 0}
+
+    memory_limit_gb: float = 4.0  # of DuckDB; what does not fit goes to the disk
+    cache_gb: float = 20.0  # of results kept for the next build or try, in .cache/curate
+
+
+@dataclass(frozen=True)
 class ProbeSettings:
     """`[probe]`: the small model that `validate --train-probe` trains."""
 
@@ -84,6 +94,7 @@ class Settings:
     dataset: DatasetSettings = field(default_factory=DatasetSettings)
     speech: SpeechSettings = field(default_factory=SpeechSettings)
     caption: CaptionSettings = field(default_factory=CaptionSettings)
+    curate: CurateSettings = field(default_factory=CurateSettings)
     probe: ProbeSettings = field(default_factory=ProbeSettings)
 
 
@@ -174,6 +185,10 @@ timeout_seconds = 120.0     # for one answer
 input_price = 0.0           # of a million tokens, in any currency; 0: unknown
 output_price = 0.0
 max_unsupported_share = 0.2 # of a caption's words; above it the model is asked again
+
+[curate]
+memory_limit_gb = 4.0       # of DuckDB; what does not fit goes to the disk
+cache_gb = 20.0             # of results kept for the next build or try, in .cache/curate
 
 [probe]
 steps = 700                 # optimiser steps of `pixmo validate --train-probe`

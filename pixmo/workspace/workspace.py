@@ -6,6 +6,7 @@ my-workspace/
   tables/<table>/<part>.parquet   append-only
   releases/<version>/             immutable
   runs/<name>/                    training and evaluation runs
+  .cache/                         what can be made again at any time
 """
 
 import contextlib
@@ -100,6 +101,11 @@ class Workspace:
         return self.root / "runs"
 
     @property
+    def cache(self) -> Path:
+        """What can be made again at any time, and may be deleted at any time."""
+        return self.root / ".cache"
+
+    @property
     def recipes(self) -> Path:
         """Where recipes of this workspace's own stand before those that ship."""
         return self.root / "pipelines"
@@ -177,14 +183,29 @@ class Workspace:
             newest[SetAside(**row)] = is_mended
         return {item for item, is_mended in newest.items() if not is_mended}
 
+    def state(self) -> list[list[object]]:
+        """Which parts the tables have now: name, bytes and time of each, and the views' text."""
+        parts: list[list[object]] = [["views.sql", VIEWS.read_text("utf-8")]]
+        for name in schema.table_names():
+            for part in self.table(name).parts():
+                status = part.stat()
+                parts.append([name, part.name, status.st_size, status.st_mtime_ns])
+        return parts
+
     def connect(self) -> "duckdb.DuckDBPyConnection":
         """An in-memory DuckDB with a view per table, and those of `views.sql` for what counts now.
 
-        Every process has its own, so none locks another out.
+        Every process has its own, so none locks another out. It takes no more memory than
+        `[curate] memory_limit_gb`; what does not fit goes to the disk.
         """
         import duckdb
 
-        connection = duckdb.connect()
+        connection = duckdb.connect(
+            config={
+                "memory_limit": f"{self.settings.curate.memory_limit_gb}GB",
+                "temp_directory": str(self.cache / "spilled"),
+            }
+        )
         connection.execute("create schema parts")
         for name in schema.table_names():
             self.create_view(connection, name)
