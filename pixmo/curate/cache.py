@@ -36,7 +36,7 @@ class Cache:
         connection: "duckdb.DuckDBPyConnection",
         name: str,
         key: str,
-        make: Callable[[str], None],
+        make: Callable[[str], object],
     ) -> None:
         """The temporary view `name` shows the result called `key`.
 

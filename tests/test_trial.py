@@ -1,0 +1,304 @@
+"""Recipes are checked, steps tried and rows explained without a build, nothing computed twice."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from pixmo import schema
+from pixmo.curate import curate as curating
+from pixmo.curate.cache import Cache
+from pixmo.curate.curate import curate
+from pixmo.curate.recipe import Recipe, load, load_step
+from pixmo.curate.trial import check, explain, parse_values, try_step
+from pixmo.errors import RecipeError
+from pixmo.release.build import build_release, open_cache
+from pixmo.workspace.workspace import Workspace
+from tests import workspaces
+from tests.workspaces import Planter
+
+STEPS = """
+[[step]]
+sql = "cap/image_unknown.sql"
+
+[[step]]
+sql = "wordy.sql"
+most = 91
+then = "flag"
+
+[[step]]
+sql = "short.sql"
+least = 60
+
+[[step]]
+sql = "named.sql"
+beginning = "The"
+"""
+SQL = {
+    "wordy.sql": "-- Long.\nselect id, words || ' words' as reason, words from cap"
+    " where words > $most",
+    "short.sql": "-- Short.\nselect id, 'only ' || words || ' words' as reason, words from cap"
+    " where words < $least",
+    "named.sql": "-- Begins so.\nselect id, 'begins so' as reason from cap"
+    " where not starts_with(caption, $beginning)",
+}
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Planter]:
+    workspace, planter = workspaces.make(tmp_path_factory.mktemp("planted"))
+    write(workspace.recipes)
+    return workspace, planter
+
+
+@pytest.fixture
+def connection(planted: tuple[Workspace, Planter]) -> Iterator[duckdb.DuckDBPyConnection]:
+    with planted[0].connect() as connection:
+        yield connection
+
+
+def write(folder: Path, steps: str = STEPS) -> Recipe:
+    """The caption recipe in `folder` has these steps and no others."""
+    folder.mkdir(exist_ok=True)
+    text = load("cap").path.read_text("utf-8")
+    (folder / "cap.toml").write_text(text[: text.index("[[step]]")] + steps, "utf-8")
+    for name, sql in SQL.items():
+        (folder / name).write_text(sql, "utf-8")
+    return load("cap", folder)
+
+
+def words(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """How long each caption is whose image is known, counted without the recipe's SQL."""
+    rows = connection.execute(
+        "select left(sha256('cap/' || image_sha256), 16), caption from current_captions"
+        " join images using (image_sha256)"
+    ).fetchall()
+    return {row_id: len(caption.split()) for row_id, caption in rows}
+
+
+def test_every_recipe_that_ships_is_checked_without_looking_at_a_row(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    for stem in schema.stems():
+        check(connection, load(stem))
+        assert connection.execute(f"select count(*) from {stem}_candidates").fetchall() == [(0,)]
+
+
+def test_a_check_finds_a_column_that_is_not_there(
+    tmp_path: Path, connection: duckdb.DuckDBPyConnection
+) -> None:
+    recipe = write(tmp_path)
+    (tmp_path / "named.sql").write_text("select id, title as reason from cap where $beginning = 1")
+    with pytest.raises(RecipeError, match=r"named.sql:1.*title"):
+        check(connection, load("cap", tmp_path))
+    check(connection, recipe)
+
+
+def test_a_step_is_tried_with_other_values(
+    planted: tuple[Workspace, Planter], connection: duckdb.DuckDBPyConnection
+) -> None:
+    own = planted[0].recipes
+    lengths = words(connection)
+    tried = load_step("cap", "short.sql", {"least": 92}, own)
+    trial = try_step(connection, load("cap", own), tried, sample=3)
+    short = {row_id for row_id, length in lengths.items() if length < 92}
+    assert (trial.step, trial.then) == ("short", "drop")
+    assert trial.rows == len(lengths)  # those that the steps before it leave
+    assert trial.named == sum(trial.reasons.values()) == len(short)
+    assert trial.now == sum(length < 60 for length in lengths.values())
+    assert trial.now < trial.named < trial.rows
+    assert len(trial.sample) == 3
+    for row in trial.sample:
+        assert row.id in short
+        assert row.reason == f"only {lengths[row.id]} words"
+        assert json.loads(row.evidence) == {"words": lengths[row.id]}
+        assert row.excerpt
+
+
+def test_a_step_that_the_recipe_has_not_comes_last(
+    planted: tuple[Workspace, Planter], connection: duckdb.DuckDBPyConnection
+) -> None:
+    own = planted[0].recipes
+    (own / "new.sql").write_text("select id, 'all' as reason from cap where words > $more", "utf-8")
+    tried = load_step("cap", "new.sql", {"more": 0}, own)
+    trial = try_step(connection, load("cap", own), tried, sample=0)
+    kept = curate(connection, load("cap", own)).kept.num_rows
+    assert (trial.rows, trial.named, trial.now, trial.sample) == (kept, kept, None, ())
+
+
+MISTAKES: dict[str, tuple[str, dict[str, Any], str]] = {
+    "no such step": ("shorty", {}, "has no step shorty; did you mean short?"),
+    "no such file": ("shorty.sql", {}, "there is no shorty.sql"),
+    "no such value": ("short.sql", {"lest": 3}, r"does not use \$lest; did you mean least?"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_what_cannot_be_tried_is_named(mistake: str, planted: tuple[Workspace, Planter]) -> None:
+    name, values, message = MISTAKES[mistake]
+    with pytest.raises(RecipeError, match=message):
+        load_step("cap", name, values, planted[0].recipes)
+
+
+def test_values_are_read_as_toml_reads_them() -> None:
+    read = parse_values(["a=1", "b = 0.5", "c=true", 'd="x y"', "e=pasted text", "f=a=b"])
+    assert read == {"a": 1, "b": 0.5, "c": True, "d": "x y", "e": "pasted text", "f": "a=b"}
+    assert [type(value) for value in read.values()] == [int, float, bool, str, str, str]
+    with pytest.raises(RecipeError, match="'min_words' is not name=value"):
+        parse_values(["min_words"])
+
+
+def test_every_step_speaks_of_a_row_after_it_was_taken(
+    planted: tuple[Workspace, Planter], connection: duckdb.DuckDBPyConnection
+) -> None:
+    own = planted[0].recipes
+    lengths = words(connection)
+    recipe = load("cap", own)
+    curated = curate(connection, recipe)
+    dropped = {row["id"]: row for row in curated.dropped.to_pylist()}
+    short = next(row_id for row_id in dropped if lengths.get(row_id, 99) < 60)
+    found = explain(connection, [recipe], short[:12])
+    assert (found.id, found.subset, found.taken_by) == (short, "pixmo-cap", "short")
+    assert [said.step for said in found.said] == [step.name for step in recipe.steps]
+    by_step = {said.step: said for said in found.said}
+    assert by_step["short"].reason == dropped[short]["reason"]
+    assert by_step["short"].evidence == dropped[short]["evidence"]
+    # It was gone when the last step ran; that one would have taken it, too.
+    caption = connection.execute("select caption from cap_candidates where id = ?", [short])
+    begins = caption.fetchall()[0][0].startswith("The")
+    assert by_step["named"].reason == ("" if begins else "begins so")
+    for row in curated.kept.to_pylist()[:3]:
+        kept = explain(connection, [recipe], row["id"])
+        assert (kept.taken_by, kept.split, kept.cluster) == ("", row["split"], row["cluster"])
+        flagged = [said.step for said in kept.said if said.reason]
+        assert flagged == row["flags"]
+
+
+def test_a_row_that_two_steps_would_take_is_told_of_both(
+    tmp_path: Path, connection: duckdb.DuckDBPyConnection
+) -> None:
+    steps = STEPS.replace("least = 60", "least = 1000").replace('"The"', '"Zebra"')
+    recipe = write(tmp_path, steps)
+    some = next(iter(words(connection)))
+    found = explain(connection, [recipe], some)
+    assert [said.step for said in found.said if said.reason and said.then == "drop"] == [
+        "short",
+        "named",
+    ]
+    assert found.taken_by == "short"
+
+
+def test_an_id_that_no_row_has_is_named(
+    planted: tuple[Workspace, Planter], connection: duckdb.DuckDBPyConnection
+) -> None:
+    recipe = load("cap", planted[0].recipes)
+    with pytest.raises(RecipeError, match="no candidate has the id nowhere"):
+        explain(connection, [recipe], "nowhere")
+    with pytest.raises(RecipeError, match="several rows"):
+        explain(connection, [recipe], "")
+
+
+def computed(
+    monkeypatch: pytest.MonkeyPatch, workspace: Workspace, recipe: Recipe
+) -> tuple[list[str], dict[str, Any]]:
+    """The steps that were judged anew, and what came of it."""
+    judged = []
+    judge = curating.judge
+
+    def counting(connection: Any, stem: str, step: Any, pictures: Any, target: str) -> None:
+        judged.append(step.name)
+        judge(connection, stem, step, pictures, target)
+
+    monkeypatch.setattr(curating, "judge", counting)
+    with workspace.connect() as connection:
+        result = curate(connection, recipe, cache=open_cache(workspace))
+    monkeypatch.setattr(curating, "judge", judge)
+    return judged, {
+        "kept": result.kept.to_pylist(),
+        "dropped": result.dropped.to_pylist(),
+        "funnel": result.funnel,
+    }
+
+
+def test_only_what_comes_after_a_change_is_computed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, planter = workspaces.make(tmp_path / "world")
+    recipe = write(tmp_path / "own")
+    every = [step.name for step in recipe.steps]
+    judged, first = computed(monkeypatch, workspace, recipe)
+    assert judged == every
+    with workspace.connect() as connection:
+        fresh = curate(connection, recipe)
+    assert first["kept"] == fresh.kept.to_pylist()
+    assert first["dropped"] == fresh.dropped.to_pylist()
+    assert first["funnel"] == fresh.funnel
+    assert computed(monkeypatch, workspace, recipe) == ([], first)
+    # Another threshold: its step, and those after it, for other rows come to them.
+    changed = write(tmp_path / "own", STEPS.replace("least = 60", "least = 92"))
+    judged, second = computed(monkeypatch, workspace, changed)
+    assert judged == ["short", "named"]
+    assert len(second["kept"]) < len(first["kept"])
+    with workspace.connect() as connection:
+        assert second["kept"] == curate(connection, changed).kept.to_pylist()
+    # A threshold that changes nothing of who is alive: its step only.
+    changed = write(tmp_path / "own", STEPS.replace("least = 60", "least = 61"))
+    judged, third = computed(monkeypatch, workspace, changed)
+    assert judged == ["short"]
+    assert third["kept"] == first["kept"]
+    # A flag takes nobody.
+    changed = write(tmp_path / "own", STEPS.replace("most = 91", "most = 90"))
+    judged, fourth = computed(monkeypatch, workspace, changed)
+    assert judged == ["wordy"]
+    assert [row["id"] for row in fourth["kept"]] == [row["id"] for row in first["kept"]]
+    # New rows: everything.
+    planter.rows.clear()
+    planter.caption(workspaces.name(1), workspaces.prose(77, 99))
+    planter.write()
+    recipe = write(tmp_path / "own")
+    judged, _ = computed(monkeypatch, workspace, recipe)
+    assert judged == every
+
+
+def keep(connection: duckdb.DuckDBPyConnection, cache: Cache, name: str, query: str) -> list[Any]:
+    """What the query gives, by way of the cache."""
+    key = cache.key(name)
+    cache.view(connection, "shown", key, lambda to: connection.execute(f"create {to} as {query}"))
+    return connection.execute("from shown").fetchall()
+
+
+def test_the_results_used_last_are_kept_and_no_more_than_asked(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "kept")
+    with duckdb.connect() as connection:
+        for name in ("a", "b", "c", "a"):
+            assert keep(connection, cache, name, f"select '{name}' as x") == [(name,)]
+    one = (tmp_path / "kept" / f"{cache.key('a')}.duckdb").stat().st_size
+    cache.prune(2 * one)
+    left = {path.stem for path in (tmp_path / "kept").iterdir()}
+    assert left == {cache.key("a"), cache.key("c")}  # b was used longest ago
+    cache.prune(0)
+    assert list((tmp_path / "kept").iterdir()) == []
+
+
+def test_a_result_whose_making_fails_is_not_kept(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    with duckdb.connect() as connection:
+        with pytest.raises(duckdb.Error):
+            keep(connection, cache, "x", "nothing")
+        assert list(tmp_path.iterdir()) == []
+        assert keep(connection, cache, "x", "select 1 as n") == [(1,)]
+        assert keep(connection, cache, "x", "select 2 as n") == [(1,)]  # kept, not made
+
+
+def test_a_build_keeps_what_it_computed_and_gives_the_same_bytes_again(tmp_path: Path) -> None:
+    workspace, _ = workspaces.make(tmp_path)
+    first = build_release(workspace, "v1")
+    kept = sorted(path.name for path in (workspace.cache / "curate").iterdir())
+    assert kept
+    second = build_release(workspace, "v2")
+    assert sorted(path.name for path in (workspace.cache / "curate").iterdir()) == kept
+    for path in sorted(first.rglob("*.parquet")):
+        assert path.read_bytes() == (second / path.relative_to(first)).read_bytes()
