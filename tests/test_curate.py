@@ -23,9 +23,9 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Plante
 
 
 @pytest.fixture(scope="module")
-def curated(planted: tuple[Workspace, Planter]) -> dict[str, Curated]:
+def curated(planted: tuple[Workspace, Planter]) -> Iterator[dict[str, Curated]]:
     with planted[0].connect() as connection:
-        return {stem: curate(connection, load(stem)) for stem in schema.stems()}
+        yield {stem: curate(connection, load(stem)) for stem in schema.stems()}
 
 
 @pytest.fixture
@@ -55,13 +55,10 @@ def test_exactly_the_planted_captions_are_dropped(
     [("points", workspaces.POINTS_DROPPED), ("ama", workspaces.AMA_DROPPED)],
 )
 def test_exactly_the_planted_annotations_are_dropped(
-    stem: str, planted_rows: dict[str, str], planted: tuple[Workspace, Planter]
+    stem: str, planted_rows: dict[str, str], connection: duckdb.DuckDBPyConnection
 ) -> None:
-    with planted[0].connect() as connection:
-        result = curate(connection, load(stem))
-        uids = dict(
-            connection.execute(f"select id, annotation_uid from {stem}_candidates").fetchall()
-        )
+    result = curate(connection, load(stem))
+    uids = dict(connection.execute(f"select id, annotation_uid from {stem}_candidates").fetchall())
     assert {uids[row["id"]]: row["step"] for row in dropped(result)} == planted_rows
     kept = {row["annotation_uid"] for row in result.kept.to_pylist()}
     assert kept == set(uids.values()) - planted_rows.keys()
@@ -131,11 +128,15 @@ def test_a_reviewers_caption_replaces_the_written_one(
     assert (other["caption"], other["writer"]) == (workspaces.prose(5), workspaces.WRITER)
 
 
-def test_rows_are_sorted_by_image_and_split_by_cluster(curated: dict[str, Curated]) -> None:
+def test_rows_are_sorted_by_image_and_split_by_cluster(
+    curated: dict[str, Curated], planted: tuple[Workspace, Planter]
+) -> None:
+    images = planted[0].read("images").to_pylist()
+    ordinal = {row["image_sha256"]: row["ordinal"] for row in images}
     splits: dict[str, set[str]] = {}
     for result in curated.values():
         rows = result.kept.to_pylist()
-        assert rows == sorted(rows, key=lambda row: (row["ordinal"], row["id"]))
+        assert rows == sorted(rows, key=lambda row: (ordinal[row["image_sha256"]], row["id"]))
         for row in rows:
             splits.setdefault(row["cluster"], set()).add(row["split"])
     assert all(len(of_cluster) == 1 for of_cluster in splits.values())
@@ -228,7 +229,7 @@ def test_rows_that_break_the_schema_are_refused(
     (tmp_path / "cap" / "rows.sql").write_text(sql.format(rows=f"\n{ships}\n"), "utf-8")
     write_recipe(tmp_path, '[[step]]\nsql = "cap/image_unknown.sql"\n')
     with pytest.raises(RecipeError, match=message):
-        curate(connection, load("cap", tmp_path))
+        curate(connection, load("cap", tmp_path)).kept.to_pylist()
 
 
 def test_a_recipe_that_keeps_unknown_images_is_refused(

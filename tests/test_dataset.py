@@ -28,6 +28,7 @@ def row(number: int) -> dict[str, object]:
         "collection_method": "pointing",
         "id": f"row-{number}",
         "raw_points": [],
+        "raw_label": "",
         "annotator": "1",
         "annotation_uid": f"uid-{number}",
         "cluster": f"{number:064x}",
@@ -46,12 +47,14 @@ def release(tmp_path: Path) -> Path:
         "test-00000-of-00001": [3],
     }.items():
         path = tmp_path / NAME / f"{name}.parquet"
-        write_parquet(path, promise.table([row(number) for number in numbers]))
+        write_parquet(path, [promise.table([row(number) for number in numbers])], promise.arrow())
         rows_of[path] = len(numbers)
     (tmp_path / "images").mkdir()
     (tmp_path / "images/1.png").write_bytes(b"one")
     paths = sorted(path for path in tmp_path.rglob("*") if path.is_file())
-    subset = Subset("points", NAME, 5, {"train": 3, "test": 1}, 0, (STEP,), "a" * 64, promise.sha256)
+    subset = Subset(
+        "points", NAME, 5, {"train": 3, "test": 1}, 0, (STEP,), "a" * 64, promise.sha256
+    )
     empty = Subset("ama", "pixmo-ask-model-anything", 2, {}, 0, (STEP,), "b" * 64, "c" * 64)
     files = tuple(file_entry(tmp_path, path, rows_of.get(path)) for path in paths)
     Manifest("v1", "0.1.0", "CC0-1.0", (empty, subset), files).write(tmp_path)
@@ -144,7 +147,7 @@ def test_a_file_with_other_columns_is_named(release: Path) -> None:
         .read("points", "test")
         .rename_columns([*schema.subset("points").column_names[:-1], "clump"])
     )
-    write_parquet(release / NAME / "test-00000-of-00001.parquet", table)
+    write_parquet(release / NAME / "test-00000-of-00001.parquet", [table], table.schema)
     with pytest.raises(ReleaseError, match="points/test breaks its schema"):
         Release.open(release).read("points", "test")
 

@@ -215,12 +215,13 @@ def computed(
     monkeypatch.setattr(curating, "judge", counting)
     with workspace.connect() as connection:
         result = curate(connection, recipe, cache=open_cache(workspace))
+        found = {
+            "kept": result.kept.to_pylist(),
+            "dropped": result.dropped.to_pylist(),
+            "funnel": result.funnel,
+        }
     monkeypatch.setattr(curating, "judge", judge)
-    return judged, {
-        "kept": result.kept.to_pylist(),
-        "dropped": result.dropped.to_pylist(),
-        "funnel": result.funnel,
-    }
+    return judged, found
 
 
 def test_only_what_comes_after_a_change_is_computed_again(
@@ -233,9 +234,9 @@ def test_only_what_comes_after_a_change_is_computed_again(
     assert judged == every
     with workspace.connect() as connection:
         fresh = curate(connection, recipe)
-    assert first["kept"] == fresh.kept.to_pylist()
-    assert first["dropped"] == fresh.dropped.to_pylist()
-    assert first["funnel"] == fresh.funnel
+        assert first["kept"] == fresh.kept.to_pylist()
+        assert first["dropped"] == fresh.dropped.to_pylist()
+        assert first["funnel"] == fresh.funnel
     assert computed(monkeypatch, workspace, recipe) == ([], first)
     # Another threshold: its step, and those after it, for other rows come to them.
     changed = write(tmp_path / "own", STEPS.replace("least = 60", "least = 92"))
@@ -267,7 +268,7 @@ def keep(connection: duckdb.DuckDBPyConnection, cache: Cache, name: str, query: 
     """What the query gives, by way of the cache."""
     key = cache.key(name)
     cache.view(connection, "shown", key, lambda to: connection.execute(f"create {to} as {query}"))
-    return connection.execute("from shown").fetchall()
+    return connection.execute("select x from shown").fetchall()
 
 
 def test_the_results_used_last_are_kept_and_no_more_than_asked(tmp_path: Path) -> None:
@@ -289,8 +290,8 @@ def test_a_result_whose_making_fails_is_not_kept(tmp_path: Path) -> None:
         with pytest.raises(duckdb.Error):
             keep(connection, cache, "x", "nothing")
         assert list(tmp_path.iterdir()) == []
-        assert keep(connection, cache, "x", "select 1 as n") == [(1,)]
-        assert keep(connection, cache, "x", "select 2 as n") == [(1,)]  # kept, not made
+        assert keep(connection, cache, "x", "select 1 as x") == [(1,)]
+        assert keep(connection, cache, "x", "select 2 as x") == [(1,)]  # kept, not made
 
 
 def test_a_build_keeps_what_it_computed_and_gives_the_same_bytes_again(tmp_path: Path) -> None:

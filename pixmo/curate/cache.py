@@ -38,7 +38,7 @@ class Cache:
         key: str,
         make: Callable[[str], object],
     ) -> None:
-        """The temporary view `name` shows the result called `key`.
+        """The temporary view `name` shows the result called `key`, with each row's `row_order`.
 
         Unless it is kept, `make(target)` makes it: it runs `create <target> as …`.
         """
@@ -46,7 +46,7 @@ class Cache:
             made = f"made_{key}"
             connection.execute(f"drop view if exists temp.{name}")
             make(f"or replace temp table {made}")
-            connection.execute(f"create or replace temp view {name} as from temp.{made}")
+            show(connection, name, f"temp.{made}")
             return
         path = self.folder / f"{key}{SUFFIX}"
         if not path.exists():
@@ -59,7 +59,7 @@ class Cache:
                 temporary.replace(path)
         os.utime(path)
         connection.execute(f"attach if not exists {literal(path)} as kept_{key} (read_only)")
-        connection.execute(f"create or replace temp view {name} as from kept_{key}.result")
+        show(connection, name, f"kept_{key}.result")
 
     def prune(self, most_bytes: int) -> None:
         """The results used last are kept, at most so many bytes of them."""
@@ -71,6 +71,13 @@ class Cache:
             total += status.st_size
             if total > most_bytes:
                 path.unlink(missing_ok=True)
+
+
+def show(connection: "duckdb.DuckDBPyConnection", name: str, table: str) -> None:
+    """The temporary view `name` shows a table and, as `row_order`, where each row stands in it."""
+    connection.execute(
+        f"create or replace temp view {name} as select *, rowid as row_order from {table}"
+    )
 
 
 def literal(path: Path) -> str:

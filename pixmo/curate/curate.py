@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from pixmo import schema
-from pixmo.curate.cache import Cache
+from pixmo.curate.cache import Cache, show
 from pixmo.curate.duplicates import Pictures, clusters, read_pictures
 from pixmo.curate.recipe import Recipe, Step
+from pixmo.curate.rows import Rows
 from pixmo.curate.splits import split_of
 from pixmo.curate.steps import create_from, first_id, judge
 from pixmo.dataset.manifest import FunnelStep
@@ -46,11 +47,11 @@ class Curated:
 
     recipe: Recipe
     candidates: int
-    # The schema's columns, then `split` and `ordinal` (the image's order of arrival); sorted by
-    # ordinal and id. `image_url` is null where an image has no source URL.
-    kept: pa.Table
-    apart: pa.Table  # as `kept`, and the step, reason and evidence that set each row apart
-    dropped: pa.Table  # DROPPED, in the order of the steps, then by image and id
+    # The schema's columns, then `split`; by their images' order of arrival, then by id. `image_url`
+    # is null where an image has no source URL.
+    kept: Rows
+    apart: Rows  # as `kept`, and the step, reason and evidence that set each row apart
+    dropped: Rows  # DROPPED, in the order of the steps, then as `kept`
     funnel: tuple[FunnelStep, ...]
 
 
@@ -84,8 +85,8 @@ def curate(
         result = Curated(
             recipe,
             candidates,
-            work.whole_rows(recipe.stem, ()),
-            work.whole_rows(work.set_apart, VERDICT),
+            work.kept(),
+            work.apart(),
             work.dropped(),
             tuple(funnel if funnel[0].rows else funnel[1:]),
         )
@@ -266,55 +267,68 @@ class Curation:
         key = self.cache.key("clusters", asdict(splits.likeness), dict(splits.shares))
         self.cache.view(self.connection, "placed", key, make)
 
-    @property
-    def set_apart(self) -> str:
-        """The candidates set apart, with why."""
-        return (
-            f"(select rows.*, step, reason, evidence from {self.stem}_candidates as rows"
-            f" join {self.stem}_gone using (id) where then_what = 'set_apart')"
+    def kept(self) -> Rows:
+        """The rows still alive."""
+        stem = self.stem
+        self.connection.execute(
+            f"create or replace temp table {stem}_chosen as select row_order, cluster, split,"
+            f" coalesce(flags, []) as flags from {stem} join"
+            " (select * exclude (row_order) from placed) using (image_sha256)"
+            " left join (select id, list(step order by step_number) as flags"
+            f" from {stem}_flagged group by id) using (id) order by row_order"
+        )
+        if lost := first_id(self.connection, f"{stem} anti join {stem}_chosen using (row_order)"):
+            raise self.image_unknown(lost)
+        self.connection.execute(
+            f"create or replace temp view {stem}_kept as"
+            f" select * from {stem}_candidates join {stem}_chosen using (row_order)"
+        )
+        return self.rows("kept", ())
+
+    def apart(self) -> Rows:
+        """The rows that a step set apart."""
+        stem = self.stem
+        if lost := first_id(
+            self.connection,
+            f"{stem}_gone anti join placed using (image_sha256) where then_what = 'set_apart'",
+        ):
+            raise self.image_unknown(lost)
+        self.connection.execute(
+            f"create or replace temp view {stem}_apart as"
+            f" select rows.*, cluster, split, coalesce(flags, []) as flags, step, reason, evidence"
+            f" from {stem}_candidates as rows join {stem}_gone using (id)"
+            " join placed on rows.image_sha256 = placed.image_sha256"
+            " left join (select id, list(step order by step_number) as flags"
+            f" from {stem}_flagged group by id) using (id) where then_what = 'set_apart'"
+        )
+        return self.rows("apart", VERDICT)
+
+    def image_unknown(self, row: str) -> RecipeError:
+        """The error of a recipe that keeps a row whose image was never added."""
+        return RecipeError(
+            f"{self.recipe.path} keeps row {row}, whose image is not in `images`;"
+            f' add a step that drops such rows: sql = "{self.stem}/image_unknown.sql"'
         )
 
-    def dropped(self) -> pa.Table:
-        """DROPPED, in the order of the steps, then by image and id."""
-        return (
-            self.connection.sql(
-                f"select id, image_sha256, step, reason, evidence from {self.stem}_gone"
-                " left join images using (image_sha256) where then_what = 'drop'"
-                " order by step_number, ordinal nulls last, id"
-            )
-            .to_arrow_table()
-            .cast(DROPPED)
-        )
-
-    def whole_rows(self, relation: str, verdict: Sequence[str]) -> pa.Table:
-        """The rows of a relation with flags, cluster, split and ordinal; by ordinal and id.
-
-        The columns called `verdict` (text) stand behind the others.
-        """
-        recipe, stem = self.recipe, self.stem
-        if lost := first_id(self.connection, f"{relation} where ordinal is null"):
-            raise RecipeError(
-                f"{recipe.path} keeps row {lost}, whose image is not in `images`;"
-                f' add a step that drops such rows: sql = "{stem}/image_unknown.sql"'
-            )
-        fields = [
-            *schema.subset(stem).arrow(),
-            pa.field("split", pa.string()),
-            pa.field("ordinal", pa.int64()),
-            *(pa.field(name, pa.string()) for name in verdict),
-        ]
-        names = ", ".join(f'"{field.name}"' for field in fields)
-        table = self.connection.sql(
-            f"select {names} from (select * replace (coalesce(flags, []) as flags) from {relation}"
-            " join placed using (image_sha256) left join (select id, list(step order by"
-            f" step_number) as flags from {stem}_flagged group by id) using (id))"
-            " order by ordinal, id"
-        ).to_arrow_table()
+    def rows(self, which: str, verdict: Sequence[str]) -> Rows:
+        """The rows of the view `<stem>_<which>`, promised columns first."""
         # image_url is filled in when the release knows where its image files lie.
-        target = pa.schema([f.with_nullable(True) if f.name == "image_url" else f for f in fields])
-        try:
-            return table.cast(target)
-        except (pa.ArrowException, ValueError) as error:
-            raise RecipeError(
-                f"{recipe.rows.path} does not keep schemas/{stem}.toml: {error}"
-            ) from error
+        fields = [
+            f.with_nullable(True) if f.name == "image_url" else f
+            for f in schema.subset(self.stem).arrow()
+        ]
+        fields += [pa.field(name, pa.string()) for name in ("split", *verdict)]
+        view = f"{self.stem}_{which}"
+        source = f"{self.recipe.rows.path} does not keep schemas/{self.stem}.toml"
+        return Rows(self.connection, view, pa.schema(fields), source, self.count(view))
+
+    def dropped(self) -> Rows:
+        """The rows that a step dropped, with why."""
+        view = f"{self.stem}_dropped"
+        self.connection.execute(
+            f"create or replace temp table {view}_in_order as select gone.*"
+            f" from {self.stem}_gone as gone join {self.stem}_candidates using (id)"
+            " where then_what = 'drop' order by step_number, row_order"
+        )
+        show(self.connection, view, f"temp.{view}_in_order")
+        return Rows(self.connection, view, DROPPED, view, self.count(view))

@@ -2,9 +2,13 @@
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 import pixmo
 from pixmo import schema
@@ -16,11 +20,15 @@ from pixmo.errors import RecipeError, ReleaseError
 from pixmo.execution.progress import SILENT, Progress
 from pixmo.files import sync_file, sync_folder, write_text
 from pixmo.release.card import card
-from pixmo.release.content import Content, SubsetContent, fill_in
+from pixmo.release.content import Content, SubsetContent
 from pixmo.release.images import copy_images, source_images, unusable
 from pixmo.release.report import report
-from pixmo.release.shards import write_parquet, write_shards
+from pixmo.release.shards import Shards, write_parquet
+from pixmo.release.statistics import distributions, facts
 from pixmo.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    import duckdb
 
 VERSION = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 BUILDING = ".building"
@@ -60,8 +68,11 @@ def build_release(workspace: Workspace, version: str, progress: Progress = SILEN
         staging = workspace.releases / f".{version}{BUILDING}"
         staging.mkdir(parents=True)
         try:
-            content = choose(workspace, version, progress)
-            write(content, workspace, staging, progress)
+            check_tables(workspace, progress)
+            # The views are as of now and the images are read after: all that rows name are there.
+            with workspace.connect() as connection:
+                content = choose(workspace, connection, version, progress)
+                write(content, workspace, staging, progress)
             staging.rename(target)
             sync_folder(workspace.releases)
         finally:
@@ -75,22 +86,33 @@ def sweep(releases: Path) -> None:
         shutil.rmtree(folder)
 
 
-def choose(workspace: Workspace, version: str, progress: Progress) -> Content:
+def check_tables(workspace: Workspace, progress: Progress) -> None:
+    """Nothing, if every page of every table is as it was written.
+
+    Raises:
+        WorkspaceError: a table is damaged.
+    """
+    parts = sum(len(workspace.table(name).parts()) for name in schema.table_names())
+    with progress.task("Checking tables", total=parts, unit="parts") as advance:
+        workspace.check_tables(advance)
+
+
+def choose(
+    workspace: Workspace,
+    connection: "duckdb.DuckDBPyConnection",
+    version: str,
+    progress: Progress,
+) -> Content:
     """The rows of every subset, chosen by its recipe.
 
     Raises:
         ReleaseError: there is nothing to choose from, or nothing is left.
     """
     recipes = load_recipes(workspace)
-    parts = sum(len(workspace.table(name).parts()) for name in schema.table_names())
-    with progress.task("Checking tables", total=parts, unit="parts") as advance:
-        workspace.check_tables(advance)
-    # The views are as of now, so the images are read after: all that the rows speak of are there.
-    with workspace.connect() as connection:
-        images = source_images(workspace)
-        faults = unusable(images, progress)
-        cache = open_cache(workspace)
-        curated = [curate(connection, recipe, faults, progress, cache) for recipe in recipes]
+    images = source_images(workspace)
+    faults = unusable(images, progress)
+    cache = open_cache(workspace)
+    curated = [curate(connection, recipe, faults, progress, cache) for recipe in recipes]
     cache.prune(int(workspace.settings.curate.cache_gb * 1e9))
     curated = [subset for subset in curated if subset.candidates]
     check_not_empty(workspace, curated)
@@ -98,12 +120,12 @@ def choose(workspace: Workspace, version: str, progress: Progress) -> Content:
         sha256
         for subset in curated
         for rows in (subset.kept, subset.apart)
-        for sha256 in rows.column("image_sha256").to_pylist()
+        for (sha256,) in rows.query("distinct image_sha256")
     }
     return Content(
         version,
         workspace.settings,
-        tuple(fill_in(subset, images) for subset in curated),
+        tuple(SubsetContent(subset, images) for subset in curated),
         {sha256: image for sha256, image in images.items() if sha256 in kept},
     )
 
@@ -162,15 +184,17 @@ def check_not_empty(workspace: Workspace, curated: Sequence[Curated]) -> None:
 def write(content: Content, workspace: Workspace, staging: Path, progress: Progress) -> None:
     """The folder `staging` holds the whole release, on the disk for good; the manifest last."""
     rows_of: dict[Path, int] = {}
-    with progress.task("Writing subsets", total=len(content.subsets), unit="subsets") as advance:
+    rows = sum(subset.rows.num_rows for subset in content.subsets)
+    with progress.task("Writing subsets", total=rows, unit="rows") as advance:
         for subset in content.subsets:
-            rows_of |= write_subset(subset, staging)
-            advance(1)
+            rows_of |= write_subset(subset, staging, advance)
     copy_images(list(content.images.values()), staging, progress)
     with progress.task("Writing card and report", total=2, unit="pages") as advance:
-        write_text(staging / "README.md", card(content, workspace.recipes))
+        measured = distributions(content)
+        figures = facts(content, measured)
+        write_text(staging / "README.md", card(content, figures, workspace.recipes))
         advance(1)
-        write_text(staging / "report.html", report(content))
+        write_text(staging / "report.html", report(content, figures, measured))
         advance(1)
     paths = sorted(path for path in staging.rglob("*") if path.is_file())
     with progress.task("Hashing files", total=len(paths), unit="files") as advance:
@@ -193,18 +217,30 @@ def flush(staging: Path) -> None:
             pass
 
 
-def write_subset(subset: SubsetContent, staging: Path) -> dict[Path, int]:
-    """The subset's splits, what was dropped and what was set apart; returns each file's rows."""
-    rows_of: dict[Path, int] = {}
-    for split, table in subset.splits.items():
-        rows_of |= dict(write_shards(staging / subset.recipe.name, split, table))
-    others = {"dropped": subset.curated.dropped}
-    if subset.apart.num_rows:
-        others["apart"] = subset.apart
-    for folder, table in others.items():
-        path = staging / folder / f"{subset.stem}.parquet"
-        write_parquet(path, table)
-        rows_of[path] = table.num_rows
+def write_subset(
+    subset: SubsetContent, staging: Path, advance: Callable[[int], None]
+) -> dict[Path, int]:
+    """The subset's splits, what was dropped and what was set apart; returns each file's rows.
+
+    `advance` is called with the number of rows written.
+    """
+    promise = schema.subset(subset.stem)
+    folder = staging / subset.recipe.name
+    shards = {split: Shards(folder, split, promise.arrow()) for split in subset.splits}
+    for table in subset.filled(subset.rows):
+        for split, files in shards.items():
+            rows = table.filter(pc.equal(table.column("split"), split))
+            files.add(rows.select(promise.column_names).cast(promise.arrow()))
+        advance(table.num_rows)
+    rows_of = {path: rows for files in shards.values() for path, rows in files.close().items()}
+    dropped, apart = subset.curated.dropped, subset.curated.apart
+    path = staging / "dropped" / f"{subset.stem}.parquet"
+    rows_of[path] = write_parquet(path, dropped.tables(), dropped.schema)
+    if apart.num_rows:
+        path = staging / "apart" / f"{subset.stem}.parquet"
+        target = pa.schema([*promise.arrow(), *list(apart.schema)[len(promise.columns) :]])
+        tables = (table.cast(target) for table in subset.filled(apart))
+        rows_of[path] = write_parquet(path, tables, target)
     return rows_of
 
 
@@ -219,8 +255,8 @@ def manifest(content: Content, files: Sequence[File]) -> Manifest:
                 stem=subset.stem,
                 name=subset.recipe.name,
                 candidates=subset.curated.candidates,
-                rows={split: table.num_rows for split, table in subset.splits.items()},
-                apart=subset.apart.num_rows,
+                rows=subset.splits,
+                apart=subset.curated.apart.num_rows,
                 funnel=subset.curated.funnel,
                 recipe_sha256=subset.recipe.sha256,
                 schema_sha256=schema.subset(subset.stem).sha256,

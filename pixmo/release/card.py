@@ -1,7 +1,7 @@
 """The dataset card: Hugging Face front matter from schemas, and the text of a template."""
 
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ from pixmo import schema
 from pixmo.curate.recipe import LICENSES, find
 from pixmo.errors import RecipeError
 from pixmo.release.content import Content, SubsetContent
-from pixmo.release.statistics import facts
 
 TEMPLATE = "card.md"
 HUB_TYPES = {"string": "string", "int64": "int64", "double": "float64", "bool": "bool"}
@@ -19,8 +18,10 @@ SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_
 LARGEST_SIZE = "1M<n<10M"
 
 
-def card(content: Content, own: Path | None = None) -> str:
+def card(content: Content, figures: Sequence[str], own: Path | None = None) -> str:
     """The card of a release, from the template in the folder `own` where it has one.
+
+    `figures` are sentences.
 
     Raises:
         RecipeError: the template names something a card does not know.
@@ -34,7 +35,7 @@ def card(content: Content, own: Path | None = None) -> str:
         "homepage": homepage(content),
         "licenses": " and ".join(content.licenses),
         "subsets": subsets_table(content),
-        "facts": "\n".join(f"- {fact}" for fact in facts(content)),
+        "facts": "\n".join(f"- {figure}" for figure in figures),
         "captions": how_captions_were_made(content),
         "funnel": "\n\n".join(funnel(subset) for subset in content.subsets),
         "columns": "\n\n".join(columns(subset) for subset in content.filled),
@@ -103,8 +104,8 @@ def subsets_table(content: Content) -> str:
     """Rows of each subset and split."""
     lines = ["| subset | split | rows |", "|---|---|---:|"]
     for subset in content.filled:
-        for split, table in subset.splits.items():
-            lines.append(f"| {subset.recipe.name} | {split} | {table.num_rows:,} |")
+        for split, rows in subset.splits.items():
+            lines.append(f"| {subset.recipe.name} | {split} | {rows:,} |")
     return "\n".join(lines)
 
 
@@ -129,7 +130,7 @@ def how_captions_were_made(content: Content) -> str:
             "Written descriptions were never spoken: nothing but their text says that a person"
             " saw the image. `transcript_sources` tells them apart, row by row."
         )
-    writers = sorted(set(cap.column("writer")))
+    writers = [writer for (writer,) in cap.rows.query("distinct writer", "order by writer")]
     lines.append(f"Captions were merged from the transcripts by {', '.join(writers)}.")
     return " ".join(lines)
 
@@ -137,9 +138,11 @@ def how_captions_were_made(content: Content) -> str:
 def count_kinds(cap: SubsetContent) -> dict[str, int]:
     """How many captions come from speech alone, from writing alone, from both."""
     kinds = {"spoken": 0, "written": 0, "both": 0}
-    for sources in cap.column("transcript_sources"):
-        has = set(sources)
-        kinds["both" if len(has) > 1 else "spoken" if has == {"speech"} else "written"] += 1
+    for sources, rows in cap.rows.query(
+        "list_sort(list_distinct(transcript_sources)) as sources, count(*)", "group by sources"
+    ):
+        kind = "both" if len(sources) > 1 else "spoken" if "speech" in sources else "written"
+        kinds[kind] += rows
     return kinds
 
 

@@ -1,16 +1,15 @@
 """What a release is to hold, before a byte of it is written."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pixmo import schema
 from pixmo.curate.curate import Curated
 from pixmo.curate.recipe import Recipe
+from pixmo.curate.rows import Rows
 from pixmo.dataset.reader import SPLITS
 from pixmo.release.images import SourceImage
 from pixmo.workspace.settings import Settings
@@ -18,11 +17,10 @@ from pixmo.workspace.settings import Settings
 
 @dataclass(frozen=True)
 class SubsetContent:
-    """The rows of one subset, under its schema but for `split`."""
+    """The rows of one subset; there as long as the connection they were chosen in."""
 
     curated: Curated
-    rows: pa.Table  # the schema's columns, then `split`; sorted by image and id
-    apart: pa.Table  # the same of rows set apart, then the step, reason and evidence that did it
+    images: Mapping[str, SourceImage]  # of the workspace, by sha256
 
     @property
     def recipe(self) -> Recipe:
@@ -34,21 +32,29 @@ class SubsetContent:
         """cap, ama or points."""
         return self.recipe.stem
 
-    @cached_property
-    def splits(self) -> dict[str, pa.Table]:
-        """The rows of each split that has any, under the promised schema."""
-        promise = schema.subset(self.stem)
-        tables = {}
-        for split in SPLITS:
-            rows = self.rows.filter(pc.equal(self.rows.column("split"), split))
-            if rows.num_rows:
-                tables[split] = rows.select(promise.column_names).cast(promise.arrow())
-        return tables
+    @property
+    def rows(self) -> Rows:
+        """The rows kept."""
+        return self.curated.kept
 
-    def column(self, name: str) -> list[Any]:
-        """The values of a column over all splits."""
-        values: list[Any] = self.rows.column(name).to_pylist()
-        return values
+    @cached_property
+    def splits(self) -> dict[str, int]:
+        """The rows of each split that has any."""
+        found = dict(self.rows.query("split, count(*)", "group by split"))
+        return {split: int(found[split]) for split in SPLITS if split in found}
+
+    @cached_property
+    def image_sha256s(self) -> frozenset[str]:
+        """The images of the rows kept."""
+        return frozenset(sha256 for (sha256,) in self.rows.query("distinct image_sha256"))
+
+    def filled(self, rows: Rows) -> Iterator[pa.Table]:
+        """Yield the rows kept or set apart, piece by piece, with `image_url` never null."""
+        promised = schema.subset(self.stem).arrow().field("image_url")
+        for table in rows.tables():
+            sha256s = table.column("image_sha256").to_pylist()
+            urls = pa.array([self.images[sha256].release_url for sha256 in sha256s], pa.string())
+            yield table.set_column(table.schema.get_field_index("image_url"), promised, urls)
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class Content:
     version: str
     settings: Settings
     subsets: tuple[SubsetContent, ...]  # those with candidates; some may have kept no row
-    images: Mapping[str, SourceImage]  # of the rows kept, by sha256, in order of arrival
+    images: Mapping[str, SourceImage]  # of the rows kept or set apart, by sha256, as they arrived
 
     @property
     def filled(self) -> tuple[SubsetContent, ...]:
@@ -73,17 +79,3 @@ class Content:
     def licenses(self) -> list[str]:
         """The licences of the subsets that have rows, as SPDX names."""
         return sorted({subset.recipe.license for subset in self.filled})
-
-
-def fill_in(curated: Curated, images: Mapping[str, SourceImage]) -> SubsetContent:
-    """The rows kept and set apart with `image_url` never null."""
-
-    def filled(table: pa.Table) -> pa.Table:
-        urls = [images[sha256].release_url for sha256 in table.column("image_sha256").to_pylist()]
-        place = table.schema.get_field_index("image_url")
-        promised = schema.subset(curated.recipe.stem).arrow().field("image_url")
-        return table.set_column(place, promised, pa.array(urls, pa.string())).drop_columns(
-            ["ordinal"]
-        )
-
-    return SubsetContent(curated, filled(curated.kept), filled(curated.apart))

@@ -3,7 +3,7 @@
 import base64
 import io
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image, ImageOps
 
 from pixmo.hashing import unit_interval
-from pixmo.release.content import Content
+from pixmo.release.content import Content, SubsetContent
 from pixmo.release.images import SourceImage
 
 IMAGES = 12
@@ -20,30 +20,45 @@ WEBP_QUALITY = 80
 MOST_EXPRESSIONS = 8
 MARKS = ("●", "■", "▲", "◆", "✚", "★", "⬟", "⬢")
 
+# What a figure tells of the rows of each subset.
+TOLD = {
+    "cap": ("caption",),
+    "ama": ("question", "answer"),
+    "points": ("label", "count", "points"),
+}
+
 Rows = dict[str, list[dict[str, Any]]]  # by image
 
 
 def gallery(content: Content) -> str:
     """Figures of a few images, the same for the same release."""
-    rows = {subset.stem: by_image(subset.rows.to_pylist()) for subset in content.filled}
-    chosen = sorted(content.images, key=lambda sha256: (-richness(rows, sha256), place(sha256)))
+
+    def richness(sha256: str) -> int:
+        """In how many subsets an image has rows: those in most say most about the release."""
+        return sum(sha256 in subset.image_sha256s for subset in content.filled)
+
+    shown = sorted(
+        {sha256 for subset in content.filled for sha256 in subset.image_sha256s},
+        key=lambda sha256: (-richness(sha256), place(sha256)),
+    )[:IMAGES]
+    rows = {subset.stem: by_image(subset, shown) for subset in content.filled}
     return "\n".join(
         figure(content.images[sha256], {stem: of.get(sha256, []) for stem, of in rows.items()})
-        for sha256 in chosen[:IMAGES]
+        for sha256 in shown
     )
 
 
-def by_image(rows: list[dict[str, Any]]) -> Rows:
-    """Rows by their image's sha256."""
+def by_image(subset: SubsetContent, shown: Sequence[str]) -> Rows:
+    """What is said of the images shown, by their sha256."""
     grouped: Rows = {}
-    for row in rows:
-        grouped.setdefault(row["image_sha256"], []).append(row)
+    names = TOLD[subset.stem]
+    for sha256, *values in subset.rows.query(
+        f"image_sha256, {', '.join(names)}",
+        "where list_contains(?, image_sha256) order by row_order",
+        [list(shown)],
+    ):
+        grouped.setdefault(sha256, []).append(dict(zip(names, values, strict=True)))
     return grouped
-
-
-def richness(rows: Mapping[str, Rows], sha256: str) -> int:
-    """In how many subsets an image has rows: those in most say most about the release."""
-    return sum(sha256 in of for of in rows.values())
 
 
 def place(sha256: str) -> float:

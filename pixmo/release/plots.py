@@ -2,9 +2,10 @@
 
 import io
 import math
-from collections.abc import Sequence
 
 import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -27,12 +28,12 @@ STYLE = {
 NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
-def histogram(values: Sequence[float], unit: str, rows: str = "rows") -> str:
+def histogram(values: npt.ArrayLike, unit: str, rows: str = "rows") -> str:
     """A histogram as an SVG element; the same values give the same bytes."""
     with mpl.rc_context({**STYLE, "svg.hashsalt": unit}):
         figure = Figure(figsize=SIZE_INCHES, layout="constrained")
         axes = figure.add_subplot()
-        axes.hist(values, bins=edges(values), color=BAR, rwidth=0.9)
+        axes.hist(np.asarray(values), bins=edges(values), color=BAR, rwidth=0.9)
         axes.set_xlabel(unit)
         axes.set_ylabel(rows)
         for axis in (axes.xaxis, axes.yaxis):
@@ -44,8 +45,8 @@ def histogram(values: Sequence[float], unit: str, rows: str = "rows") -> str:
     return "\n".join(line.rstrip() for line in svg.splitlines())
 
 
-def edges(values: Sequence[float]) -> list[float]:
+def edges(values: npt.ArrayLike) -> list[float]:
     """Edges of at most 30 bars of equal whole width, around whole numbers."""
-    low, high = math.floor(min(values) + 0.5), math.floor(max(values) + 0.5) + 1
+    low, high = math.floor(np.min(values) + 0.5), math.floor(np.max(values) + 0.5) + 1
     width = max(1, -(-(high - low) // MOST_BARS))
     return [low - 0.5 + width * i for i in range(-(-(high - low) // width) + 1)]

@@ -1,11 +1,12 @@
 """`report.html`: one page that needs no network and no script, in light and dark."""
 
+from collections.abc import Sequence
 from html import escape
 
 from pixmo.release.content import Content, SubsetContent
 from pixmo.release.gallery import gallery
 from pixmo.release.plots import histogram
-from pixmo.release.statistics import Distribution, distributions, facts
+from pixmo.release.statistics import Distribution
 
 STYLE = """
 :root { color-scheme: light dark; --paper: #fff; --ink: #1d2126; --soft: #5d6670; --line: #d9dee3;
@@ -41,7 +42,7 @@ figcaption p:first-child { margin-top: 0; }
 """
 
 
-def report(content: Content) -> str:
+def report(content: Content, figures: Sequence[str], measured: Sequence[Distribution]) -> str:
     """The page of a release: figures, plots, funnels, a gallery; well-formed, in one file."""
     title = escape(f"{content.settings.dataset.title}, {content.version}")
     return f"""<!DOCTYPE html>
@@ -55,11 +56,11 @@ def report(content: Content) -> str:
 <body>
 <h1>{title}</h1>
 <ul>
-{"".join(f"<li>{escape(fact)}</li>" for fact in facts(content))}
+{"".join(f"<li>{escape(fact)}</li>" for fact in figures)}
 </ul>
 <h2>Distributions</h2>
 <div class="plots">
-{"".join(plot(distribution) for distribution in distributions(content))}
+{"".join(plot(distribution) for distribution in measured)}
 </div>
 <h2>What was dropped, and why</h2>
 <p class="soft">Steps run in order, each over the rows that the ones before it left. Every dropped

@@ -1,6 +1,6 @@
 """Parquet files of a release: the same rows give the same bytes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,31 +10,76 @@ SHARD_BYTES = 256 << 20  # of rows in memory; a shard on disk is a few times sma
 ROW_GROUP_ROWS = 20_000  # what a viewer reads to show one page
 
 
-def write_parquet(path: Path, table: pa.Table) -> None:
-    """`path` holds `table`, with checksums and an index of its pages.
+class ParquetFile:
+    """A Parquet file that is written piece by piece, with checksums and an index of its pages.
 
-    Bytes depend on the rows, the schema and pyarrow's version alone.
+    Its bytes depend on the rows, the schema and pyarrow's version alone.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(
-        table.combine_chunks(),
-        path,
-        compression="zstd",
-        row_group_size=ROW_GROUP_ROWS,
-        write_page_checksum=True,
-        write_page_index=True,
-    )
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self.rows = 0
+        self.bytes = 0  # of the rows in memory
+        self.waiting = schema.empty_table()  # less than a row group
+        self.writer = pq.ParquetWriter(
+            path, schema, compression="zstd", write_page_checksum=True, write_page_index=True
+        )
+
+    def add(self, table: pa.Table) -> None:
+        """These rows come next."""
+        self.rows += table.num_rows
+        self.bytes += table.nbytes
+        waiting = pa.concat_tables([self.waiting, table])
+        whole = waiting.num_rows - waiting.num_rows % ROW_GROUP_ROWS
+        self.write(waiting.slice(0, whole))
+        self.waiting = waiting.slice(whole)
+
+    def write(self, rows: pa.Table) -> None:
+        """These rows are row groups of their own."""
+        if rows.num_rows:
+            self.writer.write_table(rows.combine_chunks(), row_group_size=ROW_GROUP_ROWS)
+
+    def close(self) -> None:
+        """The file is complete."""
+        self.write(self.waiting)
+        self.writer.close()
 
 
-def write_shards(
-    folder: Path, split: str, table: pa.Table, shard_bytes: int = SHARD_BYTES
-) -> Iterator[tuple[Path, int]]:
-    """Yield (path, rows) of the files `<split>-00000-of-00002.parquet` … that hold `table`."""
-    table = table.combine_chunks()
-    shards = min(max(1, -(-table.nbytes // shard_bytes)), max(1, table.num_rows))
-    edges = [table.num_rows * i // shards for i in range(shards + 1)]
-    for i in range(shards):
-        path = folder / f"{split}-{i:05d}-of-{shards:05d}.parquet"
-        rows = table.slice(edges[i], edges[i + 1] - edges[i])
-        write_parquet(path, rows)
-        yield path, rows.num_rows
+class Shards:
+    """The files `<split>-00000-of-00002.parquet` … that hold the rows of a split, in order."""
+
+    def __init__(
+        self, folder: Path, split: str, schema: pa.Schema, shard_bytes: int = SHARD_BYTES
+    ) -> None:
+        self.folder, self.split, self.schema = folder, split, schema
+        self.shard_bytes = shard_bytes
+        self.files: list[ParquetFile] = []
+
+    def add(self, table: pa.Table) -> None:
+        """These rows come next, in a new shard if the last one is full."""
+        if not self.files or self.files[-1].bytes >= self.shard_bytes:
+            if self.files:
+                self.files[-1].close()
+            path = self.folder / f"{self.split}-{len(self.files):05d}.parquet"
+            self.files.append(ParquetFile(path, self.schema))
+        self.files[-1].add(table)
+
+    def close(self) -> dict[Path, int]:
+        """All shards are complete, under names that say how many there are; their rows."""
+        if self.files:
+            self.files[-1].close()
+        rows_of = {}
+        for number, file in enumerate(self.files):
+            name = f"{self.split}-{number:05d}-of-{len(self.files):05d}.parquet"
+            rows_of[file.path.rename(self.folder / name)] = file.rows
+        return rows_of
+
+
+def write_parquet(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> int:
+    """`path` holds the rows of all tables; returns how many there are."""
+    file = ParquetFile(path, schema)
+    for table in tables:
+        file.add(table)
+    file.close()
+    return file.rows

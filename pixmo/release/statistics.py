@@ -1,11 +1,14 @@
 """Figures of a release, for its card and its report."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from statistics import fmean, median
+from typing import Any
+
+import numpy as np
 
 from pixmo.release.content import Content, SubsetContent
-from pixmo.text import words
+
+Values = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -14,13 +17,13 @@ class Distribution:
 
     title: str
     unit: str
-    values: Sequence[float]
+    values: Values
 
     def __str__(self) -> str:
         """Mean, median and range in one phrase."""
         return (
-            f"mean {fmean(self.values):,.1f}, median {median(self.values):,.1f},"
-            f" from {min(self.values):,.0f} to {max(self.values):,.0f}"
+            f"mean {np.mean(self.values):,.1f}, median {np.median(self.values):,.1f},"
+            f" from {np.min(self.values):,.0f} to {np.max(self.values):,.0f}"
         )
 
 
@@ -35,48 +38,55 @@ def distributions(content: Content) -> list[Distribution]:
         distribution
         for subset in content.filled
         for distribution in measures[subset.stem](subset)
-        if distribution.values
+        if len(distribution.values)
     ]
+
+
+def words(column: str) -> str:
+    """SQL for the number of words of a text, as spaces part them."""
+    return f"len(list_filter(string_split(trim({column}), ' '), lambda word: word != ''))"
 
 
 def of_captions(cap: SubsetContent) -> Iterator[Distribution]:
     """Yield lengths of captions and of recordings."""
-    lengths = [len(words(caption)) for caption in cap.column("caption")]
-    yield Distribution("Words a caption", "words", lengths)
-    spoken = [seconds for seconds in cap.column("duration_seconds") if seconds > 0]
-    yield Distribution("Recorded speech an image", "seconds", spoken)
+    yield Distribution("Words a caption", "words", cap.rows.values(words("caption")))
+    seconds = cap.rows.values("duration_seconds")
+    yield Distribution("Recorded speech an image", "seconds", seconds[seconds > 0])
 
 
 def of_answers(ama: SubsetContent) -> Iterator[Distribution]:
     """Yield lengths of questions and of answers."""
     for column, title in (("question", "Words a question"), ("answer", "Words an answer")):
-        yield Distribution(title, "words", [len(words(text)) for text in ama.column(column)])
+        yield Distribution(title, "words", ama.rows.values(words(column)))
 
 
 def of_points(points: SubsetContent) -> Iterator[Distribution]:
     """Yield the number of points of an expression."""
-    yield Distribution("Points an expression", "points", points.column("count"))
+    yield Distribution("Points an expression", "points", points.rows.values("count"))
 
 
-def facts(content: Content) -> list[str]:
+def facts(content: Content, measured: list[Distribution]) -> list[str]:
     """The figures of the release, a sentence each."""
     lines = [
-        f"{content_of.recipe.name}: {content_of.rows.num_rows:,} rows on"
-        f" {len(set(content_of.column('image_sha256'))):,} images"
-        for content_of in content.filled
+        f"{subset.recipe.name}: {subset.rows.num_rows:,} rows on"
+        f" {len(subset.image_sha256s):,} images"
+        for subset in content.filled
     ]
-    lines += [f"{d.title}: {d}" for d in distributions(content)]
+    lines += [f"{distribution.title}: {distribution}" for distribution in measured]
     if cap := content.subset("cap"):
-        sources = [source for row in cap.column("transcript_sources") for source in row]
-        hours = sum(cap.column("duration_seconds")) / 3600
+        ((spoken, written, hours),) = cap.rows.query(
+            "sum(len(list_filter(transcript_sources, lambda source: source = 'speech'))),"
+            " sum(len(list_filter(transcript_sources, lambda source: source != 'speech'))),"
+            " sum(duration_seconds) / 3600"
+        )
         lines.append(
-            f"Transcripts: {sources.count('speech'):,} spoken ({hours:,.2f} hours of recordings),"
-            f" {sources.count('written'):,} written"
+            f"Transcripts: {spoken:,} spoken ({hours:,.2f} hours of recordings),"
+            f" {written:,} written"
         )
     if points := content.subset("points"):
-        counts = points.column("count")
+        ((none,),) = points.rows.query("count(*)", "where count = 0")
         lines.append(
-            f"Expressions with no instance in the image: {counts.count(0) / len(counts):.1%}"
+            f"Expressions with no instance in the image: {none / points.rows.num_rows:.1%}"
         )
     with_url = sum(image.url is not None for image in content.images.values())
     lines.append(
