@@ -201,6 +201,16 @@ def test_a_step_that_cannot_run_is_named(
     assert "\n" not in str(raised.value)
 
 
+def test_a_column_that_rows_do_not_have_is_named(
+    tmp_path: Path, connection: duckdb.DuckDBPyConnection
+) -> None:
+    step = '[[step]]\nnear_duplicates = "text"\nmin_jaccard = 0.8\n'
+    for columns in ('column = "captions"', 'column = "caption"\nwithin = "captions"'):
+        write_recipe(tmp_path, f"{step}{columns}\n")
+        with pytest.raises(RecipeError, match=r"near_duplicates of cap: .* no column captions"):
+            curate(connection, load("cap", tmp_path))
+
+
 ROW_MISTAKES = {
     "a column missing": ("select 1 as id, 'a' as image_sha256", "selects no column image_url"),
     "an id twice": (

@@ -72,10 +72,14 @@ def test_recipes_that_ship_are_right_and_explain_themselves(stem: str) -> None:
 
 
 def test_every_sql_file_that_ships_is_a_step() -> None:
+    folders = {stem: shared("pipelines", stem) for stem in (*schema.stems(), "images")}
+    used: set[Path] = set()
     for stem in schema.stems():
         recipe = load(stem)
-        used = {step.query.path for step in recipe.steps if isinstance(step, SqlStep)}
-        assert used | {recipe.rows.path} == set(shared("pipelines", stem).glob("*.sql"))
+        paths = {step.query.path for step in recipe.steps if isinstance(step, SqlStep)}
+        assert {path.parent for path in paths} <= {folders[stem], folders["images"]}
+        used |= paths | {recipe.rows.path}
+    assert used == {path for folder in folders.values() for path in folder.glob("*.sql")}
 
 
 def test_a_workspaces_own_recipe_comes_first(tmp_path: Path) -> None:
@@ -168,10 +172,15 @@ MISTAKES = {
         "max_distance = 2\ncolumn = 1\n",
         "near_duplicates key column is unknown",
     ),
-    "column unknown": (
-        '"caption"',
-        '"captions"',
-        "column captions is unknown; did you mean caption?",
+    "an action unknown": (
+        'sql = "short.sql"',
+        'sql = "short.sql"\nthen = "drob"',
+        "cap.toml:14: then = 'drob'; known are drop, set_apart, flag",
+    ),
+    "runs too long": (
+        "min_jaccard = 0.9",
+        "min_jaccard = 0.9\ngram_words = 40",
+        "gram_words = 40 is not in 1 to 13",
     ),
     "similarity too low": (
         "min_jaccard = 0.9",

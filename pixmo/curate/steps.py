@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
 from pixmo.curate.duplicates import Pictures, duplicates, duplicates_table
 from pixmo.curate.near_texts import near_texts
@@ -126,20 +125,14 @@ def judge_by_text(
     for name in (step.column, step.within):
         if name and name not in [column[0] for column in described]:
             raise RecipeError(f"near_duplicates of {stem}: rows.sql selects no column {name}")
-    rows = connection.execute(
-        f'select id, "{step.column}" from {stem} order by ordinal nulls last, id'
-    ).fetchall()
-    found = near_texts(rows, step.min_jaccard)
-    columns = {
-        "id": [near.id for near in found],
-        "kept_id": [near.kept_id for near in found],
-        "jaccard": [round(near.jaccard, 4) for near in found],
-    }
-    kinds = {"id": pa.string(), "kept_id": pa.string(), "jaccard": pa.float64()}
-    connection.register("found_texts", pa.table(columns, pa.schema(list(kinds.items()))))
+    found = near_texts(
+        connection, stem, step.column, step.min_jaccard, step.gram_words, step.within
+    )
+    connection.register("found_texts", found)
     connection.execute(
         f"create {target} as"
         " select id, 'near-duplicate of row ' || kept_id as reason,"
-        " to_json(struct_pack(kept_id, jaccard))::varchar as evidence from found_texts"
+        " to_json(struct_pack(kept_id, jaccard := round(jaccard, 4)))::varchar as evidence"
+        " from found_texts"
     )
     connection.unregister("found_texts")

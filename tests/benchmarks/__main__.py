@@ -12,10 +12,26 @@ from typing import Any
 import torch
 
 from pixmo.files import write_json, write_text
-from tests.benchmarks import near_duplicates, transcription, transcription_gpu
+from tests.benchmarks import (
+    ama_points_thresholds,
+    cap_thresholds,
+    look_alikes,
+    near_duplicates,
+    near_texts,
+    transcription,
+    transcription_gpu,
+)
 
 DOCS = Path(__file__).parents[2] / "docs"
-BENCHMARKS = (near_duplicates, transcription, transcription_gpu)
+BENCHMARKS = (
+    ama_points_thresholds,
+    cap_thresholds,
+    near_duplicates,
+    near_texts,
+    look_alikes,
+    transcription,
+    transcription_gpu,
+)
 
 
 def page(results: list[dict[str, Any]]) -> str:
