@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from random import Random
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,16 +11,15 @@ from pixmo.curate.duplicates import (
     Likeness,
     Pictures,
     clusters,
-    compare,
     duplicates,
-    near_pairs,
+    keep_best_of_many,
     parse_hashes,
 )
-from pixmo.curate.near_texts import jaccard, near_texts, word_grams
-from tests.workspaces import prose
+from pixmo.curate.hamming import Words, near_pairs
 
 BITS_64 = st.integers(0, 2**64 - 1)
-FLIPS = st.lists(st.integers(0, 63), max_size=12)
+FLIPS = st.sets(st.integers(0, 63), max_size=8)
+LONG_FLIPS = st.sets(st.integers(0, 255), max_size=12)
 
 
 def distance(first: int, second: int) -> int:
@@ -29,24 +27,22 @@ def distance(first: int, second: int) -> int:
 
 
 @st.composite
-def clumped_hashes(draw: st.DrawFn) -> list[int]:
-    """Hashes of which many lie near each other: seeds, and copies with a few bits flipped."""
-    seeds = draw(st.lists(BITS_64, min_size=1, max_size=6))
+def clumped_pictures(draw: st.DrawFn) -> list[tuple[int, int]]:
+    """Hashes of 64 and 256 bits of which many lie near each other in one, the other, or both."""
+    seeds = draw(st.lists(st.tuples(BITS_64, st.integers(0, 2**256 - 1)), min_size=1, max_size=5))
     hashes = list(seeds)
-    for seed in seeds:
-        copies = draw(st.lists(FLIPS, max_size=4))
-        hashes += [seed ^ sum(1 << bit for bit in set(flips)) for flips in copies]
+    for short, long in seeds:
+        for flips, long_flips in draw(st.lists(st.tuples(FLIPS, LONG_FLIPS), max_size=5)):
+            near = (
+                short ^ sum(1 << bit for bit in flips),
+                long ^ sum(1 << bit for bit in long_flips),
+            )
+            hashes.append(near)
     return draw(st.permutations(hashes))
 
 
-@settings(max_examples=150, deadline=None)
-@given(clumped_hashes(), st.integers(0, 10))
-def test_every_near_pair_is_found_and_no_other(hashes: list[int], most: int) -> None:
-    first, second = near_pairs(np.array(hashes, np.uint64), most)
-    found = list(zip(first.tolist(), second.tolist(), strict=True))
-    n = range(len(hashes))
-    brute = [(i, j) for i in n for j in n if i < j and distance(hashes[i], hashes[j]) <= most]
-    assert found == brute
+def likenesses() -> st.SearchStrategy[Likeness]:
+    return st.builds(Likeness, st.integers(0, 8), st.integers(0, 12))
 
 
 def make_pictures(hashes: list[tuple[int, int]], pixels: list[int] | None = None) -> Pictures:
@@ -93,27 +89,54 @@ def test_of_a_chain_only_what_resembles_a_kept_picture_goes() -> None:
     assert set(clusters(chain, Likeness(2, 0)).values()) == {"0"}
 
 
-@settings(max_examples=100, deadline=None)
-@given(clumped_hashes(), st.integers(0, 8), st.randoms(use_true_random=False))
-def test_what_is_left_holds_no_pair_and_what_went_had_one(
-    hashes: list[int], most: int, rng: Random
+def alike(one: tuple[int, int], other: tuple[int, int], likeness: Likeness) -> bool:
+    return (
+        distance(one[0], other[0]) <= likeness.max_distance
+        and distance(one[1], other[1]) <= likeness.max_distance_256
+    )
+
+
+def kept_slowly(hashes: list[tuple[int, int]], pixels: list[int], likeness: Likeness) -> list[int]:
+    """For each picture the kept one that it resembles, found by comparing with every kept one."""
+    kept: list[int] = []
+    kept_of = list(range(len(hashes)))
+    for i in sorted(kept_of, key=lambda i: (-pixels[i], i)):
+        resembled = [k for k in kept if alike(hashes[i], hashes[k], likeness)]
+        kept_of[i] = resembled[0] if resembled else i
+        kept += [] if resembled else [i]
+    return kept_of
+
+
+@settings(max_examples=60, deadline=None)
+@given(clumped_pictures(), likenesses(), st.randoms(use_true_random=False))
+def test_duplicates_are_those_that_comparing_all_finds(
+    hashes: list[tuple[int, int]], likeness: Likeness, rng: Random
 ) -> None:
     pixels = [rng.choice((1, 2, 3)) for _ in hashes]
-    pictures = make_pictures([(h, h) for h in hashes], pixels)
-    found = duplicates(pictures, Likeness(most, most))
-    gone = {d.sha256 for d in found}
-    left = [i for i in range(len(hashes)) if str(i) not in gone]
-    assert not [
-        (i, j) for i in left for j in left if i < j and distance(hashes[i], hashes[j]) <= most
-    ]
+    found = duplicates(make_pictures(hashes, pixels), likeness)
+    kept_of = kept_slowly(hashes, pixels, likeness)
+    assert {int(d.sha256): int(d.kept_sha256) for d in found} == {
+        i: kept for i, kept in enumerate(kept_of) if i != kept
+    }
     for d in found:
-        dropped, kept = int(d.sha256), int(d.kept_sha256)
-        assert kept in left
-        assert d.distance == d.distance_256 == distance(hashes[dropped], hashes[kept]) <= most
-        assert (-pixels[kept], kept) < (-pixels[dropped], dropped)
+        one, other = hashes[int(d.sha256)], hashes[int(d.kept_sha256)]
+        assert (d.distance, d.distance_256) == (
+            distance(one[0], other[0]),
+            distance(one[1], other[1]),
+        )
 
 
-def components(hashes: list[int], most: int) -> Iterator[set[int]]:
+@settings(max_examples=60, deadline=None)
+@given(clumped_pictures(), likenesses(), st.integers(1, 5))
+def test_a_large_cluster_is_judged_as_a_small_one(
+    hashes: list[tuple[int, int]], likeness: Likeness, at_a_time: int
+) -> None:
+    words = make_pictures(hashes).hashes
+    found = keep_best_of_many(words, likeness, at_a_time)
+    assert found.tolist() == kept_slowly(hashes, [1] * len(hashes), likeness)
+
+
+def components(hashes: list[tuple[int, int]], likeness: Likeness) -> Iterator[set[int]]:
     """Yield the connected components, found slowly."""
     left = set(range(len(hashes)))
     while left:
@@ -121,21 +144,90 @@ def components(hashes: list[int], most: int) -> Iterator[set[int]]:
         while frontier:
             reached |= frontier
             frontier = {
-                j
-                for j in left - reached
-                for i in frontier
-                if distance(hashes[i], hashes[j]) <= most
+                j for j in left - reached for i in frontier if alike(hashes[i], hashes[j], likeness)
             }
         left -= reached
         yield reached
 
 
-@settings(max_examples=100, deadline=None)
-@given(clumped_hashes(), st.integers(0, 8))
-def test_clusters_are_components_named_by_their_first(hashes: list[int], most: int) -> None:
-    found = clusters(make_pictures([(h, h) for h in hashes]), Likeness(most, most))
-    expected = {str(i): str(min(c)) for c in components(hashes, most) for i in c}
+@settings(max_examples=60, deadline=None)
+@given(clumped_pictures(), likenesses())
+def test_clusters_are_components_named_by_their_first(
+    hashes: list[tuple[int, int]], likeness: Likeness
+) -> None:
+    found = clusters(make_pictures(hashes), likeness)
+    expected = {str(i): str(min(c)) for c in components(hashes, likeness) for i in c}
     assert found == expected
+
+
+def test_a_word_of_two_clusters_is_searched_for_both() -> None:
+    # The second picture resembles only the fourth. The fourth, third and first connect; and with
+    # the hashes of 64 bits of the first and the third all that share one of them could be skipped.
+    few, some, many = 0xF, 0xF << 10, 0xF << 20
+    middle = few | many
+    for short in range(1, 2**20, 2**17):
+        hashes = [(short, middle ^ few), (short, middle ^ some)]
+        hashes += [(short ^ 4, middle ^ many), (short ^ 4, middle)]
+        assert set(clusters(make_pictures(hashes), Likeness(8, 4)).values()) == {"0"}
+
+
+def random_words(count: int) -> Words:
+    return np.random.default_rng(7).integers(0, 2**64, (count, 5), dtype=np.uint64)
+
+
+def pictures_of(words: Words) -> Pictures:
+    return Pictures([str(i) for i in range(len(words))], np.ones(len(words), np.int64), words)
+
+
+def test_one_picture_however_often_costs_its_number() -> None:
+    words = random_words(200_100)
+    words[:200_000] = words[0]
+    pictures = pictures_of(words)
+    assert len(set(clusters(pictures, Likeness(8, 60)).values())) == 101
+    found = duplicates(pictures, Likeness(8, 60))
+    assert {d.kept_sha256 for d in found} == {"0"}
+    assert len(found) == 199_999
+
+
+def test_a_long_chain_is_one_cluster_that_loses_only_what_resembles_the_kept() -> None:
+    length = 20_000
+    rng = np.random.default_rng(3)
+    flipped = np.uint64(1) << rng.integers(0, 64, (length, 2), dtype=np.uint64)
+    words = np.zeros((length, 5), np.uint64)
+    words[:, 0] = np.bitwise_xor.accumulate(flipped[:, 0] ^ flipped[:, 1])
+    assert set(clusters(pictures_of(words), Likeness(4, 0)).values()) == {"0"}
+    gone = {
+        int(d.sha256): int(d.kept_sha256) for d in duplicates(pictures_of(words), Likeness(4, 0))
+    }
+    kept: list[int] = []
+    for i in range(2000):  # the first are judged before all others
+        near = np.bitwise_count(words[kept, 0] ^ words[i, 0]) <= 4
+        if near.any():
+            assert gone[i] == kept[int(near.argmax())]
+        else:
+            kept.append(i)
+            assert i not in gone
+    left = words[sorted(set(range(length)) - set(gone)), 0]
+    assert not list(near_pairs(left, 4))
+
+
+def test_a_large_clump_is_one_cluster() -> None:
+    words = random_words(30_000)
+    rng = np.random.default_rng(3)
+    flipped = np.uint64(1) << rng.integers(0, 64, (20_000, 4, 5), dtype=np.uint64)
+    words[:20_000] = words[0] ^ np.bitwise_or.reduce(flipped, axis=1)
+    found = clusters(pictures_of(words), Likeness(8, 60))
+    assert {found[str(i)] for i in range(20_000)} == {"0"}
+    assert len(set(found.values())) == 10_001
+
+
+def test_a_crowd_of_one_short_hash_is_told_apart_by_the_long_one() -> None:
+    words = random_words(2_000)
+    words[:, 0] = words[0, 0]
+    words[1000:1400, 1:] = words[:400, 1:] ^ np.uint64(1 << 63)  # far away when sorted
+    found = duplicates(pictures_of(words), Likeness(8, 60))
+    assert {int(d.sha256): int(d.kept_sha256) for d in found} == {i + 1000: i for i in range(400)}
+    assert len(set(clusters(pictures_of(words), Likeness(8, 60)).values())) == 1600
 
 
 def test_clusters_keep_their_names_when_pictures_are_added() -> None:
@@ -145,52 +237,3 @@ def test_clusters_keep_their_names_when_pictures_are_added() -> None:
     before = clusters(make_pictures([(h, h) for h in hashes[:220]]), Likeness(2, 2))
     after = clusters(make_pictures([(h, h) for h in hashes]), Likeness(2, 2))
     assert {sha256: after[sha256] for sha256 in before} == before
-
-
-def test_equal_hashes_are_one_group_however_many() -> None:
-    pictures = make_pictures([(7, 7)] * 20_000 + [(2**63, 9)])
-    pairs = compare(pictures, Likeness(8, 60))
-    assert len(pairs.members) == 2
-    assert len(pairs.first) == 1
-    assert len(duplicates(pictures, Likeness(8, 60))) == 20_000
-
-
-def test_texts_that_repeat_are_found_with_their_true_similarity() -> None:
-    texts = [prose(i) for i in range(60)]
-    repeats = {f"copy-{i}": texts[i].replace(".", f" once more {i}.") for i in range(0, 60, 3)}
-    rows = [(f"row-{i}", text) for i, text in enumerate(texts)] + list(repeats.items())
-    found = near_texts(rows, 0.8)
-    assert {near.id: near.kept_id for near in found} == {
-        f"copy-{i}": f"row-{i}" for i in range(0, 60, 3)
-    }
-    for near in found:
-        texts_of = dict(rows)
-        both = word_grams(texts_of[near.id]), word_grams(texts_of[near.kept_id])
-        assert near.jaccard == jaccard(*both) >= 0.8
-
-
-def test_texts_are_found_as_brute_force_finds_them() -> None:
-    rng = Random(3)
-    rows = []
-    for i in range(40):
-        sentences = prose(i % 8, 160).split()
-        for _ in range(rng.choice((0, 1, 2, 4, 8))):
-            sentences[rng.randrange(160)] = "other"
-        rows.append((f"{i:02d}", " ".join(sentences)))
-    kept: list[tuple[str, frozenset[str]]] = []
-    expected = []
-    for row_id, text in rows:
-        grams = word_grams(text)
-        if any(jaccard(grams, other) >= 0.7 for _, other in kept):
-            expected.append(row_id)
-        else:
-            kept.append((row_id, grams))
-    found = near_texts(rows, 0.7)
-    assert [near.id for near in found] == expected
-    assert 5 < len(expected) < 35
-
-
-@pytest.mark.parametrize("text", ["", "two words", "Zwei, Wörter!"])
-def test_short_texts_are_compared_whole(text: str) -> None:
-    found = near_texts([("a", text), ("b", text.upper()), ("c", text + " more")], 0.9)
-    assert [(near.id, near.kept_id, near.jaccard) for near in found] == [("b", "a", 1.0)]

@@ -148,6 +148,23 @@ def test_metadata_gives_source_urls(workspace: Workspace, name: str) -> None:
     assert aside(workspace) == []
 
 
+def test_metadata_gives_licences_and_a_later_one_counts(workspace: Workspace) -> None:
+    for seed, image in enumerate(["1.png", "2.png", "3.png"]):
+        put(workspace, image, seed)
+    metadata = workspace.images / "metadata.jsonl"
+    metadata.write_text(
+        '{"file_name": "1.png", "license": " CC-BY-4.0 "}\n{"file_name": "2.png", "license": ""}\n'
+    )
+    add_images(workspace, workspace.images)
+    assert [row["license"] for row in counted(workspace)] == ["CC-BY-4.0", None, None]
+    metadata.write_text('{"file_name": "3.png", "license": "CC0-1.0"}')
+    assert add_images(workspace, workspace.images) == ImagesAdded(0, 2, 0, updated=1)
+    assert [row["license"] for row in counted(workspace)] == ["CC-BY-4.0", None, "CC0-1.0"]
+    metadata.write_text('{"file_name": "3.png", "license": 4}')
+    with pytest.raises(ImageError, match=r"metadata\.jsonl, line 1: license is 4; write its SPDX"):
+        add_images(workspace, workspace.images)
+
+
 def test_metadata_of_an_inner_folder_names_files_from_there(workspace: Workspace) -> None:
     put(workspace, "a/1.png", 1)
     line = '{"file_name": "1.png", "image_url": "https://x.org/1.png"}'

@@ -13,12 +13,14 @@ from PIL import Image, ImageDraw
 
 from pixmo.hashing import sha256_bytes
 from pixmo.images.fingerprint import fingerprint
+from pixmo.speech.guards import repeated_share
 from pixmo.speech.transcripts import NOT_SPOKEN
 from pixmo.workspace.workspace import Workspace
 
 SIZE = (128, 96)  # pixels
 GOOD_PICTURES = 14
 SYLLABLES = ("ba", "ce", "di", "fo", "gu", "la", "me", "ni", "po", "ru", "sa", "te", "vi", "zo")
+COMMON = ("the", "a", "with", "of", "in", "and", "is", "on")
 WRITER = "cleaner 1"
 
 
@@ -34,9 +36,15 @@ def picture(seed: int, size: tuple[int, int] = SIZE) -> Image.Image:
 
 
 def prose(seed: int, words: int = 90) -> str:
-    """A text of made-up words that shares hardly a run of five with that of another seed."""
+    """A text that shares hardly a run of five with that of another seed.
+
+    Every fourth word is a common one of English, all others are made up.
+    """
     rng = Random(seed)
-    return " ".join("".join(rng.choices(SYLLABLES, k=3)) for _ in range(words)).capitalize() + "."
+    made_up = ["".join(rng.choices(SYLLABLES, k=3)) for _ in range(words)]
+    common = [COMMON[place // 4 % len(COMMON)] for place in range(words)]
+    mixed = [common[place] if place % 4 == 0 else made_up[place] for place in range(words)]
+    return " ".join(mixed).capitalize() + "."
 
 
 def compression_ratio(text: str) -> float:
@@ -66,6 +74,7 @@ class Planter:
             **print_of,
             path=self.workspace.relative(path),
             image_url=url,
+            license=None,
             ordinal=len(self.rows.get("images", [])),
         )
         self.sha256[name] = print_of["image_sha256"]
@@ -77,7 +86,7 @@ class Planter:
         said = {
             **NOT_SPOKEN,
             "stock_phrases": [],
-            "repeated_share": 0.0,
+            "repeated_share": repeated_share(text),
             "transcript_id": sha256_bytes(f"transcript {image}".encode())[:16],
             "image_sha256": sha256,
             "source": "speech",

@@ -7,6 +7,14 @@ with numbered as (
     from current_captions
 ),
 
+heard as (
+    select
+        *,
+        source = 'written' or speech_seconds >= 1 as is_used,
+        speech_seconds / nullif(duration_seconds, 0) as spoken_share
+    from latest_transcripts
+),
+
 together as (
     select
         numbered.image_sha256,
@@ -18,11 +26,34 @@ together as (
         list_sum(list(duration_seconds order by place)) as duration_seconds,
         list_sum(list(speech_seconds order by place)) as speech_seconds,
         max(duration_seconds) as longest_seconds,
-        max(compression_ratio) as compression_ratio,
         bool_or(source = 'speech') as is_spoken,
-        bool_and(source = 'speech') as is_only_spoken
+        bool_and(source = 'speech') as is_only_spoken,
+        -- A caption merges its transcripts, so the worst of them spoils it. Those without a second of
+        -- speech are not among them: pixmo caption leaves them out. Written ones have no sound, and
+        -- null where a column is about it.
+        min(words_per_minute) filter (is_used) / 60 as slowest_words_per_second,
+        max(words_per_minute) filter (is_used) / 60 as fastest_words_per_second,
+        max(words_over_silence_share) filter (is_used) as words_over_silence_share,
+        list_sort(list_distinct(flatten(list(stock_phrases) filter (is_used)))) as stock_phrases,
+        max(repeated_share) filter (is_used) as repeated_share,
+        max(compression_ratio) filter (is_used) as compression_ratio,
+        list_sort(list_distinct(list(language) filter (is_used))) as languages,
+        min(language_prob) filter (is_used) as language_prob,
+        min(avg_logprob) filter (is_used) as avg_logprob,
+        max(highest_temperature) filter (is_used) as highest_temperature,
+        max(no_speech_prob) filter (is_used) as no_speech_prob,
+        max(overlap_disagreement) filter (is_used) as overlap_disagreement,
+        max(clipped_share) filter (is_used) as clipped_share,
+        min(rms_dbfs) filter (is_used) as rms_dbfs,
+        min(rms_dbfs - noise_dbfs) filter (is_used) as signal_to_noise_db,
+        -- What is only missing spoils nothing: here the best of them counts.
+        max(spoken_share) filter (is_used) as spoken_share,
+        -- In the order of `transcripts`, where several signs must meet in one.
+        list(words_per_minute / 60 order by place) as words_per_second,
+        list(longest_silence_seconds order by place) as longest_silence_seconds,
+        list(spoken_share order by place) as spoken_shares
     from numbered
-    join latest_transcripts using (transcript_id)
+    join heard using (transcript_id)
     group by numbered.image_sha256
 ),
 
@@ -59,13 +90,23 @@ select
     writer,
     -- What the steps judge; a release does not hold these.
     len(regexp_extract_all(captioned.caption, '[\p{L}\p{N}]+(?:[''’-][\p{L}\p{N}]+)*')) as words,
-    speech_seconds,
-    longest_seconds,
-    compression_ratio,
-    is_spoken,
-    is_only_spoken,
+    together.* exclude (
+        image_sha256,
+        transcripts,
+        transcript_ids,
+        transcript_sources,
+        recording_sha256s,
+        annotators,
+        duration_seconds
+    ),
+    unsupported,
+    unsupported_share,
+    lost,
+    lost_share,
     review_verdict,
-    review_uid
+    review_uid,
+    -- A person who saw the image and accepts the caption is believed over a sign of doubt.
+    coalesce(review_verdict = 'accept', false) as is_accepted
 from captioned
 join together using (image_sha256)
 left join images using (image_sha256)

@@ -1,7 +1,18 @@
 -- Two points on one spot: a double click, which makes the count wrong.
-with clicked as (
+with crowded as (
+    -- Points nearer than min_distance share a square of twice that side in one of four grids, each
+    -- moved by half a square: only rows where a square holds two are compared point by point.
+    select distinct id, points
+    from points, (values (0.0, 0.0), (0.0, 0.5), (0.5, 0.0), (0.5, 0.5)) as grids (across, down)
+    where count > list_unique(list_transform(
+        points,
+        lambda p: 1000000 * floor(p.x / (2 * $min_distance) + across) + floor(p.y / (2 * $min_distance) + down)
+    ))
+),
+
+clicked as (
     select id, unnest(points) as point, generate_subscripts(points, 1) as place
-    from points
+    from crowded
 ),
 
 pairs as (
@@ -21,3 +32,5 @@ select
     round(distance, 3) as distance
 from pairs
 where distance < $min_distance
+-- The nearest two of a row.
+qualify row_number() over (partition by id order by pairs.distance, first_place, second_place) = 1

@@ -7,7 +7,7 @@ from (
     select
         id,
         first_value(id) over (
-            partition by image_sha256, lower(trim(label)), annotator
+            partition by image_sha256, label, annotator
             order by updated_at desc, id
         ) as newest_id
     from points

@@ -2,25 +2,40 @@
 
 Two pictures are alike when their 64-bit perceptual hashes differ in at most `max_distance` bits and
 their 256-bit hashes, which see more detail, in at most `max_distance_256`.
+
+Equal pictures are one group. Groups that a chain of alike pictures connects are one cluster; of a
+cluster `duplicates` keeps the best, then the best that resembles none kept, and so on. So a clump
+of pictures costs its length, a long chain its length times what is kept of it. What grows with the
+square, in time and not in memory, is a crowd that shares one hash of 64 bits and no hash of 256.
 """
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
+
+from pixmo.curate.hamming import (
+    Groups,
+    Integers,
+    Words,
+    group,
+    members,
+    near_pairs,
+    near_pieces_between,
+    neighbours,
+    ranges,
+)
 
 if TYPE_CHECKING:
     import duckdb
 
-HASH_BITS = 64
 WORDS_PER_PICTURE = 5  # one word of 64 bits for phash_64, four for phash_256
-
-Integers = npt.NDArray[np.int64]
-Words = npt.NDArray[np.uint64]
+NEIGHBOUR_ROUNDS = 16
+LINKS = 1 << 21  # kept before they are drawn together
+LARGE = 1 << 15  # groups of a cluster; above, what resembles the kept is searched, not compared
+BEST = 1 << 12  # groups of a large cluster that are settled at a time
 
 
 @dataclass(frozen=True)
@@ -59,16 +74,34 @@ class Duplicate:
     distance_256: int  # bits of 256
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """Groups of equal hashes, numbered by their first picture, and which groups are alike."""
+class Chains:
+    """Which of `count` things links connect; their memory stays bounded however many come."""
 
-    group_of: Integers  # shape = (n,), the group of each picture
-    members: list[int]  # the first picture of each group
-    first: Integers  # shape = (pairs,), groups; first < second
-    second: Integers
-    distance: Integers
-    distance_256: Integers
+    def __init__(self, count: int) -> None:
+        self._label: Integers = np.arange(count)
+        self._links: list[tuple[Integers, Integers]] = []
+        self._waiting = 0
+
+    def link(self, first: Integers, second: Integers) -> None:
+        """first[i] and second[i] are connected."""
+        self._links.append((first, second))
+        self._waiting += len(first)
+        if self._waiting > LINKS:
+            self.labels()
+
+    def labels(self) -> Integers:
+        """A number for each thing, equal for what is connected."""
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
+        if self._waiting:
+            first, second = (np.concatenate(side) for side in zip(*self._links, strict=True))
+            count = len(self._label)
+            ends = self._label[first], self._label[second]
+            graph = coo_array((np.ones(len(first), np.int8), ends), (count, count))
+            self._label = connected_components(graph, directed=False)[1][self._label]
+            self._links, self._waiting = [], 0
+        return self._label
 
 
 def read_pictures(connection: "duckdb.DuckDBPyConnection") -> Pictures:
@@ -90,68 +123,63 @@ def parse_hashes(texts: list[str]) -> Words:
     return raw.reshape(len(texts), WORDS_PER_PICTURE)
 
 
-def near_pairs(hashes: Words, max_distance: int) -> tuple[Integers, Integers]:
-    """Every pair of `hashes` (shape = (n,)) at most `max_distance` bits apart; first < second.
+def equal_pictures(hashes: Words) -> Groups:
+    """Pictures of equal hashes as groups, their first pictures first; `values` are the phash_64."""
+    order = np.lexsort(hashes.T[::-1])
+    changes = (hashes[order[1:]] != hashes[order[:-1]]).any(axis=1)
+    starts = np.flatnonzero(np.append(True, changes)[: len(hashes)])
+    return Groups(hashes[order[starts], 0], np.append(starts, len(hashes)), order)
 
-    Block method: cut into d + 3 blocks, two hashes within d bits agree on at least three whole
-    blocks, so they meet among the hashes that are equal under one of the masks of three blocks.
+
+def distances(hashes: Words, first: Integers, second: Integers) -> tuple[Integers, Integers]:
+    """How far pictures lie from others, in bits of 64 and in bits of 256."""
+    bits = np.bitwise_count(hashes[first] ^ hashes[second])
+    return bits[:, 0].astype(np.int64), bits[:, 1:].sum(axis=1, dtype=np.int64)
+
+
+def alike(hashes: Words, first: Integers, second: Integers, likeness: Likeness) -> Integers:
+    """The positions i at which picture first[i] is like second[i]."""
+    differing = hashes[first, 0] ^ hashes[second, 0]
+    near: Integers = np.flatnonzero(np.bitwise_count(differing) <= likeness.max_distance)
+    _, distance_256 = distances(hashes, first[near], second[near])
+    return near[distance_256 <= likeness.max_distance_256]
+
+
+def chained(hashes: Words, likeness: Likeness) -> Integers:
+    """A number for each of these pictures, equal where a chain of alike pictures connects them.
+
+    `hashes`, shape = (n, 5), ascend and are distinct.
     """
-    count = len(hashes)
-    found: Integers = np.zeros(0, np.int64)
-    for mask in block_masks(max_distance):
-        masked = hashes & mask
-        order = np.argsort(masked, kind="stable")
-        masked = masked[order]
-        # Each is compared with the next, then the one after, while they still share the blocks:
-        # memory stays at one array however large a bucket is.
-        start: Integers = np.arange(count)
-        met = [found]
-        for offset in itertools.count(1):
-            start = start[start + offset < count]
-            start = start[masked[start] == masked[start + offset]]
-            if not len(start):
-                break
-            left, right = order[start], order[start + offset]
-            near = np.bitwise_count(hashes[left] ^ hashes[right]) <= max_distance
-            left, right = left[near], right[near]
-            met.append(np.minimum(left, right) * count + np.maximum(left, right))
-        found = np.unique(np.concatenate(met))
-    return found // max(count, 1), found % max(count, 1)
+    chains = Chains(len(hashes))
+
+    def link(first: Integers, second: Integers) -> None:
+        near = alike(hashes, first, second, likeness)
+        chains.link(first[near], second[near])
+
+    # What is connected before the search begins need not be told apart by it.
+    for first, second in neighbours(hashes[:, 0], likeness.max_distance, NEIGHBOUR_ROUNDS):
+        link(first, second)
+    label = chains.labels()
+    for first, second in unconnected(group(hashes[:, 0]), label, likeness.max_distance):
+        apart = label[first] != label[second]
+        link(first[apart], second[apart])
+    return chains.labels()
 
 
-def block_masks(max_distance: int) -> Iterator[np.uint64]:
-    """Yield masks such that any two hashes within `max_distance` agree under at least one."""
-    blocks = max_distance + 3
-    edges = [HASH_BITS * i // blocks for i in range(blocks + 1)]
-    masks = [(1 << high) - (1 << low) for low, high in itertools.pairwise(edges)]
-    for chosen in itertools.combinations(masks, 3):
-        yield np.uint64(sum(chosen))
-
-
-def compare(pictures: Pictures, likeness: Likeness) -> Pairs:
-    """The groups of equal pictures and the pairs of groups that are alike."""
-    _, first_of, group_of = np.unique(
-        pictures.hashes, axis=0, return_index=True, return_inverse=True
-    )
-    # Groups are numbered by their first picture, so that a smaller number means a better rank.
-    rank = np.argsort(first_of)
-    number = np.empty_like(rank)
-    number[rank] = np.arange(len(rank))
-    members = first_of[rank]
-    hashes = pictures.hashes[members]
-    first, second = near_pairs(hashes[:, 0], likeness.max_distance)
-    differing = hashes[first] ^ hashes[second]
-    bits = np.bitwise_count(differing).astype(np.int64)
-    distance, distance_256 = bits[:, 0], bits[:, 1:].sum(axis=1)
-    alike = distance_256 <= likeness.max_distance_256
-    return Pairs(
-        number[group_of.reshape(-1)],
-        members.tolist(),
-        first[alike],
-        second[alike],
-        distance[alike],
-        distance_256[alike],
-    )
+def unconnected(
+    groups: Groups, label: Integers, max_distance: int
+) -> Iterator[tuple[Integers, Integers]]:
+    """Yield, in pieces, the pairs near at 64 bits, except of groups that one label fills."""
+    starts = groups.starts[:-1]
+    if not len(starts):
+        return
+    mixed = np.minimum.reduceat(label, starts) != np.maximum.reduceat(label, starts)
+    own = len(label) + np.arange(len(starts))
+    for left, right in near_pairs(groups.values, max_distance, np.where(mixed, own, label[starts])):
+        yield from members(groups, groups, left, right)
+    # Within a mixed group each meets those after it.
+    after = np.where(np.repeat(mixed, groups.sizes), np.arange(len(label)) + 1, len(label))
+    yield from ranges(after, np.repeat(groups.starts[1:], groups.sizes))
 
 
 def clusters(pictures: Pictures, likeness: Likeness) -> dict[str, str]:
@@ -160,25 +188,13 @@ def clusters(pictures: Pictures, likeness: Likeness) -> dict[str, str]:
     A cluster is what a chain of alike pictures connects. Named by its first arrival, it keeps its
     name when pictures are added later, unless a new picture connects two clusters.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    if not len(pictures):
-        return {}
-    pairs = compare(pictures, likeness)
-    groups = len(pairs.members)
-    edges = coo_array(
-        (np.ones(len(pairs.first), np.int8), (pairs.first, pairs.second)), (groups, groups)
-    )
-    _, component_of = connected_components(edges, directed=False)
-    named: dict[int, str] = {}
-    for group, picture in enumerate(pairs.members):
-        named.setdefault(int(component_of[group]), pictures.sha256[picture])
-    components = component_of[pairs.group_of]
-    return {
-        sha256: named[int(component)]
-        for sha256, component in zip(pictures.sha256, components, strict=True)
-    }
+    groups = equal_pictures(pictures.hashes)
+    label = np.empty(len(pictures), np.int64)
+    of_groups = chained(pictures.hashes[groups.order[groups.starts[:-1]]], likeness)
+    label[groups.order] = np.repeat(of_groups, groups.sizes)
+    _, first, cluster = np.unique(label, return_index=True, return_inverse=True)
+    names = [pictures.sha256[i] for i in first.tolist()]
+    return {sha256: names[i] for sha256, i in zip(pictures.sha256, cluster.tolist(), strict=True)}
 
 
 def duplicates(pictures: Pictures, likeness: Likeness) -> list[Duplicate]:
@@ -189,22 +205,70 @@ def duplicates(pictures: Pictures, likeness: Likeness) -> list[Duplicate]:
     picture, and every pair reported is within the distance.
     """
     ranked = pictures.only(np.argsort(-pictures.pixels, kind="stable"))
-    pairs = compare(ranked, likeness)
-    # What each group resembles: a kept group and the two distances; itself as long as it is kept.
-    match = {group: (group, 0, 0) for group in range(len(pairs.members))}
-    for i in np.lexsort((pairs.first, pairs.second)).tolist():
-        first, second = int(pairs.first[i]), int(pairs.second[i])
-        if match[first][0] == first and match[second][0] == second:
-            match[second] = first, int(pairs.distance[i]), int(pairs.distance_256[i])
-    found = []
-    for picture, group in enumerate(pairs.group_of.tolist()):
-        kept_group, distance, distance_256 = match[group]
-        kept = pairs.members[kept_group]
-        if picture != kept:
-            found.append(
-                Duplicate(ranked.sha256[picture], ranked.sha256[kept], distance, distance_256)
-            )
-    return found
+    groups = equal_pictures(ranked.hashes)
+    best = groups.order[groups.starts[:-1]]  # a smaller number is a better rank
+    label = chained(ranked.hashes[best], likeness)
+    order = np.lexsort((best, label))
+    best, label = best[order], label[order]
+    kept_of = np.arange(len(ranked))
+    size = np.bincount(label)[label]
+    few = np.flatnonzero((size > 1) & (size <= LARGE))
+    kept_of[best[few]] = best[few][keep_best(ranked.hashes[best[few]], label[few], likeness)]
+    for large in np.unique(label[size > LARGE]).tolist():
+        many = np.flatnonzero(label == large)
+        kept_of[best[many]] = best[many][keep_best_of_many(ranked.hashes[best[many]], likeness)]
+    kept_of[groups.order] = np.repeat(kept_of[groups.order[groups.starts[:-1]]], groups.sizes)
+    return list(dropped(ranked, kept_of))
+
+
+def keep_best(hashes: Words, cluster: Integers, likeness: Likeness) -> Integers:
+    """The kept picture that each resembles; its own number for a kept one.
+
+    `cluster` ascends, and within a cluster the best come first; all clusters take turns together.
+    """
+    alive: Integers = np.arange(len(hashes))
+    kept_of = alive.copy()
+    while len(alive):
+        is_best = np.append(True, np.diff(cluster[alive]) != 0)
+        best = np.maximum.accumulate(np.where(is_best, alive, 0))
+        near = alike(hashes, alive, best, likeness)
+        kept_of[alive[near]] = best[near]
+        alive = np.delete(alive, near)
+    return kept_of
+
+
+def keep_best_of_many(hashes: Words, likeness: Likeness, at_a_time: int = BEST) -> Integers:
+    """What `keep_best` returns for one large cluster.
+
+    The best are settled at a time; what resembles those that they keep is then searched.
+    """
+    alive: Integers = np.arange(len(hashes))
+    kept_of = alive.copy()
+    while len(alive):
+        head, alive = alive[:at_a_time], alive[at_a_time:]
+        kept_of[head] = head[keep_best(hashes[head], np.zeros_like(head), likeness)]
+        kept = head[kept_of[head] == head]
+        resembled = np.full(len(alive), len(hashes))
+        for one, other in near_pieces_between(
+            hashes[alive, 0], hashes[kept, 0], likeness.max_distance
+        ):
+            near = alike(hashes, alive[one], kept[other], likeness)
+            np.minimum.at(resembled, one[near], kept[other[near]])
+        gone = resembled < len(hashes)
+        kept_of[alive[gone]] = resembled[gone]
+        alive = alive[~gone]
+    return kept_of
+
+
+def dropped(pictures: Pictures, kept_of: Integers) -> Iterator[Duplicate]:
+    """Yield the pictures that are not kept themselves."""
+    gone = np.flatnonzero(kept_of != np.arange(len(pictures)))
+    kept = kept_of[gone]
+    distance, distance_256 = distances(pictures.hashes, gone, kept)
+    for row in zip(
+        *(column.tolist() for column in (gone, kept, distance, distance_256)), strict=True
+    ):
+        yield Duplicate(pictures.sha256[row[0]], pictures.sha256[row[1]], *row[2:])
 
 
 def duplicates_table(found: list[Duplicate]) -> pa.Table:

@@ -1,7 +1,8 @@
 """Where images came from: `metadata.jsonl` or `metadata.csv` beside them.
 
 The form is that of Hugging Face's ImageFolder: a line an image, with `file_name` (relative to the
-metadata file) and here, where it is known, `image_url`. Other columns are left alone.
+metadata file) and here, where they are known, `image_url` and `license` (an SPDX identifier, such
+as CC-BY-4.0). Other columns are left alone.
 """
 
 import csv
@@ -15,10 +16,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pixmo.errors import ImageError
-from pixmo.text import misspelt
+from pixmo.text import misspelt, squeeze
 
 NAMES = ("metadata.csv", "metadata.jsonl")
-COLUMNS = ("file_name", "image_url")
+COLUMNS = ("file_name", "image_url", "license")
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Source:
 
     file: Path
     image_url: str | None
+    license: str | None
     metadata: Path
     line: int  # from 1
 
@@ -65,6 +67,7 @@ def read_file(file: Path) -> Iterator[Source]:
     for number, values in lines:
         where = f"{file}, line {number}"
         name, url = values.get("file_name"), values.get("image_url") or None
+        license = values.get("license") or None
         if hint := misspelt(tuple(values), COLUMNS):
             raise ImageError(f"{where}: {hint}")
         if name and not isinstance(name, str):
@@ -73,8 +76,11 @@ def read_file(file: Path) -> Iterator[Source]:
             raise ImageError(f'{where}: no "file_name"; name the image relative to this file')
         if url is not None and not is_url(url):
             raise ImageError(f"{where}: image_url {url!r} is no URL; write https://…, or leave out")
+        if license is not None and not (isinstance(license, str) and is_text(license)):
+            raise ImageError(f"{where}: license is {json.dumps(license)[:80]}; write its SPDX name")
         # normpath and not resolve: a link keeps the name it was given.
-        yield Source(Path(os.path.normpath(file.parent / name)), url, file, number)
+        place = Path(os.path.normpath(file.parent / name))
+        yield Source(place, url, license and squeeze(license), file, number)
 
 
 def json_lines(file: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -18,6 +18,7 @@ from pixmo.workspace.workspace import SetAside, Workspace
 
 STAGE = "images"
 PART_FILES = 512  # files looked at between two writes: what a kill can cost
+GIVEN = ("image_url", "license")  # what metadata beside an image may say of it
 READABLE = tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
 
 
@@ -28,7 +29,7 @@ class ImagesAdded:
     added: int
     known: int  # taken in before, from this path
     set_aside: int  # files and lines of metadata that cannot be used, now or before
-    updated: int = 0  # known, and moved here since or given another source URL since
+    updated: int = 0  # known, and moved here since or given another source URL or licence since
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Known:
 
 
 Seen = Known | Fingerprint | Unreadable
+Given = dict[str, str | None]
 
 
 def add_images(
@@ -171,24 +173,25 @@ class Intake:
     def take(self, file: Candidate, seen: Seen) -> None:
         """A file that was looked at becomes a row, an item set aside, or nothing new."""
         source = self.sources.get(file.path)
-        image_url = source.image_url if source else None
+        given = {name: getattr(source, name, None) for name in GIVEN}
         if isinstance(seen, Unreadable):
             self.put_aside(seen.sha256 or file.stored, file.stored, seen.reason, seen.detail)
         elif seen.image_sha256 in self.newest:
-            self.meet_again(file.stored, image_url, self.newest[seen.image_sha256])
+            self.meet_again(file.stored, given, self.newest[seen.image_sha256])
         elif isinstance(seen, Fingerprint):
-            self.add(file.stored, image_url, seen)
+            self.add(file.stored, given, seen)
 
-    def meet_again(self, stored: str, image_url: str | None, row: dict[str, Any]) -> None:
+    def meet_again(self, stored: str, given: Given, row: dict[str, Any]) -> None:
         """A file with the bytes of a known image is its file, its new place, or a copy of it."""
         is_its_file = stored == row["path"]
         if not is_its_file and not self.is_gone(row):
             reason = "same bytes as another image"
             self.put_aside(row["image_sha256"], stored, reason, row["path"])
-        elif is_its_file and image_url in (None, row["image_url"]):
+        elif is_its_file and all(value in (None, row[name]) for name, value in given.items()):
             self.known += 1
         else:
-            self.update(row, path=stored, image_url=image_url or row["image_url"])
+            new = {name: value or row[name] for name, value in given.items()}
+            self.update(row, path=stored, **new)
 
     def put_aside(self, key: str, path: str, reason: str, detail: str) -> None:
         """A file, or a line of metadata, cannot be used."""
@@ -202,11 +205,11 @@ class Intake:
         except OSError:
             return True
 
-    def add(self, path: str, image_url: str | None, seen: Fingerprint) -> None:
+    def add(self, path: str, given: Given, seen: Fingerprint) -> None:
         """A file is a new image."""
         self.added += 1
-        place = {"path": path, "image_url": image_url, "ordinal": len(self.newest)}
-        self.rows.append(dataclasses.asdict(seen) | place)
+        place = {"path": path, "ordinal": len(self.newest)}
+        self.rows.append(dataclasses.asdict(seen) | place | given)
         self.remember(self.rows[-1])
 
     def update(self, row: dict[str, Any], **changed: str | None) -> None:

@@ -88,7 +88,7 @@ def stock(sentence: str) -> Iterator[str]:
 def repeated_share(text: str) -> float:
     """The share of runs of 8 words that occurred before; 0 where there is no run.
 
-    As in `pipelines/cap/looped.sql`: hyphens and apostrophes part words.
+    Hyphens and apostrophes part words.
     """
     found = RUN_WORD.findall(text.lower())
     runs = [tuple(found[i : i + RUN_WORDS]) for i in range(len(found) - RUN_WORDS + 1)]

@@ -1,0 +1,36 @@
+-- Speakers who say the same of every image: most of a text is sentences in a row that they said of others.
+with said as (
+    select id, unnest(annotators) as annotator, string_split(lower(unnest(transcripts)), '. ') as sentence
+    from cap
+    where not is_accepted
+),
+
+pairs as (
+    select
+        id,
+        annotator,
+        unnest(
+            list_transform(
+                range(1, len(sentence)),
+                lambda i: {'said': hash(sentence[i], sentence[i + 1]), 'length': len(sentence[i])}
+            ),
+            recursive := true
+        )
+    from said
+    where annotator != 'unknown' and len(sentence) > 1
+),
+
+counted as (
+    select id, annotator, said, length, count(*) over (partition by annotator, said) as times
+    from pairs
+)
+
+select
+    id,
+    round(100 * sum(length) filter (times >= $min_images) / sum(length))::int
+    || ' percent of what ' || annotator || ' says is said of other images too' as reason,
+    annotator,
+    max(times) as times
+from counted
+group by id, annotator
+having sum(length) filter (times >= $min_images) > $max_share * sum(length)

@@ -1,0 +1,15 @@
+-- Captions with numbers that no transcript has of that thing: a miscount teaches to miscount.
+with numbers as (
+    select
+        id,
+        list_filter(
+            unsupported, lambda said: list_contains(string_split($numbers, ' '), string_split(said, ' ')[1])
+                or ascii(said) between 48 and 57
+        ) as unheard
+    from cap
+    where len(unsupported) > 0 and not is_accepted
+)
+
+select id, 'no transcript says "' || unheard[1] || '"' as reason, unheard
+from numbers
+where len(unheard) > $max_numbers

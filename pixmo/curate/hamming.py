@@ -1,0 +1,262 @@
+"""Pairs of 64-bit hashes within a Hamming distance: none missed, none outside, none twice.
+
+Both searches cut the 64 bits into blocks and compare only hashes that agree on some. Memory is some
+arrays as long as the hashes and one piece of pairs, whatever the hashes are.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+HASH_BITS = 64
+MOST_AGREEING = 4  # blocks in a mask; with more of them the masks themselves would cost most
+FEWEST_BLOCKS = 3  # a table has a place for every content of a block: 2 ** 22 at most
+ROUND_COST = 3000  # hashes; what a mask or a flip costs beyond its hashes
+PIECE = 1 << 17  # pairs looked at together; what the processor's own memory holds
+# An odd number with its bits in no order: a product with it carries the bits under a mask up to its
+# upper end (multiplicative hashing; Knuth, The Art of Computer Programming 3, section 6.4).
+MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+
+Integers = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Numbers with the positions at which each of them stands."""
+
+    values: Words  # shape = (groups,), ascending
+    starts: Integers  # shape = (groups + 1,); group g stands at order[starts[g] : starts[g + 1]]
+    order: Integers  # shape = (n,)
+
+    @property
+    def sizes(self) -> Integers:
+        return np.diff(self.starts)
+
+
+def near_pairs(
+    hashes: Words,
+    max_distance: int,
+    label: Integers | None = None,
+    agreeing: int | None = None,
+) -> Iterator[tuple[Integers, Integers]]:
+    """Yield, in pieces, every pair of `hashes` at most `max_distance` bits apart.
+
+    Shape = (n,). A pair is (i, j) with i < j and comes once. With a `label` for each hash the pairs
+    of one label are left out, and cost nothing. `agreeing` is k below, else the cheapest.
+
+    Of d + k blocks two hashes at most d bits apart agree on k at least: they meet among those that
+    are equal under one of the masks of k blocks (Manku, Jain, Das Sarma: Detecting Near-Duplicates
+    for Web Crawling, 2007).
+    """
+    label = np.arange(len(hashes)) if label is None else label
+    by_label = np.argsort(label, kind="stable")
+    hashes, label = hashes[by_label], label[by_label]
+    agreeing = agreeing_blocks(label, max_distance) if agreeing is None else agreeing
+    for mask, passed_over in masks(max_distance, agreeing):
+        for left, right in meetings(hashes, label, mask):
+            differing = hashes[left] ^ hashes[right]
+            near = np.flatnonzero(np.bitwise_count(differing) <= max_distance)
+            differing = differing[near]
+            # A pair that agrees on a block passed over too has met under an earlier mask.
+            new = differing & mask == 0
+            for block in passed_over:
+                new &= differing & block != 0
+            left, right = by_label[left[near[new]]], by_label[right[near[new]]]
+            if len(left):
+                yield np.minimum(left, right), np.maximum(left, right)
+
+
+def agreeing_blocks(label: Integers, max_distance: int) -> int:
+    """The number of blocks in a mask that makes the search cheapest, for hashes without pattern."""
+    _, sizes = np.unique(label, return_counts=True)
+    pairs = (len(label) ** 2 - int((sizes**2).sum())) // 2
+
+    def cost(agreeing: int) -> float:
+        blocks = max_distance + agreeing
+        met = pairs / 2 ** (HASH_BITS * agreeing / blocks) if agreeing else pairs
+        return math.comb(blocks, agreeing) * (ROUND_COST + len(label) + met)
+
+    return min(range(MOST_AGREEING + 1), key=cost)
+
+
+def masks(max_distance: int, agreeing: int) -> Iterator[tuple[np.uint64, list[np.uint64]]]:
+    """Yield masks such that hashes within `max_distance` bits are equal under at least one.
+
+    With each come the blocks before its last one that are not in it.
+    """
+    blocks = cut(max_distance + agreeing)
+    for chosen in itertools.combinations(range(len(blocks)), agreeing):
+        passed_over = sorted(set(range(max(chosen, default=0))) - set(chosen))
+        yield ones([blocks[i] for i in chosen]), [ones([blocks[i]]) for i in passed_over]
+
+
+def cut(count: int) -> list[range]:
+    """The bits of a hash in `count` blocks of about one width."""
+    edges = [HASH_BITS * i // count for i in range(count + 1)] if count else []
+    return [range(low, high) for low, high in itertools.pairwise(edges)]
+
+
+def ones(blocks: list[range]) -> np.uint64:
+    """The number whose ones are the bits of the blocks."""
+    return np.uint64(sum(1 << bit for block in blocks for bit in block))
+
+
+def neighbours(
+    hashes: Words, max_distance: int, rounds: int
+) -> Iterator[tuple[Integers, Integers]]:
+    """Yield, `rounds` times, all hashes and those beside them, sorted under one mask or another.
+
+    In linear time most of what lies in a clump comes beside something near.
+    """
+    every = list(masks(max_distance, MOST_AGREEING))
+    for mask, _ in every[:: math.ceil(len(every) / rounds)]:
+        _, order = sorted_under(hashes, mask)
+        yield order[:-1], order[1:]
+
+
+def meetings(
+    hashes: Words, label: Integers, mask: np.uint64
+) -> Iterator[tuple[Integers, Integers]]:
+    """Yield, in pieces, the pairs of different label that are equal under the mask.
+
+    `label` ascends. Some pairs that are not equal under the mask come as well.
+    """
+    bucket, order = sorted_under(hashes, mask)
+    bucket_ends = bucket[1:] != bucket[:-1]
+    label_ends = bucket_ends | (np.diff(label[order]) != 0)
+    for one, other in ranges(ends(label_ends), ends(bucket_ends)):
+        yield order[one], order[other]
+
+
+def sorted_under(hashes: Words, mask: np.uint64) -> tuple[Words, Integers]:
+    """Bucket numbers, ascending, and the hash that each is of; in a bucket the hashes keep order.
+
+    Hashes that are equal under the mask are in one bucket; it may hold others too.
+    """
+    index_bits = np.uint64(len(hashes).bit_length())
+    # Bucket above, index below: one sort of plain numbers, ten times faster than that of an index.
+    packed = (hashes & mask) * MULTIPLIER >> index_bits << index_bits
+    packed |= np.arange(len(hashes), dtype=np.uint64)
+    packed.sort()
+    order = packed & np.uint64((1 << int(index_bits)) - 1)
+    return packed >> index_bits, order.astype(np.int64)
+
+
+def ends(is_last: npt.NDArray[np.bool_]) -> Integers:
+    """The end of the run of each place; `is_last` says which end one, the last place left out."""
+    run_ends = np.append(np.flatnonzero(is_last), len(is_last)) + 1
+    return np.repeat(run_ends, np.diff(run_ends, prepend=0))
+
+
+def near_between(
+    hashes: Words, others: Words, max_distance: int, blocks: int | None = None
+) -> tuple[Integers, Integers]:
+    """Every (i, j) with `hashes[i]` and `others[j]` at most `max_distance` bits apart.
+
+    Sorted by i, then j. Shapes: (n,) and (m,) give (pairs,) twice. A hash that repeats is searched
+    once; memory grows with n + m and with the pairs returned.
+    """
+    pieces = list(near_pieces_between(hashes, others, max_distance, blocks))
+    first, second = (join([piece[side] for piece in pieces]) for side in (0, 1))
+    order = np.lexsort((second, first))
+    return first[order], second[order]
+
+
+def near_pieces_between(
+    hashes: Words, others: Words, max_distance: int, blocks: int | None = None
+) -> Iterator[tuple[Integers, Integers]]:
+    """Yield, in pieces and in no order, what `near_between` returns.
+
+    Of b blocks two hashes at most d bits apart differ in one by at most d / b bits: they meet when
+    that block of an other is looked up with every so small number of its bits flipped (Norouzi,
+    Punjani, Fleet: Fast Exact Search in Hamming Space with Multi-Index Hashing, 2014). `blocks` is
+    b, else the cheapest.
+    """
+    ours, theirs = group(hashes), group(others)
+    blocks = blocks or lookup_blocks(len(ours.values), len(theirs.values), max_distance)
+    flips = max_distance // blocks
+    for number, block in enumerate(cut(blocks)):
+        earlier = [ones([one]) for one in cut(blocks)[:number]]
+        for left, right in lookups(ours.values, theirs.values, block, flips):
+            differing = ours.values[left] ^ theirs.values[right]
+            near = np.flatnonzero(np.bitwise_count(differing) <= max_distance)
+            differing = differing[near]
+            new = np.ones(len(near), bool)
+            for mask in earlier:
+                new &= np.bitwise_count(differing & mask) > flips
+            yield from members(ours, theirs, left[near[new]], right[near[new]])
+
+
+def lookup_blocks(hashes: int, others: int, max_distance: int) -> int:
+    """The number of blocks that makes lookups cheapest, for hashes without pattern."""
+
+    def cost(blocks: int) -> float:
+        width = HASH_BITS / blocks
+        keys = sum(
+            math.comb(math.ceil(width), flips) for flips in range(max_distance // blocks + 1)
+        )
+        once = hashes + others + 2**width
+        return blocks * (once + keys * (ROUND_COST + others + others * hashes / 2**width))
+
+    return min(range(FEWEST_BLOCKS, HASH_BITS + 1), key=cost)
+
+
+def lookups(
+    hashes: Words, others: Words, block: range, flips: int
+) -> Iterator[tuple[Integers, Integers]]:
+    """Yield, in pieces, every pair of a hash and an other that differ by few bits of the block."""
+    low, width = np.uint64(block.start), len(block)
+    contents = (hashes >> low).astype(np.int64) & ((1 << width) - 1)
+    wanted = (others >> low).astype(np.int64) & ((1 << width) - 1)
+    order, turn = np.argsort(contents), np.argsort(wanted)
+    wanted = wanted[turn]  # neighbours in the table are looked up one after the other
+    starts = np.append(0, np.cumsum(np.bincount(contents, minlength=1 << width)))
+    for count in range(flips + 1):
+        for flipped in itertools.combinations(range(width), count):
+            key = wanted ^ sum(1 << bit for bit in flipped)
+            for one, place in ranges(starts[key], starts[key + 1]):
+                yield order[place], turn[one]
+
+
+def ranges(
+    starts: Integers, stops: Integers, piece: int = PIECE
+) -> Iterator[tuple[Integers, Integers]]:
+    """Yield, in pieces of at most `piece`, every (i, j) with starts[i] <= j < stops[i]."""
+    owners = np.flatnonzero(stops > starts)
+    starts, counts = starts[owners], (stops - starts)[owners]
+    last = np.cumsum(counts)
+    first = last - counts
+    for low in range(0, int(last[-1]) if len(last) else 0, piece):
+        high = min(low + piece, int(last[-1]))
+        some = slice(np.searchsorted(last, low, "right"), np.searchsorted(first, high, "left"))
+        lengths = np.minimum(last[some], high) - np.maximum(first[some], low)
+        positions = np.arange(low, high) + np.repeat(starts[some] - first[some], lengths)
+        yield np.repeat(owners[some], lengths), positions
+
+
+def group(values: Words) -> Groups:
+    """The distinct values, and where each stands."""
+    order = np.argsort(values, kind="stable")
+    ascending = values[order]
+    starts = np.flatnonzero(np.append(True, ascending[1:] != ascending[:-1])[: len(values)])
+    return Groups(ascending[starts], np.append(starts, len(values)), order)
+
+
+def members(
+    ours: Groups, theirs: Groups, left: Integers, right: Integers
+) -> Iterator[tuple[Integers, Integers]]:
+    """Yield, in pieces, every member of group left[i] of `ours` with every one of right[i]."""
+    for pair, one in ranges(ours.starts[left], ours.starts[left + 1]):
+        start, stop = theirs.starts[right[pair]], theirs.starts[right[pair] + 1]
+        for place, other in ranges(start, stop):
+            yield ours.order[one[place]], theirs.order[other]
+
+
+def join(pieces: list[Integers]) -> Integers:
+    """The pieces one after the other."""
+    return np.concatenate(pieces) if pieces else np.zeros(0, np.int64)

@@ -1,0 +1,62 @@
+"""The steps on images that every recipe has: too small, and under which licence."""
+
+import pytest
+
+from pixmo import schema
+from pixmo.curate.recipe import SqlStep, load
+from tests.planted_rows import Verdict, answer, connect, image, judged, points
+
+MAKE = {
+    "ama": lambda name: answer(name, "What is this?", "A red car.", image=name),
+    "points": lambda name: points(name, [(1, 1)], image=name),
+}
+
+SIZES = {
+    "icon": (32, 32),
+    "narrow": (640, 63),
+    "low": (63, 640),
+    "least": (64, 64),
+    "photo": (640, 480),
+}
+LICENSES = {
+    "free": "CC-BY-4.0",
+    "spelled small": "cc0-1.0",
+    "not commercial": "CC-BY-NC-4.0",
+    "longer": "CC-BY-4.0-AT",
+    "two": "CC-BY-4.0 CC0-1.0",
+    "unknown": None,
+}
+
+
+@pytest.mark.parametrize("stem", MAKE)
+def test_images_too_small_on_either_side(stem: str) -> None:
+    connection = connect(
+        stem, [MAKE[stem](name) for name in SIZES], [image(name, *SIZES[name]) for name in SIZES]
+    )
+    found = judged(connection, stem, "too_small")
+    assert found.keys() == {"icon", "narrow", "low"}
+    reason = "image is only 640 × 63 pixels"
+    assert found["narrow"] == Verdict(reason, {"width": 640, "height": 63})
+
+
+@pytest.mark.parametrize("stem", MAKE)
+@pytest.mark.parametrize("accept_unknown", [True, False])
+def test_images_under_other_licences(stem: str, accept_unknown: bool) -> None:
+    pictures = [image(name, license=license) for name, license in LICENSES.items()]
+    connection = connect(stem, [MAKE[stem](name) for name in LICENSES], pictures)
+    found = judged(connection, stem, "license", accept_unknown=accept_unknown)
+    refused = {"not commercial", "longer", "two"}
+    assert found.keys() == (refused if accept_unknown else refused | {"unknown"})
+    reason = "image is under CC-BY-NC-4.0"
+    assert found["not commercial"] == Verdict(reason, {"license": "CC-BY-NC-4.0"})
+    if not accept_unknown:
+        assert found["unknown"] == Verdict("licence of the image is not known", {"license": None})
+
+
+def test_every_recipe_says_the_same_of_images() -> None:
+    of_recipes = [
+        {s.name: s.parameters for s in load(stem).steps if isinstance(s, SqlStep)}
+        for stem in schema.stems()
+    ]
+    for name in ("too_small", "license"):
+        assert {str(steps[name]) for steps in of_recipes} == {str(of_recipes[0][name])}
