@@ -8,6 +8,7 @@ from pixmo.dataset.manifest import FILE_NAME
 from pixmo.errors import SpeechError
 from pixmo.label.ingest import waiting_exports
 from pixmo.release.versions import complete_releases
+from pixmo.speech.captioning.captions import captions_to_write
 from pixmo.speech.recordings import METADATA_NAMES, linked_since
 from pixmo.workspace.workspace import Workspace
 
@@ -71,7 +72,6 @@ def status(workspace: Workspace) -> Status:
             column("select path from recordings semi join transcripts using (recording_sha256)")
             | set_aside
         )
-        stale = column("select image_sha256 from stale_captions where is_described")
     waiting = [
         Waiting("images", unseen(workspace, workspace.images, images), "pixmo images add images/"),
         Waiting(
@@ -84,7 +84,7 @@ def status(workspace: Workspace) -> Status:
             len(waiting_exports(workspace)),
             "pixmo label ingest exports/",
         ),
-        Waiting("captions to write", len(stale), "pixmo caption"),
+        Waiting("captions to write", captions_to_write(workspace), "pixmo caption"),
     ]
     releases = complete_releases(workspace)
     has_rows = rows["captions"] or rows["answers"] or rows["point_annotations"]

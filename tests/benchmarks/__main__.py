@@ -12,10 +12,15 @@ from typing import Any
 import torch
 
 from pixmo.files import write_json, write_text
-from tests.benchmarks import near_duplicates, transcription, transcription_gpu
+from tests.benchmarks import (
+    near_duplicates,
+    transcription,
+    transcription_gpu,
+    transcription_memory,
+)
 
 DOCS = Path(__file__).parents[2] / "docs"
-BENCHMARKS = (near_duplicates, transcription, transcription_gpu)
+BENCHMARKS = (near_duplicates, transcription, transcription_memory, transcription_gpu)
 
 
 def page(results: list[dict[str, Any]]) -> str:
