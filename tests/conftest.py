@@ -4,11 +4,14 @@ import os
 import subprocess
 import sys
 import venv
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
+
+from tests.local_model_server import LocalModelServer, serving
 
 ROOT = Path(__file__).parents[1]
 
@@ -65,3 +68,18 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     result = run_pixmo(command, "demo", "world", cwd=folder)
     assert result.returncode == 0, result.stdout + result.stderr
     return Demo(folder / "world", command, result.stdout)
+
+
+@pytest.fixture
+def server() -> Iterator[LocalModelServer]:
+    """A server with a language model, for captions."""
+    with serving() as local:
+        yield local
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries come soon, and whoever is waited for in vain is abandoned soon."""
+    monkeypatch.setattr("pixmo.speech.captioning.chat_completions.FIRST_DELAY_SECONDS", 0.01)
+    monkeypatch.setattr("pixmo.execution.threads.GRACE_SECONDS", 2.0)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)

@@ -34,8 +34,10 @@ class Request:
 
     @property
     def transcripts(self) -> list[str]:
-        data = self.messages[1].partition("<transcripts>")[2].partition("</transcripts>")[0]
-        return list(json.loads(data))
+        """What it is asked about; "" where it is asked about nothing."""
+        opening = "".join(self.messages[:2])
+        data = opening.partition("<transcripts>")[2].partition("</transcripts>")[0]
+        return list(json.loads(data or '[""]'))
 
 
 @dataclass(frozen=True)

@@ -268,7 +268,8 @@ def test_metadata_that_names_no_file(workspace: Workspace, recogniser: WhisperRe
     assert transcribe(workspace, workspace.audio, recogniser).transcribed == 1
     assert heard(workspace).keys() == {"x.wav"}
     [row] = workspace.read("set_aside").to_pylist()
-    assert (row["reason"], row["key"], row["detail"]) == ("metadata names no file", "1", "gone.wav")
+    assert (row["reason"], row["path"]) == ("metadata names no file", "audio/gone.wav")
+    assert row["detail"] == "named in audio/metadata.jsonl line 1"
 
 
 @pytest.fixture(params=[{}, {"live": "1"}], ids=["file", "live"])

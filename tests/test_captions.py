@@ -124,7 +124,7 @@ def test_one_caption_from_several_transcripts(workspace: Workspace) -> None:
     assert row["image_sha256"] == image("dog")
     # In the order of the recordings; what was typed comes last.
     assert row["transcript_ids"] == [first, second, "0000"]
-    assert row["writer"] == "cleaner-3"
+    assert row["writer"] == "cleaner-4"
     assert row["options_sha256"] == sha256_value(options(Cleaner()))
 
 

@@ -1,6 +1,7 @@
 """What the command line says: each fault on its line, counts that agree, paths as a shell's."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ def empty(tmp_path: Path) -> Workspace:
 
 @pytest.fixture(scope="module")
 def released(tmp_path_factory: pytest.TempPathFactory, pixmo: Path) -> tuple[Workspace, str, str]:
-    """A workspace whose own recipe keeps no answer, and what building its release said."""
+    """A workspace whose own recipe keeps no answer, and what building its first release said."""
     workspace, _ = workspaces.make(tmp_path_factory.mktemp("released") / "data")
     (workspace.recipes / "ama").mkdir(parents=True)
     everything = "-- All of them.\nselect id, 'not wanted' as reason from ama"
@@ -30,6 +31,10 @@ def released(tmp_path_factory: pytest.TempPathFactory, pixmo: Path) -> tuple[Wor
     (workspace.recipes / "cap.toml").write_text(copied, "utf-8")
     built = run_pixmo(pixmo, "build-release", "v1", cwd=workspace.root)
     assert built.returncode == 0, built.stderr
+    again = run_pixmo(pixmo, "build-release", "v2", cwd=workspace.root)
+    assert again.returncode == 0, again.stderr
+    workspace.audio.mkdir(exist_ok=True)
+    shutil.copytree(workspace.releases / "v1", workspace.root.parent / "taken")
     return workspace, built.stdout, built.stderr
 
 
@@ -67,10 +72,12 @@ def test_a_release_says_whose_recipe_decided(released: tuple[Workspace, str, str
 
 
 def test_a_subset_that_keeps_nothing_is_warned_of(released: tuple[Workspace, str, str]) -> None:
-    _, said, warned = released
-    [warning] = warned.splitlines()
-    assert warning.startswith("pixmo: warning: pixmo-ask-model-anything keeps none of its ")
-    assert "pixmo-ask-model-anything: 0 of " in said
+    workspace, said, warned = released
+    with workspace.connect() as connection:
+        [(answers,)] = connection.execute("select count(*) from answers").fetchall()
+    rows = counted(answers, "row")
+    assert warned == f"pixmo: warning: pixmo-ask-model-anything keeps none of its {rows}\n"
+    assert f"pixmo-ask-model-anything: 0 of {rows} kept" in said.splitlines()
 
 
 def test_the_sign_for_numbers_is_explained_above_it(released: tuple[Workspace, str, str]) -> None:
@@ -82,20 +89,35 @@ def test_the_sign_for_numbers_is_explained_above_it(released: tuple[Workspace, s
 @pytest.mark.parametrize(
     ("words", "place"),
     [
+        (("v1",), "."),  # the newest is v2
         (("releases/v1",), "."),
         (("data/releases/v1/", "-w", "data"), ".."),
         (("../releases/v1", "-w", ".."), "audio"),
-        (("v1",), "."),
+        (("~/data/releases/v1",), "."),
+        (("../taken",), "."),  # outside the workspace
+        (("~/taken", "-w", ".."), "audio"),
+        (("./taken", "-w", "data"), ".."),
     ],
 )
 def test_a_release_may_be_named_by_its_folder(
-    released: tuple[Workspace, str, str], pixmo: Path, words: tuple[str, ...], place: str
+    released: tuple[Workspace, str, str],
+    pixmo: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    place: str,
 ) -> None:
     workspace, _, _ = released
-    workspace.audio.mkdir(exist_ok=True)
+    monkeypatch.setenv("HOME", str(workspace.root.parent))
     result = run_pixmo(pixmo, "validate", *words, cwd=workspace.root / place)
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("Release v1: every check passed")
+
+
+def test_the_newest_release_needs_no_name(
+    released: tuple[Workspace, str, str], pixmo: Path
+) -> None:
+    result = run_pixmo(pixmo, "validate", cwd=released[0].root)
+    assert result.stdout.startswith("Release v2: every check passed")
 
 
 def test_a_folder_that_is_no_release_is_named(empty: Workspace, pixmo: Path) -> None:

@@ -16,9 +16,9 @@ from pixmo.demo.training.evaluate import held_out_sentences
 from pixmo.demo.voice import Speaker, speak
 from pixmo.errors import ModelError
 from pixmo.speech.audio import Samples
-from pixmo.speech.engine.decoder import Decoder, sorted_ahead
+from pixmo.speech.engine.decoder import Decoder
 from pixmo.speech.engine.log_mel import log_mel
-from pixmo.speech.engine.memory import bytes_of_slot, free_bytes, slots_that_fit
+from pixmo.speech.engine.memory import bytes_of_slot, bytes_to_use, slots_that_fit
 from pixmo.speech.engine.network import Cache, Network
 from pixmo.speech.engine.slots import FEWEST_ROWS, Outcome, Slots
 from pixmo.speech.engine.token_rules import TokenRules
@@ -244,19 +244,21 @@ def texts(heard: dict[tuple[int, int], Recognition]) -> dict[tuple[int, int], li
     return {key: [segment.text for segment in said.segments] for key, said in heard.items()}
 
 
-@pytest.mark.parametrize(("kind", "halvings"), [(Tight, 2), (Leaking, 1)])
+@pytest.mark.parametrize(
+    ("kind", "slots", "halved"), [(Tight, 32, [16, 8]), (Leaking, 32, [16]), (Leaking, 7, [4])]
+)
 def test_out_of_memory_halves_the_batch_and_loses_nothing(
-    shipped: WhisperRecogniser, kind: type[Network], halvings: int
+    shipped: WhisperRecogniser, kind: type[Network], slots: int, halved: list[int]
 ) -> None:
     notes: list[str] = []
-    small = WhisperRecogniser.load(shipped.source, "cpu", slots=32, note=notes.append)
+    small = WhisperRecogniser.load(shipped.source, "cpu", slots=slots, note=notes.append)
     vars(small)["network"] = kind(shipped.model, torch.float32)
     wanted = windows(shipped, recordings(20))
     found = {window.key: said for window, said in small.recognise(iter(wanted), "en")}
     expected = {window.key: said for window, said in shipped.recognise(wanted, "en")}
     assert texts(found) == texts(expected)
     assert [note.rpartition("with ")[2] for note in notes] == [
-        f"{32 >> number + 1} windows at once" for number in range(halvings)
+        f"{number} windows at once" for number in halved
     ]
 
 
@@ -300,14 +302,38 @@ def test_windows_are_asked_for_only_as_they_are_needed(shipped: WhisperRecognise
     decoder = shipped.decoder("en", 4, lambda _: True)
     run = decoder.run(source())
     next(run)
-    assert asked <= 32
+    assert asked <= 8
     assert sum(1 for _ in run) == len(wanted) - 1
 
 
-def test_the_longest_of_those_ahead_come_first() -> None:
-    seconds = [1.0, 5.0, 3.0, 9.0, 2.0]
-    wanted = [Window((number, 0), length, None) for number, length in enumerate(seconds)]
-    assert [w.seconds for w in sorted_ahead(wanted, 3)] == [5.0, 3.0, 1.0, 9.0, 2.0]
+def test_a_window_that_fails_every_guard_is_done_before_many_others(
+    shipped: WhisperRecogniser,
+) -> None:
+    """Recordings are written in order: one that waited for the end would hold all others back."""
+    wanted = windows(shipped, recordings(1))[:1] * 40
+    asked = [0]
+
+    def source() -> Iterable[Window]:
+        for number, window in enumerate(wanted):
+            asked[0] = number
+            yield Window((number, 0), window.seconds, window.features)
+
+    # Whatever stands in the slots at first fails, four windows of them.
+    fails = 4 * (len(TEMPERATURES) - 1)
+    judged_so_far = Counter[str]()
+
+    def accepts(_: Outcome) -> bool:
+        judged_so_far["all"] += 1
+        return judged_so_far["all"] > fails
+
+    decoder = shipped.decoder("en", 4, accepts)
+    asked_by = {window.key[0]: asked[0] for window, *_ in decoder.run(source())}
+    assert all(asked_by[number] < 16 for number in range(4))
+
+
+def test_on_a_processor_a_step_has_always_all_rows(shipped: WhisperRecogniser) -> None:
+    rules = TokenRules.of(shipped.model, "en", torch.device("cpu"))
+    assert Slots(shipped.network, rules, 16).sizes() == [16]
 
 
 def test_forced_lengths_for_timing_random_weights(tiny: WhisperRecogniser) -> None:
@@ -325,9 +351,10 @@ def test_memory_of_a_window_in_true_dimensions() -> None:
 
 def test_a_batch_is_never_larger_than_memory(shipped: WhisperRecogniser) -> None:
     dims = shipped.model.dims
-    assert slots_that_fit(dims, "cpu", 10**9) * bytes_of_slot(dims, 4) < free_bytes("cpu")
+    assert slots_that_fit(dims, "cpu", 10**9) * bytes_of_slot(dims, 4) < bytes_to_use("cpu")
     assert slots_that_fit(dims, "cpu") == 16
     assert slots_that_fit(dims, "cpu", 5) == 5
+    assert slots_that_fit(dims, "cpu", 1) == FEWEST_ROWS
 
 
 def test_word_times(shipped: WhisperRecogniser) -> None:

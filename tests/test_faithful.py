@@ -14,6 +14,7 @@ from pixmo.demo.sentences import NUMBERS, plural
 from pixmo.speech.captioning.caption_writer import Cleaner
 from pixmo.speech.captioning.faithful import Faithfulness, faithfulness
 from pixmo.speech.cleaning.word_forms import DIRECTIONS, stem
+from pixmo.workspace.settings import CaptionSettings
 
 IMAGES = 120
 COLOUR_WORDS = (*COLOURS, "pink", "silver", "cyan")
@@ -41,6 +42,8 @@ SUPPORTED = [
     ("There are two cups.", "there are three, no wait, two cups"),
     ("The dog is right next to a left-hand glove.", "a dog next to the left hand glove"),
     ("", "there is a dog"),
+    ("There are 205 sheep.", "two hundred and, um, five sheep"),
+    ("A dog sleeps.", "there is a dog, no wait, a cat that sleeps"),
 ]
 UNSUPPORTED = [
     ("A dog is on the left.", "there is a dog on the right", ("left",)),
@@ -53,6 +56,9 @@ UNSUPPORTED = [
     ("A dog sleeps on a sofa.", "there is a dog on a sofa", ("sleeps",)),
     ("There is one dog.", "there are two dogs", ("one dog",)),
     ("A dog.", "", ("dog",)),
+    ("Two dogs.", "Two dogs, no wait, three dogs.", ("two dogs",)),
+    ("A red ball.", "A red, sorry, a blue ball.", ("red ball",)),
+    ("A dog on the left.", "a dog on the left, no wait, on the right", ("left",)),
 ]
 
 
@@ -233,6 +239,15 @@ def test_a_dropped_sentence_is_lost_where_it_alone_said_something() -> None:
         }
         alone += bool(named)
     assert alone >= 20
+
+
+def test_the_default_parts_another_telling_from_one_that_stops_early() -> None:
+    most = CaptionSettings().max_lost_share
+    for index in range(IMAGES):
+        told, sentences = sentences_of(index)
+        other = describe(scene(8, index), Random(f"other {index}")).clean
+        assert faithfulness(" ".join(other), [told.text]).lost_share <= most
+        assert faithfulness(" ".join(sentences[:2]), [told.text]).lost_share > most
 
 
 def key(word: str) -> str:

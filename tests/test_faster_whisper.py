@@ -3,8 +3,7 @@
 import dataclasses
 import subprocess
 import sys
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
@@ -20,7 +19,7 @@ from pixmo.hashing import sha256_file
 from pixmo.speech import faster_whisper_model
 from pixmo.speech.ctranslate2_weights import spelled, vocabulary
 from pixmo.speech.engine.log_mel import log_mel
-from pixmo.speech.faster_whisper_model import FasterWhisperRecogniser, Job, next_batch
+from pixmo.speech.faster_whisper_model import FasterWhisperRecogniser
 from pixmo.speech.recogniser import Recogniser, Recognition, Window
 from pixmo.speech.whisper_guards import TEMPERATURES, Judged
 from pixmo.speech.whisper_model import WhisperRecogniser
@@ -164,18 +163,42 @@ def test_the_last_temperature_is_taken_as_it_is(
     assert len(heard) == 1
 
 
-def test_a_batch_has_one_temperature_and_failed_windows_wait_for_a_full_one() -> None:
-    new = [Window((number, 0), 1.0, None) for number in range(3)]
-    failed = [deque[Job]() for _ in TEMPERATURES]
-    failed[1].append(Job(Window((7, 0), 1.0, None), 1))
-    source = iter(new)
-    assert [job.window.key[0] for job in next_batch(source, failed, 2)] == [0, 1]
-    failed[1].append(Job(Window((8, 0), 1.0, None), 1))
-    failed[2].append(Job(Window((9, 0), 1.0, None), 2))
-    assert [job.window.key[0] for job in next_batch(source, failed, 2)] == [7, 8]
-    assert [job.window.key[0] for job in next_batch(source, failed, 2)] == [2]
-    assert [job.window.key[0] for job in next_batch(source, failed, 2)] == [9]
-    assert next_batch(source, failed, 2) == []
+def test_what_fails_is_heard_again_before_any_but_a_few_others(
+    load: Callable[..., FasterWhisperRecogniser],
+    windows: list[Window],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Recordings are written in order: one that waited for the end would hold all others back."""
+    judgements = iter([False, *[True, True, False] * 20])
+    monkeypatch.setattr(Judged, "passes_guards", property(lambda _: next(judgements)))
+    asked: list[int] = []
+
+    def source() -> Iterator[Window]:
+        for one in windows:
+            asked.append(one.key[0])
+            yield one
+
+    batches: list[tuple[float, list[int]]] = []
+    decoded = faster_whisper_model.Hearing.decoded
+
+    def recorded(
+        hearing: faster_whisper_model.Hearing, batch: list[Window], temperature: float
+    ) -> object:
+        batches.append((temperature, [one.key[0] for one in batch]))
+        return decoded(hearing, batch, temperature)
+
+    monkeypatch.setattr(faster_whisper_model.Hearing, "decoded", recorded)
+    ahead = [
+        len(asked) - number for number, _ in enumerate(load(slots=2).recognise(source(), "en"))
+    ]
+    assert len(ahead) == CLIPS
+    assert max(ahead) <= 4  # two batches of two
+    assert any(temperature > 0 and len(batch) == 2 for temperature, batch in batches)
+    first = sorted(windows[:4], key=lambda one: -one.seconds)
+    assert batches[:2] == [
+        (0.0, [one.key[0] for one in first[:2]]),
+        (0.0, [one.key[0] for one in first[2:]]),
+    ]
 
 
 def test_in_silence_it_reports_that_nobody_speaks(
@@ -312,17 +335,20 @@ def test_where_memory_is_too_small_half_as_many_are_tried(
     decoded = faster_whisper_model.Hearing.decoded
     said_to_person: list[str] = []
 
-    def small(hearing: faster_whisper_model.Hearing, batch: list[Job]) -> object:
+    def small(
+        hearing: faster_whisper_model.Hearing, batch: list[Window], temperature: float
+    ) -> object:
         if len(batch) > 1:
             raise RuntimeError("CUDA failed with error out of memory")
-        return decoded(hearing, batch)
+        return decoded(hearing, batch, temperature)
 
     monkeypatch.setattr(faster_whisper_model.Hearing, "decoded", small)
-    heard = heard_by(load(note=said_to_person.append), windows[:3])
-    assert len(heard) == 3
+    heard = heard_by(load(slots=4, note=said_to_person.append), windows)
+    assert len(heard) == CLIPS
+    # Said once for the run, not for every batch.
     assert said_to_person == [
-        "out of memory on cpu: 1 windows at once instead",
-        "out of memory on cpu: 1 windows at once instead",
+        "out of memory on cpu: going on with a batch of 2",
+        "out of memory on cpu: going on with a batch of 1",
     ]
 
 

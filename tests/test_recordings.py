@@ -1,5 +1,6 @@
 """pixmo.speech.recordings, .image_links, .lines: what a folder holds, and of which image."""
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from pixmo.errors import SpeechError
+from pixmo.hashing import sha256_file
 from pixmo.images.store import add_images
 from pixmo.speech.recordings import Found, find, linked_since, record
 from pixmo.workspace.workspace import Workspace
@@ -142,10 +144,10 @@ def test_what_the_metadata_says_stands_in_the_table(workspace: Workspace) -> Non
     [aside] = workspace.read("set_aside").to_pylist()
     assert aside == {
         "stage": "transcribe",
-        "key": "3",
-        "path": "audio/metadata.jsonl",
+        "key": "audio/gone.wav",
+        "path": "audio/gone.wav",
         "reason": "metadata names no file",
-        "detail": "gone.wav",
+        "detail": "named in audio/metadata.jsonl line 3",
         "is_mended": False,
     }
 
@@ -362,3 +364,147 @@ def test_new_recordings_are_appended_in_order(workspace: Workspace) -> None:
         ("audio/cat.webm", 1),
         ("audio/dog__2.webm", 2),
     ]
+
+
+def counting(workspace: Workspace) -> dict[str, str]:
+    """The image of every recording that counts, by their paths in audio/."""
+    names = images(workspace)
+    with workspace.connect() as connection:
+        rows = connection.execute("select path, image_sha256 from recordings").fetchall()
+    return {path.removeprefix("audio/"): names[sha256] for path, sha256 in rows}
+
+
+def take_in(workspace: Workspace, folder: str = "") -> Found:
+    found = find(workspace, workspace.audio / folder)
+    record(workspace, found)
+    return found
+
+
+def test_a_copy_without_an_image_in_another_folder_takes_nothing_back(workspace: Workspace) -> None:
+    put(workspace, "dog.webm", "woof")
+    take_in(workspace)
+    put(workspace, "new/foo.webm", "woof")
+    found = take_in(workspace, "new")
+    assert reasons(found) == {"new/foo.webm": "no image for this recording"}
+    assert counting(workspace) == {"dog.webm": "dog.png"}
+    # Moved there, it has no image any more.
+    workspace.path("audio/dog.webm").unlink()
+    take_in(workspace, "new")
+    assert counting(workspace) == {}
+
+
+def test_a_linked_copy_wins_over_the_name_in_the_table_that_lost_its_image(
+    workspace: Workspace,
+) -> None:
+    put(workspace, "dog.webm", "woof")
+    take_in(workspace)
+    put(workspace, "metadata.jsonl", '{"file_name": "dog.webm", "image": "late.png"}')
+    put(workspace, "cat.webm", "woof")
+    for _ in range(2):
+        found = take_in(workspace)
+        assert linked(workspace, found) == {"cat.webm": "cat.png"}
+        assert reasons(found) == {"dog.webm": "no image for this recording"}
+        assert counting(workspace) == {"cat.webm": "cat.png"}
+    assert len(workspace.read("recordings")) == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "content", "reason"),
+    [
+        ('{"file_name": "x.webm", "image": "late"}', "noise", "no image for this recording"),
+        (
+            '{"file_name": "x.webm", "image": "street"}',
+            "x",
+            "more than one image for this recording",
+        ),
+        ('{"file_name": "x.webm", "image": "dog"}', "meow", "same bytes as another recording"),
+    ],
+)
+def test_a_recording_whose_file_is_another_or_lost_its_link_counts_no_more(
+    workspace: Workspace, line: str, content: str, reason: str
+) -> None:
+    put(workspace, "cat.webm", "meow")
+    put(workspace, "x.webm", "x")
+    put(workspace, "metadata.jsonl", '{"file_name": "x.webm", "image": "dog"}')
+    take_in(workspace)
+    assert counting(workspace) == {"cat.webm": "cat.png", "x.webm": "dog.png"}
+    put(workspace, "x.webm", content)
+    put(workspace, "metadata.jsonl", line)
+    for _ in range(2):
+        assert reasons(take_in(workspace)) == {"x.webm": reason}
+        assert counting(workspace) == {"cat.webm": "cat.png"}
+    assert len(workspace.read("recordings")) == 3
+    put(workspace, "x.webm", "x")
+    put(workspace, "metadata.jsonl", '{"file_name": "x.webm", "image": "dog"}')
+    take_in(workspace)
+    assert counting(workspace) == {"cat.webm": "cat.png", "x.webm": "dog.png"}
+
+
+def test_a_recording_that_was_deleted_once_it_was_heard_counts(workspace: Workspace) -> None:
+    put(workspace, "dog.webm")
+    put(workspace, "cat.webm")
+    put(workspace, "metadata.jsonl", '{"file_name": "dog.webm", "image": "dog"}')
+    take_in(workspace)
+    workspace.path("audio/dog.webm").unlink()
+    assert reasons(take_in(workspace)) == {"dog.webm": "metadata names no file"}
+    assert counting(workspace) == {"cat.webm": "cat.png", "dog.webm": "dog.png"}
+
+
+def test_a_recording_moved_away_from_its_image_leaves_its_name_to_another(
+    workspace: Workspace,
+) -> None:
+    put(workspace, "dog.webm", "woof")
+    take_in(workspace)
+    put(workspace, "foo.webm", "woof")
+    put(workspace, "dog.webm", "another dog")
+    for _ in range(2):
+        found = take_in(workspace)
+        assert linked(workspace, found) == {"dog.webm": "dog.png"}
+        assert counting(workspace) == {"dog.webm": "dog.png"}
+
+
+def test_of_two_images_saved_under_one_name_the_newer_is_meant(workspace: Workspace) -> None:
+    put(workspace, "dog.webm")
+    path = workspace.images / "dog.png"
+    first = path.read_bytes()
+    [before] = find(workspace, workspace.audio).recordings
+    picture(60, (48, 32)).save(path)
+    add_images(workspace, workspace.images)
+    [after] = find(workspace, workspace.audio).recordings
+    assert after.image_sha256 == sha256_file(path) != before.image_sha256
+    # The replaced one is still meant by its hash.
+    put(workspace, "metadata.csv", f"file_name,image\ndog.webm,{before.image_sha256}\n")
+    [by_hash] = find(workspace, workspace.audio).recordings
+    assert by_hash.image_sha256 == before.image_sha256
+    workspace.path("audio/metadata.csv").unlink()
+    path.write_bytes(first)
+    for updated in (1, 0):
+        assert add_images(workspace, workspace.images).updated == updated
+        [again] = find(workspace, workspace.audio).recordings
+        assert again.image_sha256 == before.image_sha256
+
+
+def test_what_metadata_above_a_folder_names_in_it_is_mended_there(workspace: Workspace) -> None:
+    put(workspace, "deep/dog.webm")
+    put(workspace, "metadata.jsonl", '{"file_name": "deep/gone.webm"}')
+    take_in(workspace, "deep")
+    [item] = workspace.still_set_aside()
+    assert item.path == "audio/deep/gone.webm"
+    put(workspace, "metadata.jsonl", '{"file_name": "deep/dog.webm"}')
+    found = take_in(workspace, "deep")
+    workspace.mend("transcribe", workspace.audio / "deep", found.set_aside)
+    assert workspace.still_set_aside() == set()
+
+
+def test_an_image_that_came_late_is_of_no_use_to_what_cannot_be_decoded(
+    workspace: Workspace,
+) -> None:
+    put(workspace, "bird.webm")
+    found = take_in(workspace)
+    [item] = found.set_aside
+    picture(50, (48, 32)).save(workspace.images / "bird.png")
+    add_images(workspace, workspace.images)
+    assert [recording.path for recording in linked_since(workspace)] == ["audio/bird.webm"]
+    # A run that was stopped has not mended the first fault yet.
+    workspace.set_aside([dataclasses.replace(item, reason="not a sound file")])
+    assert linked_since(workspace) == []

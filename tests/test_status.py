@@ -123,3 +123,18 @@ def spoken(workspace: Workspace, sha256: str) -> int:
         query = "select count(*) from current_transcripts where recording_sha256 = ?"
         [(count,)] = connection.execute(query, [sha256]).fetchall()
     return int(count)
+
+
+def test_captions_wait_for_the_writer_that_the_settings_name(released: Workspace) -> None:
+    def chosen(lines: str) -> dict[str, int]:
+        (released.root / "pixmo.toml").write_text(f"[caption]\n{lines}\n", "utf-8")
+        return waiting(status(Workspace.open(released.root)))
+
+    with released.connect() as connection:
+        [(described,)] = connection.execute("select count(*) from current_captions").fetchall()
+    assert described > 1
+    assert "captions to write" not in chosen('writer = "cleaner"')
+    model = 'writer = "language-model"\nmodel = "small"'
+    assert chosen(model)["captions to write"] == described
+    assert chosen('writer = "language-model"')["captions to write"] == described  # which model?
+    assert "captions to write" not in chosen("")

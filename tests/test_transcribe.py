@@ -1,27 +1,37 @@
 """pixmo.speech.transcribe and .whisper_model: a real, very small Whisper hears real recordings."""
 
+import dataclasses
+import functools
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import uuid
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import whisper
 
+from pixmo.demo.recogniser import checkpoint as shipped_checkpoint
 from pixmo.errors import ModelError, SpeechError, WorkspaceError
 from pixmo.hashing import sha256_file
 from pixmo.images.store import add_images
 from pixmo.speech.audio import Samples
-from pixmo.speech.recogniser import Recognition, Window
+from pixmo.speech.hear import CLIPS_AHEAD, mean_language_prob, shifted
+from pixmo.speech.recogniser import Recognition, Segment, Window, Word
+from pixmo.speech.speech_activity import Span
 from pixmo.speech.transcribe import Transcribed, transcribe
 from pixmo.speech.whisper_guards import timed_tokens
 from pixmo.speech.whisper_model import WhisperRecogniser
 from pixmo.workspace.workspace import Workspace
+from tests.conftest import ROOT
 from tests.sounds import said, silence, write_sound, write_speech
 from tests.tiny_whisper import make_tiny_whisper
 from tests.workspaces import picture
@@ -319,6 +329,159 @@ def test_what_is_finished_is_kept_when_the_recogniser_fails(
     assert transcribe(workspace, workspace.audio, recogniser).transcribed == 4
 
 
+def test_an_interrupt_keeps_what_was_heard_though_longer_recordings_come_behind(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    by_four = WhisperRecogniser.load(str(shipped_checkpoint(tmp_path)), "cpu", slots=1)
+
+    class Stopped:
+        """Hears four windows side by side and is stopped when the tenth is asked for."""
+
+        name, sha256, options = by_four.name, by_four.sha256, by_four.options
+        device, features = by_four.device, by_four.features
+
+        def recognise(self, windows: Any, language: str) -> Any:
+            def until_stopped() -> Any:
+                for number, window in enumerate(windows):
+                    if number == 9:
+                        raise KeyboardInterrupt
+                    yield window
+
+            return by_four.recognise(until_stopped(), language)
+
+    for path in workspace.audio.iterdir():
+        path.unlink()
+    for number in range(12):
+        picture(20 + number, (48, 32)).save(workspace.images / f"{number:02}.png")
+        pieces = [said(SENTENCES[number % 6]), silence(0.5)] * (1 + number // 4)
+        write_sound(workspace.audio / f"{number:02}.wav", np.concatenate(pieces), 16_000)
+    add_images(workspace, workspace.images)
+    with pytest.raises(KeyboardInterrupt):
+        transcribe(workspace, workspace.audio, Stopped(), workers=0)
+    assert len(tables(workspace)["transcripts"]) >= 9 - 4 - 1
+
+
+def test_no_more_is_prepared_ahead_than_is_needed(
+    workspace: Workspace, recogniser: WhisperRecogniser
+) -> None:
+    """Of an hour of speech the spectrograms are 190 MB, so few may wait."""
+    alive: weakref.WeakSet[Any] = weakref.WeakSet()
+    most = [0]
+
+    class Spectrogram:
+        """Can be counted."""
+
+        def __init__(self, _: Samples) -> None:
+            alive.add(self)
+
+    class Late:
+        """Answers once it has taken all windows in, of which it keeps no spectrogram."""
+
+        name, sha256, options = recogniser.name, recogniser.sha256, recogniser.options
+        device, features = recogniser.device, Spectrogram
+
+        def recognise(self, windows: Any, language: str) -> Any:  # noqa: ARG002
+            taken = []
+            for window in windows:
+                most[0] = max(most[0], len(alive))
+                taken.append(dataclasses.replace(window, features=None))
+            yield from ((window, Recognition((), None)) for window in taken)
+
+    transcribe(workspace, workspace.audio, Late(), workers=0)
+    assert len(tables(workspace)["transcripts"]) == 7
+    assert 1 <= most[0] <= 2  # the one being heard, and the one before it
+
+
+def waiting_features(samples: Samples, folder: Path) -> Samples:
+    """What a process beside the model makes of a window; a file in `folder` says that it did."""
+    (folder / uuid.uuid4().hex).touch()
+    return samples
+
+
+def test_processes_beside_the_model_prepare_only_so_many_ahead(
+    workspace: Workspace, recogniser: WhisperRecogniser, tmp_path: Path
+) -> None:
+    made = tmp_path / "made"
+    made.mkdir()
+
+    def count() -> int:
+        return sum(1 for _ in made.iterdir())
+
+    class Slow:
+        """Hears nothing until the processes have nothing more to do."""
+
+        name, sha256, options = "slow", recogniser.sha256, recogniser.options
+        device = "cpu"
+        features = functools.partial(waiting_features, folder=made)
+
+        def recognise(self, windows: Any, language: str) -> Any:  # noqa: ARG002
+            first = next(windows)
+            deadline = time.monotonic() + 30
+            while count() < CLIPS_AHEAD and time.monotonic() < deadline:
+                time.sleep(0.05)
+            time.sleep(1.0)
+            assert CLIPS_AHEAD <= count() <= CLIPS_AHEAD + 1  # and the one that was taken
+            for window in (first, *windows):
+                yield window, Recognition((), None)
+
+    for path in workspace.audio.glob("*"):
+        path.unlink()
+    for number in range(2 * CLIPS_AHEAD):
+        picture(20 + number, (48, 32)).save(workspace.images / f"{number:02}.png")
+        sound = np.concatenate([said(SENTENCES[0]), silence(0.5 + number / 100)])
+        write_sound(workspace.audio / f"{number:02}.wav", sound, 16_000)
+    add_images(workspace, workspace.images)
+    done = transcribe(workspace, workspace.audio, Slow(), workers=1)
+    assert done.transcribed == 2 * CLIPS_AHEAD
+
+
+def test_segments_and_their_words_move_together() -> None:
+    word = Word(1.0, 1.5, "red", 0.9)
+    moved = shifted(Segment(0.5, 2.0, "red", -0.1, 1.0, 0.0, 0.0, (word,)), 29.0)
+    assert (moved.start, moved.end) == (29.5, 31.0)
+    assert moved.words == (Word(30.0, 30.5, "red", 0.9),)
+
+
+def test_a_recordings_language_is_that_of_its_windows_by_their_lengths() -> None:
+    spans = [Span(0, 30 * 16_000), Span(30 * 16_000, 40 * 16_000), Span(40 * 16_000, 50 * 16_000)]
+    recognitions = [Recognition((), prob) for prob in (1.0, 0.2, None)]
+    assert mean_language_prob(spans, recognitions) == pytest.approx(0.8)
+    assert mean_language_prob(spans, [Recognition((), None)] * 3) is None
+
+
+def test_a_transcript_of_a_replaced_file_counts_no_more(
+    done: Workspace, recogniser: WhisperRecogniser
+) -> None:
+    views = ("current_transcripts", "latest_transcripts", "linked_transcripts")
+
+    def counted() -> list[int]:
+        with done.connect() as connection:
+            return [
+                connection.execute(f"select count(*) from {view}").fetchall()[0][0]
+                for view in views
+            ]
+
+    assert counted() == [7, 7, 7]
+    write_speech(done.audio / "scene-1.wav", "A hundred people, and one dog.")
+    transcribe(done, done.audio, recogniser)
+    assert len(tables(done)["transcripts"]) == 8
+    assert counted() == [7, 7, 7]
+
+
+def test_queries_in_the_docs_run(done: Workspace) -> None:
+    text = (ROOT / "docs" / "transcribing.md").read_text("utf-8")
+    queries = re.findall(r'pixmo sql "([^"]+)"', text)
+    assert len(queries) == 2
+    with done.connect() as connection:
+        for query in queries:
+            connection.execute(query).fetchall()
+        # Nobody asked for the times of words here; whoever did finds them in these columns.
+        words = next(query for query in queries if "words, max" in query)
+        assert [column[0] for column in connection.execute(words).description or []] == [
+            *("path", "start", "end", "word", "probability")
+        ]
+
+
 def test_a_recogniser_that_leaves_a_window_out_is_found_out(
     workspace: Workspace, recogniser: WhisperRecogniser
 ) -> None:
@@ -368,7 +531,7 @@ def test_what_was_mended_is_no_longer_set_aside(
     assert still(done) == {
         ("nowhere.wav", "no image for this recording"),
         ("notes.wav", "no image for this recording"),
-        ("metadata.jsonl", "metadata names no file"),
+        ("ghost.webm", "metadata names no file"),
         ("scene-1__corrupt.webm", "not a sound file"),
         ("scene-2__cut.webm", "truncated recording"),
     }

@@ -1,5 +1,6 @@
 """The `pixmo` command: its groups, its options, and how an error reaches a person."""
 
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -81,6 +82,8 @@ def main() -> None:
         stop(f"{place}{error.strerror or error}")
     except SystemExit as status:
         if status.code == INTERRUPTED:  # typer turns Ctrl-C into this
+            # People press it again while worker processes end; that would print tracebacks.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
             show.fail("stopped; what was finished is kept, run the same command to go on")
         raise
     except Exception as error:  # noqa: BLE001 - the last place where a traceback can be kept away

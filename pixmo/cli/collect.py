@@ -1,7 +1,7 @@
 """Commands that take things in: images, recordings, transcripts, annotations."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pixmo.speech.captioning.caption_plan import Plan
     from pixmo.speech.captioning.captions import Written
     from pixmo.speech.captioning.language_model_writer import Spent
+    from pixmo.workspace.workspace import Workspace
 
 images = typer.Typer(help="Images: take them in.", no_args_is_help=True)
 transcripts = typer.Typer(help="Transcripts that were written, not spoken.", no_args_is_help=True)
@@ -57,10 +58,10 @@ def images_add(
 
     Example: pixmo images add images/
     """
-    from pixmo.images.store import add_images
+    from pixmo.images.store import STAGE, add_images
 
-    added = add_images(open_workspace(workspace), folder, show.Bars())
-    show.counts(added, json)
+    opened = open_workspace(workspace)
+    taken_in(opened, STAGE, add_images(opened, folder, show.Bars()), json)
 
 
 @transcripts.command("add")
@@ -76,12 +77,12 @@ def transcripts_add(
     Example: pixmo transcripts add written.jsonl
     """
     from pixmo.speech.captioning.captions import write_captions
-    from pixmo.speech.written import add_written
+    from pixmo.speech.written import STAGE, add_written
 
     opened = open_workspace(workspace)
     added = add_written(opened, file)
     warn_of_unanswered(write_captions(opened, show.Bars()))
-    show.counts(added, json)
+    taken_in(opened, STAGE, added, json)
 
 
 @label.command("ingest")
@@ -96,17 +97,18 @@ def label_ingest(
 
     Example: pixmo label ingest exports/points.json
     """
-    from pixmo.label.ingest import MalformedExportsError, ingest
+    from pixmo.label.ingest import STAGE, MalformedExportsError, ingest
 
+    opened = open_workspace(workspace)
     try:
-        ingested = ingest(open_workspace(workspace), exports, show.Bars())
+        ingested = ingest(opened, exports, show.Bars())
     except MalformedExportsError as malformed:
         if malformed.ingested.exports or json:
-            show.counts(malformed.ingested, json)
+            taken_in(opened, STAGE, malformed.ingested, json)
         for problem in malformed.problems:
             show.fail(problem)
         raise typer.Exit(1) from malformed
-    show.counts(ingested, json)
+    taken_in(opened, STAGE, ingested, json)
 
 
 @app.command()
@@ -139,6 +141,7 @@ def transcribe(
     """
     from pixmo.speech.captioning.captions import write_captions
     from pixmo.speech.engines import open_recogniser
+    from pixmo.speech.recordings import STAGE
     from pixmo.speech.transcribe import transcribe as transcribe_folder
 
     opened = open_workspace(workspace)
@@ -149,7 +152,7 @@ def transcribe(
     recogniser = open_recogniser(opened, show.warn, **options)
     transcribed = transcribe_folder(opened, folder, recogniser, show.Bars())
     warn_of_unanswered(write_captions(opened, show.Bars()))
-    show.counts(transcribed, json)
+    taken_in(opened, STAGE, transcribed, json)
 
 
 @app.command()
@@ -204,6 +207,23 @@ def caption(
         show.as_json({"writer": author.name} | dataclasses.asdict(written) | spent)
     else:
         show.counts(written, json)
+
+
+def taken_in(workspace: "Workspace", stage: str, result: Any, json_wanted: bool) -> None:
+    """What a command did, and why it set things aside."""
+    show.counts(result, json_wanted)
+    if json_wanted or not result.set_aside:
+        return
+    with workspace.connect() as connection:
+        reasons = connection.execute(
+            "select count(*) as n, reason from current_set_aside where stage = ?"
+            " group by reason order by n desc, reason",
+            [stage],
+        ).fetchall()
+    show.say("set aside by now")
+    for count, reason in reasons:
+        show.say(f"  {count:>6}  {reason}")
+    show.say('  each one: pixmo sql "select path, reason, detail from current_set_aside"')
 
 
 def warn_of_unanswered(written: "Written") -> None:

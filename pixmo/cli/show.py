@@ -129,5 +129,3 @@ def counts(result: Any, json_wanted: bool) -> None:
         if isinstance(value, float):
             value = f"{value:,.1f}"
         typer.echo(f"{name.replace('_', ' '):<{width}}  {value}")
-    if getattr(result, "set_aside", 0):
-        typer.echo('why: pixmo sql "select path, reason, detail from current_set_aside"')

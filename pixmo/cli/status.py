@@ -8,6 +8,7 @@ from pixmo.dataset.manifest import FILE_NAME
 from pixmo.errors import SpeechError
 from pixmo.label.ingest import waiting_exports
 from pixmo.release.versions import complete_releases
+from pixmo.speech.captioning.captions import captions_to_write
 from pixmo.speech.recordings import METADATA_NAMES, linked_since
 from pixmo.workspace.workspace import Workspace
 
@@ -37,11 +38,11 @@ class Status:
     """A workspace at a glance."""
 
     root: str
-    rows: dict[str, int]  # by table
+    rows: dict[str, int]  # by table; what counts now, where newer rows replace older ones
     set_aside: dict[str, int]  # by reason, most frequent first
     releases: list[str]  # complete ones, oldest first
     waiting: list[Waiting]
-    hint: str  # what to do where nothing waits
+    hint: str  # what to do where nothing waits; empty where something does
 
 
 def status(workspace: Workspace) -> Status:
@@ -55,9 +56,11 @@ def status(workspace: Workspace) -> Status:
         def column(sql: str) -> set[str]:
             return {str(row[0]) for row in connection.execute(sql).fetchall()}
 
+        views = column("select view_name from duckdb_views()")
         rows = {}
         for name in schema.table_names():
-            counted = connection.execute(f"select count(*) from {name}").fetchone()
+            current = f"current_{name}" if f"current_{name}" in views else name
+            counted = connection.execute(f"select count(*) from {current}").fetchone()
             rows[name] = int(counted[0]) if counted else 0
         reasons = connection.execute(
             "select stage || ': ' || reason as why, count(*) as n from current_set_aside"
@@ -69,7 +72,6 @@ def status(workspace: Workspace) -> Status:
             column("select path from recordings semi join transcripts using (recording_sha256)")
             | set_aside
         )
-        stale = column("select image_sha256 from stale_captions where is_described")
     waiting = [
         Waiting("images", unseen(workspace, workspace.images, images), "pixmo images add images/"),
         Waiting(
@@ -82,7 +84,7 @@ def status(workspace: Workspace) -> Status:
             len(waiting_exports(workspace)),
             "pixmo label ingest exports/",
         ),
-        Waiting("captions to write", len(stale), "pixmo caption"),
+        Waiting("captions to write", captions_to_write(workspace), "pixmo caption"),
     ]
     releases = complete_releases(workspace)
     has_rows = rows["captions"] or rows["answers"] or rows["point_annotations"]
@@ -96,13 +98,15 @@ def status(workspace: Workspace) -> Status:
         waiting.append(Waiting(what, 1, f"pixmo build-release v{number}"))
     if releases and not (workspace.runs / f"probe-{releases[-1]}" / "verdict.json").exists():
         waiting.append(Waiting("release to validate", 1, "pixmo validate --train-probe"))
+    nothing = "nothing is waiting" if any(rows.values()) else EMPTY_HINT
+    waiting = [item for item in waiting if item.count]
     return Status(
         str(workspace.root),
         rows,
         {str(reason): int(count) for reason, count in reasons},
         releases,
-        [item for item in waiting if item.count],
-        "nothing is waiting" if any(rows.values()) else EMPTY_HINT,
+        waiting,
+        "" if waiting else nothing,
     )
 
 

@@ -144,6 +144,7 @@ class Intake:
         self.items: list[SetAside] = []
         self.newest: dict[str, dict[str, Any]] = {}  # the newest row of each image_sha256
         self.sha256s_at: dict[str, set[str]] = {}  # of each stored path
+        self.newest_at: dict[str, str] = {}  # the one of them that counts there
         for row in workspace.read("images").to_pylist():
             self.remember(row)
 
@@ -151,6 +152,7 @@ class Intake:
         """An image is known by its bytes and by its path."""
         self.newest[row["image_sha256"]] = row
         self.sha256s_at.setdefault(row["path"], set()).add(row["image_sha256"])
+        self.newest_at[row["path"]] = row["image_sha256"]
 
     def candidate(self, file: Path) -> Candidate:
         """A file together with what is known of its path."""
@@ -184,10 +186,15 @@ class Intake:
     def meet_again(self, stored: str, given: Given, row: dict[str, Any]) -> None:
         """A file with the bytes of a known image is its file, its new place, or a copy of it."""
         is_its_file = stored == row["path"]
+        counts_there = self.newest_at.get(stored) == row["image_sha256"]
         if not is_its_file and not self.is_gone(row):
             reason = "same bytes as another image"
             self.put_aside(row["image_sha256"], stored, reason, row["path"])
-        elif is_its_file and all(value in (None, row[name]) for name, value in given.items()):
+        elif (
+            is_its_file
+            and counts_there
+            and all(value in (None, row[name]) for name, value in given.items())
+        ):
             self.known += 1
         else:
             new = {name: value or row[name] for name, value in given.items()}

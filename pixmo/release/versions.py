@@ -35,6 +35,6 @@ def release_folder(workspace: Workspace, named: str) -> Path:
     Raises:
         ReleaseError: nothing is named and there is no release yet.
     """
-    if len(Path(named).parts) > 1:
+    if Path(named).name != named:  # "./taken" is a path, too
         return Path(named).expanduser().resolve()
     return workspace.releases / (named or newest_release(workspace))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixmo.errors import AudioError
-from pixmo.speech.containers import demuxer, ends_early
+from pixmo.speech.containers import demuxer, ends_early, states_length
 
 Samples: TypeAlias = NDArray[np.float32]
 
@@ -31,8 +31,9 @@ MICROSECONDS = 1_000_000
 def decode(path: Path, longest_seconds: float = LONGEST_SECONDS) -> Samples:
     """The whole recording, mixed down to one channel: float32 in [-1, 1) at 16 kHz.
 
-    A truncated or damaged file is refused, never decoded in part: a transcript of half a
-    recording would look like a whole one.
+    A file that can be seen to be truncated or damaged is refused: a transcript of half a recording
+    would look like a whole one. Where a container neither states a length nor marks its end, one
+    that was cut between two packets cannot be told from a whole one: see `containers`.
 
     Raises:
         AudioError: it cannot be decoded; the message is `reason: particulars`, without the path.
@@ -49,9 +50,9 @@ def decode(path: Path, longest_seconds: float = LONGEST_SECONDS) -> Samples:
         raise AudioError(f"not a sound file: it begins with {head[:12]!r}")
     if ends_early(path, kind):
         raise AudioError("truncated recording: its last bytes are missing")
-    # Without this header an mp3's length is only a guess from its first bit rate.
-    states_length = kind != "mp3" or b"Xing" in head or b"Info" in head
-    samples, stated_seconds = decode_container(path, kind, longest_seconds, states_length)
+    samples, stated_seconds = decode_container(
+        path, kind, longest_seconds, states_length(head, kind)
+    )
     seconds = len(samples) / SAMPLE_RATE
     if seconds + TRUNCATION_SECONDS < stated_seconds:
         raise AudioError(
@@ -61,14 +62,14 @@ def decode(path: Path, longest_seconds: float = LONGEST_SECONDS) -> Samples:
 
 
 def decode_container(
-    path: Path, kind: str, longest_seconds: float, states_length: bool
+    path: Path, kind: str, longest_seconds: float, is_length_stated: bool
 ) -> tuple[Samples, float]:
     """The samples, and the seconds that the file states (0 where it does not)."""
     longest = int(longest_seconds * SAMPLE_RATE)
     pieces: list[NDArray[np.int16]] = []
     count = 0
     with refusals(), opened(path, kind) as (container, stream):
-        stated_seconds = seconds_stated(container, stream) if states_length else 0.0
+        stated_seconds = seconds_stated(container, stream) if is_length_stated else 0.0
         expected = stated_seconds
         if not stated_seconds and path.stat().st_size > FEW_BYTES:
             expected = seconds_of_packets(path, kind)

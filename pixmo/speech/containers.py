@@ -14,7 +14,9 @@ CLUSTER = 0x1F43B675
 OGG_HEADER_BYTES = 27
 LONGEST_OGG_PAGE = OGG_HEADER_BYTES + 255 + 255 * 255
 RIFF_HEADER_BYTES = 8
-RIFF_UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # written by recorders that could not seek back
+# Recorders that cannot seek back write 0 or a size near the largest of 31 or 32 bits.
+RIFF_UNKNOWN_SIZES_FROM = 0x7FFFF000
+RIFF_PADDING_BYTES = 1  # behind data of an odd size; not all recorders write what they count
 
 
 def demuxer(head: bytes) -> str | None:
@@ -31,10 +33,20 @@ def demuxer(head: bytes) -> str | None:
     return next((name for name, matches in kinds.items() if matches), None)
 
 
+def states_length(head: bytes, kind: str) -> bool:
+    """Whether to believe the length that a file of this container, by its first bytes, states."""
+    if kind == "mp3":  # without this header it is a guess from the first bit rate
+        return b"Xing" in head or b"Info" in head
+    # RF64 has a chunk of its own for it.
+    return kind != "wav" or riff_size(head) is not None or head.startswith(b"RF64")
+
+
 def ends_early(path: Path, kind: str) -> bool:
     """Whether the bytes of a file of this container stop before the container does.
 
     Of mp3, mov and flac only the decoder, or the length they state, can tell: always False.
+    Of an Ogg cut between pages, and of a live Matroska cut between elements, nothing can: there
+    are recorders that never mark the end (Telegram's on Android leaves out Ogg's last flag).
     """
     checks: dict[str, Callable[[mmap.mmap], bool]] = {
         "matroska": matroska_ends_early,
@@ -49,8 +61,14 @@ def ends_early(path: Path, kind: str) -> bool:
 
 def wav_ends_early(data: mmap.mmap) -> bool:
     """Whether the RIFF header promises more bytes than there are."""
-    size = int.from_bytes(data[4:8], "little")
-    return size not in RIFF_UNKNOWN_SIZES and RIFF_HEADER_BYTES + size > len(data)
+    size = riff_size(data[:RIFF_HEADER_BYTES])
+    return size is not None and RIFF_HEADER_BYTES + size > len(data) + RIFF_PADDING_BYTES
+
+
+def riff_size(head: bytes) -> int | None:
+    """The bytes that a RIFF header promises behind itself; None where its writer knew none."""
+    size = int.from_bytes(head[4:8], "little")
+    return size if 0 < size < RIFF_UNKNOWN_SIZES_FROM else None
 
 
 def ogg_ends_early(data: mmap.mmap) -> bool:

@@ -5,7 +5,6 @@ judged by the same guards.
 """
 
 import functools
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -22,7 +21,6 @@ from pixmo.speech.ctranslate2_weights import (
     convert,
     whisper_tokenizer,
 )
-from pixmo.speech.engine.decoder import SORTED_AHEAD, sorted_ahead
 from pixmo.speech.engine.log_mel import LogMel, log_mel
 from pixmo.speech.engine.slots import SEED, Outcome
 from pixmo.speech.hear import model_threads
@@ -42,18 +40,13 @@ WEIGHTS = "model.bin"
 # Like faster-whisper's own: 8 bits are the fastest on a processor, and there is no 16-bit product.
 COMPUTE_TYPES = {"cpu": "int8", "cuda": "float16"}
 WINDOWS_AT_ONCE = {"cpu": 16, "cuda": 64}
+# Heard to their end before others begin, so that what failed is heard again in batches of some size
+# and no recording waits for the end of the run.
+BATCHES_OF_A_ROUND = 2
 GIVE_A_MODEL = (
     "give a checkpoint of openai-whisper's, a folder that CTranslate2 reads, or one of"
     " faster-whisper's names: --model, or model in pixmo.toml"
 )
-
-
-@dataclass(frozen=True)
-class Job:
-    """A window on its way."""
-
-    window: Window
-    attempt: int = 0
 
 
 @dataclass(frozen=True)
@@ -186,8 +179,8 @@ class FasterWhisperRecogniser:
     ) -> Iterator[tuple[Window, Recognition]]:
         """What is said in each window of at most 30 s, as they end; times from the window's start.
 
-        A window that fails Whisper's guards waits for others that failed, and is heard again with
-        them at the next temperature. What is sampled there depends on the windows beside it.
+        Windows that fail Whisper's guards are heard again at the next temperature, before any but
+        a few others. What is sampled there depends on the windows beside them.
 
         Raises:
             ModelError: the model cannot be loaded, does not know the language, or not one window
@@ -195,23 +188,24 @@ class FasterWhisperRecogniser:
         """
         is_multilingual = bool(self.model.is_multilingual)
         check_language(self.name, language, is_multilingual)
-        hearing = Hearing(self, whisper_tokenizer(self.tokens, language))
-        slots = self.slots or WINDOWS_AT_ONCE[self.device]
-        source = sorted_ahead(windows, SORTED_AHEAD)
-        failed: list[deque[Job]] = [deque() for _ in TEMPERATURES]
-        while batch := next_batch(source, failed, slots):
-            for job, outcome in hearing.outcomes(batch):
-                is_last = job.attempt + 1 == len(TEMPERATURES)
-                if is_last or judged(outcome, hearing.tokenizer).passes_guards:
-                    temperature = TEMPERATURES[job.attempt]
-                    yield (
-                        job.window,
-                        recognition(
-                            job.window, outcome, temperature, hearing.tokenizer, is_multilingual
-                        ),
-                    )
-                else:
-                    failed[job.attempt + 1].append(Job(job.window, job.attempt + 1))
+        tokenizer = whisper_tokenizer(self.tokens, language)
+        hearing = Hearing(self, tokenizer, self.slots or WINDOWS_AT_ONCE[self.device])
+        source = iter(windows)
+        while waiting := list(islice(source, BATCHES_OF_A_ROUND * hearing.slots)):
+            # A batch takes as long as its longest window.
+            waiting.sort(key=lambda window: -window.seconds)
+            for temperature in TEMPERATURES:
+                failed = []
+                for window, outcome in hearing.outcomes(waiting, temperature):
+                    is_last = temperature == TEMPERATURES[-1]
+                    if is_last or judged(outcome, tokenizer).passes_guards:
+                        yield (
+                            window,
+                            recognition(window, outcome, temperature, tokenizer, is_multilingual),
+                        )
+                    else:
+                        failed.append(window)
+                waiting = failed
 
     @property
     def tokens(self) -> int:
@@ -220,63 +214,57 @@ class FasterWhisperRecogniser:
         return TOKENS_WITHOUT_LANGUAGES + int(self.model.num_languages) + int(is_multilingual)
 
 
-def next_batch(source: Iterator[Window], failed: Sequence[deque[Job]], slots: int) -> list[Job]:
-    """Jobs for the same temperature: a full batch that failed, else new ones, else what is left."""
-    waiting = next((jobs for jobs in failed if len(jobs) >= slots), None)
-    if waiting is None:
-        if new := [Job(window) for window in islice(source, slots)]:
-            return new
-        waiting = next((jobs for jobs in failed if jobs), deque())
-    return [waiting.popleft() for _ in range(min(slots, len(waiting)))]
-
-
-@dataclass(frozen=True)
+@dataclass
 class Hearing:
     """A model that hears one language."""
 
     recogniser: FasterWhisperRecogniser
     tokenizer: Any
+    slots: int  # windows in a batch; halved for good where memory is too small
 
-    def outcomes(self, batch: Sequence[Job]) -> Iterator[tuple[Job, Outcome]]:
-        """Every job with what it was decoded to; half as many at once where memory is too small.
+    def outcomes(
+        self, windows: Sequence[Window], temperature: float
+    ) -> Iterator[tuple[Window, Outcome]]:
+        """Every window with what it was decoded to, batch by batch.
 
         Raises:
             ModelError: not one fits, or CTranslate2 finds no library that the device needs.
         """
         device = self.recogniser.device
-        try:
-            outcomes = self.decoded(batch)
-        except RuntimeError as error:
-            if "out of memory" not in str(error):
-                raise ModelError(
-                    f"CTranslate2 cannot compute on {device} ({one_line(error)}); use the engine"
-                    " pixmo, or the CPU: device in pixmo.toml"
-                ) from error
-            if len(batch) == 1:
-                raise ModelError(
-                    f"one window does not fit into the memory of {device}; use a smaller model,"
-                    " or the CPU: device in pixmo.toml"
-                ) from error
-        else:
+        begin = 0
+        while batch := windows[begin : begin + self.slots]:
+            try:
+                outcomes = self.decoded(batch, temperature)
+            except RuntimeError as error:
+                if "out of memory" not in str(error):
+                    raise ModelError(
+                        f"CTranslate2 cannot compute on {device} ({one_line(error)}); use the"
+                        " engine pixmo, or the CPU: device in pixmo.toml"
+                    ) from error
+                if len(batch) == 1:
+                    raise ModelError(
+                        f"one window does not fit into the memory of {device}; use a smaller"
+                        " model, or the CPU: device in pixmo.toml"
+                    ) from error
+                self.slots = len(batch) // 2
+                self.recogniser.note(
+                    f"out of memory on {device}: going on with a batch of {self.slots}"
+                )
+                continue
             yield from zip(batch, outcomes, strict=True)
-            return
-        half = len(batch) // 2
-        self.recogniser.note(f"out of memory on {device}: {half} windows at once instead")
-        yield from self.outcomes(batch[:half])
-        yield from self.outcomes(batch[half:])
+            begin += len(batch)
 
-    def decoded(self, batch: Sequence[Job]) -> list[Outcome]:
-        """What jobs of one temperature are decoded to."""
+    def decoded(self, batch: Sequence[Window], temperature: float) -> list[Outcome]:
+        """What the windows are decoded to."""
         import ctranslate2
 
         model, tokenizer = self.recogniser.model, self.tokenizer
-        mel = np.stack([job.window.features for job in batch])
+        mel = np.stack([window.features for window in batch])
         sound = model.encode(ctranslate2.StorageView.from_array(mel))
         language_probs = [1.0] * len(batch)
         if model.is_multilingual:
             token = f"<|{tokenizer.language}|>"
             language_probs = [dict(probs)[token] for probs in model.detect_language(sound)]
-        temperature = TEMPERATURES[batch[0].attempt]
         results = model.generate(
             sound,
             [list(tokenizer.sot_sequence)] * len(batch),

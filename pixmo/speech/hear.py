@@ -15,7 +15,9 @@ from pixmo.speech.recordings import Recording
 from pixmo.speech.speech_activity import Span, torch_threads
 
 FEWEST_CLIPS_FOR_WORKERS = 8
-CLIPS_AHEAD = 8  # at least, prepared and not heard yet: a few megabytes each
+# At least so many are prepared and not heard yet. Each takes up to 1.5 MB for half a minute of
+# speech: few megabytes for a description of an image, but 190 for an hour.
+CLIPS_AHEAD = 8
 CLIPS_AHEAD_OF_A_WORKER = 2
 
 

@@ -4,6 +4,7 @@ import contextlib
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pixmo.hashing import sha256_file
 from pixmo.workspace.workspace import Workspace
@@ -30,11 +31,16 @@ class ImageLinks:
         tables: list[dict[str, set[str]]] = [defaultdict(set) for _ in range(5)]
         columns = ["image_sha256", "path", "image_url"]
         rows = workspace.read("images").select(columns).to_pylist()
-        # The newest row of an image counts: it may have moved. What it was called before means it
-        # still, unless another image is called so now.
-        newest = {row["image_sha256"]: row for row in rows}
-        earlier = [row for row in rows if row is not newest[row["image_sha256"]]]
-        for some in (list(newest.values()), earlier):
+        # The newest row of an image counts: it may have moved. Of two images in one place the newer
+        # row: the file was replaced. What an image was called before means it still, unless another
+        # one is called so now.
+        newest: dict[str, dict[str, Any]] = {}
+        for row in rows:
+            newest.pop(row["image_sha256"], None)
+            newest[row["image_sha256"]] = row
+        current = {row["path"]: row for row in newest.values()}
+        earlier = [row for row in rows if row is not current.get(row["path"])]
+        for some in (list(current.values()), earlier):
             taken = [set(table) for table in tables]
             for row in some:
                 sha256, path = row["image_sha256"], Path(row["path"])

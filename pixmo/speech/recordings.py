@@ -73,14 +73,14 @@ def find(workspace: Workspace, folder: Path, progress: Progress = SILENT) -> Fou
     top = absolute(folder)
     for file, said in metadata.items():
         if file not in listed and file.is_relative_to(top):
-            name = said.values["file_name"] or ""
+            path = as_text(workspace.relative(file))
             found.set_aside.append(
                 SetAside(
                     STAGE,
-                    str(said.number),
-                    workspace.relative(said.file),
+                    path,
+                    path,
                     "metadata names no file",
-                    name,
+                    f"named in {as_text(workspace.relative(said.file))} line {said.number}",
                 )
             )
     links = ImageLinks.of(workspace)
@@ -192,18 +192,23 @@ def examine(
 
 
 def without_copies(workspace: Workspace, found: Found) -> Found:
-    """Each recording once: under the name in the table, if it is there still, else its first."""
+    """Each recording once: under the name in the table, if it is there still, else its first.
+
+    A name that has no image owns nothing.
+    """
     here = {recording.path: recording.sha256 for recording in found.recordings}
+    unlinked = {item.path for item in found.set_aside}
     known = newest_rows(workspace)
     owners: dict[str, str] = {}
     kept = Found(set_aside=list(found.set_aside))
     for recording in found.recordings:
         if recording.sha256 not in owners:
-            before = known[recording.sha256]["path"] if recording.sha256 in known else None
-            is_there = before and recording.sha256 == (
-                here.get(before) or hash_of(workspace.path(before))
+            before = known.get(recording.sha256)
+            path = before["path"] if before and before["image_sha256"] else recording.path
+            is_there = path not in unlinked and recording.sha256 == (
+                here.get(path) or hash_of(workspace.path(path))
             )
-            owners[recording.sha256] = before if before and is_there else recording.path
+            owners[recording.sha256] = path if is_there else recording.path
         owner = owners[recording.sha256]
         if owner == recording.path:
             kept.recordings.append(recording)
@@ -249,15 +254,30 @@ def record(workspace: Workspace, found: Found) -> None:
         if row != before or row != newest_at.get(recording.path):
             rows.append(row)
             known[recording.sha256] = row
-    linked = {recording.sha256 for recording in found.recordings}
-    for item in found.set_aside:
-        before = known.get(item.key)
-        is_unlinked = item.reason in (NO_IMAGE, SEVERAL_IMAGES) and item.key not in linked
-        if before and before["image_sha256"] and is_unlinked:
-            rows.append({**before, "path": item.path, "image_sha256": None})
-            known[item.key] = rows[-1]
     workspace.append("recordings", rows)
+    workspace.append(
+        "recordings", [known[sha256] | {"image_sha256": None} for sha256 in lost(workspace, found)]
+    )
     workspace.set_aside(found.set_aside)
+
+
+def lost(workspace: Workspace, found: Found) -> list[str]:
+    """The sha256 of the recordings that count and no longer have a file with an image.
+
+    Their file has no image now, holds other bytes, or was moved to where it has none. One that is
+    nowhere in this folder may stand elsewhere, or have been deleted once it was heard: it counts.
+    """
+    # Of what is no recording, or cannot be read, the bytes are not known.
+    aside = {item.path: item.key for item in found.set_aside if item.key != item.path}
+    seen = set(aside.values())
+    with workspace.connect() as connection:
+        query = "select recording_sha256, path from recordings order by ordinal"
+        counting = connection.execute(query).fetchall()
+    return [
+        sha256
+        for sha256, path in counting
+        if path in aside or (sha256 in seen and hash_of(workspace.path(path)) != sha256)
+    ]
 
 
 def linked_since(workspace: Workspace) -> list[Recording]:

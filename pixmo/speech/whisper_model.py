@@ -175,7 +175,7 @@ class WhisperRecogniser:
                     ) from error
             # Outside of the handler, which keeps the failed decoder's memory alive.
             release_memory(self.device)
-            slots //= 2
+            slots = max(FEWEST_ROWS, slots // 2)
             self.note(f"out of memory on {self.device}: going on with {slots} windows at once")
 
     def decoder(self, language: str, slots: int, accepts: Callable[[Outcome], bool]) -> Decoder:

@@ -51,6 +51,7 @@ class CaptionSettings:
         "input_price": 0,
         "output_price": 0,
         "max_unsupported_share": 0,
+        "max_lost_share": 0,
     }
 
     writer: str = "cleaner"  # cleaner: offline; language-model: the server at base_url
@@ -65,6 +66,7 @@ class CaptionSettings:
     input_price: float = 0.0  # of a million tokens, in any currency; 0: unknown
     output_price: float = 0.0
     max_unsupported_share: float = 0.2  # of a caption's words; above it the model is asked again
+    max_lost_share: float = 0.5  # of what the transcripts say; above it, likewise
 
 
 @dataclass(frozen=True)
@@ -185,6 +187,7 @@ timeout_seconds = 120.0     # for one answer
 input_price = 0.0           # of a million tokens, in any currency; 0: unknown
 output_price = 0.0
 max_unsupported_share = 0.2 # of a caption's words; above it the model is asked again
+max_lost_share = 0.5        # of what the transcripts say; above it, likewise
 
 [curate]
 memory_limit_gb = 4.0       # of DuckDB; what does not fit goes to the disk

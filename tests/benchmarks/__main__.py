@@ -20,6 +20,7 @@ from tests.benchmarks import (
     near_texts,
     transcription,
     transcription_gpu,
+    transcription_memory,
 )
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -30,6 +31,7 @@ BENCHMARKS = (
     near_texts,
     look_alikes,
     transcription,
+    transcription_memory,
     transcription_gpu,
 )
 

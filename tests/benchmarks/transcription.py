@@ -83,18 +83,17 @@ def run(clips: int = CLIPS, rounds: int = ROUNDS) -> dict[str, Any]:
     }
 
 
-def run_peer(peer: str, arguments: list[Path]) -> tuple[dict[str, Any], float]:
-    """What a peer's process prints, and the most memory that it and its own took."""
+def run_peer(peer: str, arguments: list[Path]) -> tuple[dict[str, Any], list[float]]:
+    """What a peer's process prints, and the megabytes that it and its own took, over time."""
     command = [sys.executable, "-m", "tests.benchmarks.speech_peers", peer]
     process = subprocess.Popen(
         [*command, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    peak = 0.0
+    taken = [0.0]
 
     def watch() -> None:
-        nonlocal peak
         while process.poll() is None:
-            peak = max(peak, memory(process.pid))
+            taken.append(memory(process.pid))
             time.sleep(LOOK_SECONDS)
 
     watcher = threading.Thread(target=watch)
@@ -104,7 +103,7 @@ def run_peer(peer: str, arguments: list[Path]) -> tuple[dict[str, Any], float]:
     if process.returncode:
         raise RuntimeError(f"{peer} failed:\n{errors}")
     result: dict[str, Any] = json.loads(output.splitlines()[-1])
-    return result, peak
+    return result, taken
 
 
 def memory(process: int) -> float:
@@ -120,13 +119,13 @@ def memory(process: int) -> float:
     return total
 
 
-def add(measured: Measured, result: dict[str, Any], peak: float) -> None:
+def add(measured: Measured, result: dict[str, Any], taken: list[float]) -> None:
     """A round more."""
     if not measured.wall or result["wall"] < min(measured.wall):
         measured.stages = result["stages"]
     measured.wall.append(result["wall"])
     measured.processor.append(result["processor"])
-    measured.peak_megabytes = max(measured.peak_megabytes, peak)
+    measured.peak_megabytes = max(measured.peak_megabytes, *taken)
     measured.texts = result["texts"]
 
 

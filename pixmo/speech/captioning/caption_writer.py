@@ -48,11 +48,11 @@ class Cleaner:
 
     @property
     def name(self) -> str:
-        return "cleaner-3"
+        return "cleaner-4"
 
     @property
     def options(self) -> Mapping[str, object]:
-        return {"method": "pixmo-cleaner-3", "language": self.language}
+        return {"method": "pixmo-cleaner-4", "language": self.language}
 
     def captions(self, images: Iterable[Sequence[str]]) -> Generator[Caption, None, None]:
         """The caption of each image, in order."""

@@ -9,6 +9,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from pixmo.errors import SettingsError
 from pixmo.execution.progress import SILENT, Progress
 from pixmo.hashing import sha256_bytes, sha256_value, short_id
 from pixmo.speech.captioning.caption_writer import Caption, CaptionWriter, Cleaner
@@ -19,7 +20,7 @@ from pixmo.workspace.workspace import Workspace
 if TYPE_CHECKING:
     import duckdb
 
-METHOD = "pixmo-captions-2"
+METHOD = "pixmo-captions-3"
 SHORTEST_SPEECH_SECONDS = 1.0  # what a recogniser hears in less is as good as invented
 PART_IMAGES = 1000
 PART_SECONDS = 60.0
@@ -109,12 +110,24 @@ def write_captions(
     return Written(total - unanswered, known, backlog.empty, fell_back, unanswered)
 
 
+def captions_to_write(workspace: Workspace) -> int:
+    """How many captions `write_captions` would write by the workspace's own writer.
+
+    All, where the settings do not say enough for it: `write_captions` says what is wrong.
+    """
+    try:
+        options_sha256 = sha256_value(options(configured_writer(workspace)))
+    except SettingsError:
+        options_sha256 = ""
+    with workspace.connect() as connection:
+        return len(Backlog.find(connection, options_sha256).pending)
+
+
 def configured_writer(workspace: Workspace) -> CaptionWriter:
     """The writer that the workspace's settings name.
 
     Raises:
         SettingsError: they do not say enough for it.
-        WriterError: a package that it needs is missing.
     """
     if workspace.settings.caption.writer == "language-model":
         return LanguageModelWriter(workspace)

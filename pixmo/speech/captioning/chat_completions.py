@@ -47,9 +47,10 @@ MOST_TRIES = 6
 MOST_TRIES_TO_CONNECT = 3  # before the first answer: most likely nobody is there
 FEWEST_PERMANENT, REQUEST_TIMEOUT, CONFLICT, TOO_LARGE, TOO_MANY = 400, 408, 409, 413, 429
 ABOUT_THE_FORM = (400, 422)
-# Of a refusal, as servers word it: it is about this request, and others will be answered.
-ABOUT_ONE_REQUEST = ("context", "content_filter", "content_policy", "content management")
 OUT_OF_MONEY = ("insufficient_quota", "billing_hard_limit_reached")
+# Asked where one request fails and nothing tells whether others would, too.
+SMALL_QUESTION = [{"role": "user", "content": 'Answer with this JSON object: {"caption": "none"}'}]
+MOST_TOKENS = 2**63 - 1  # that a table can hold
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,10 @@ class Completion:
     model: str
     input_tokens: int | None
     output_tokens: int | None
+
+
+class MalformedError(Exception):
+    """The server answered with what is no chat completion; the message shows how it begins."""
 
 
 class RefusedError(Exception):
@@ -83,32 +88,40 @@ class Endpoint:
 
         Raises:
             SettingsError: the address is none.
-            WriterError: the `openai` package is missing, or the key is none.
         """
         if not base_url.startswith(("http://", "https://")):
             raise SettingsError(
                 f"[caption] base_url = {base_url!r} is no address; it starts with http:// or"
                 " https:// and ends in /v1 most often"
             )
+        self.base_url = base_url
+        self.timeout_seconds = timeout_seconds
+        self.stop = stop
+        self.client: openai.OpenAI  # from `open` to `close`
+        self.form = 0  # of FORMATS
+        self.names: dict[str, str] = {}  # what this server calls a parameter
+        self.not_before = 0.0  # monotonic time; the server asked not to be asked earlier
+        self.last_answer = 0.0  # monotonic time; 0 before the first
+        self.retries = 0
+
+    def open(self) -> None:
+        """Requests can be sent.
+
+        Raises:
+            WriterError: the `openai` package is missing, or the key is none.
+        """
         try:
             import openai
         except ImportError as error:
             raise WriterError(
                 f"the language-model writer needs the openai package: {INSTALL}"
             ) from error
-        self.base_url = base_url
-        self.stop = stop
-        self.client: openai.OpenAI = openai.OpenAI(
-            base_url=base_url,
+        self.client = openai.OpenAI(
+            base_url=self.base_url,
             api_key=api_key(),
-            timeout=timeout_seconds,
+            timeout=self.timeout_seconds,
             max_retries=0,  # its own can neither be stopped nor make the others wait
         )
-        self.form = 0  # of FORMATS
-        self.names: dict[str, str] = {}  # what this server calls a parameter
-        self.not_before = 0.0  # monotonic time; the server asked not to be asked earlier
-        self.last_answer = 0.0  # monotonic time; 0 before the first
-        self.retries = 0
 
     def close(self) -> None:
         """The connections are closed."""
@@ -130,11 +143,15 @@ class Endpoint:
             self.wait_until_allowed()
             try:
                 completion = self.send(request)
-            except openai.APIConnectionError as error:
-                self.fail_if_hopeless(error, tries, start)
-                delay = backoff(tries)
             except openai.APIStatusError as error:
-                delay = self.delay_after(error, tries, start)
+                delay = self.delay_after(error, request, tries, start)
+            except openai.APITimeoutError as error:
+                self.fail_if_hopeless(what_it_said(error), request, tries, MOST_TRIES, start)
+                delay = backoff(tries)
+            except (openai.APIConnectionError, MalformedError) as error:
+                most = MOST_TRIES if self.last_answer else MOST_TRIES_TO_CONNECT
+                self.fail_if_hopeless(what_it_said(error), request, tries, most, start)
+                delay = backoff(tries)
             else:
                 self.last_answer = time.monotonic()
                 return completion
@@ -195,17 +212,14 @@ class Endpoint:
             usage = answer.get("usage") or {}
             return Completion(
                 storable(text),
-                storable(choice.get("finish_reason") or ""),
-                storable(answer.get("model") or ""),
+                storable(str(choice.get("finish_reason") or "")),
+                storable(str(answer.get("model") or "")),
                 tokens(usage.get("prompt_tokens")),
                 tokens(usage.get("completion_tokens")),
             )
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             shown = squeeze(content[:100].decode("utf-8", "replace"))
-            raise WriterError(
-                f"{self.base_url} answers with what is no chat completion: {shown!r}; is [caption]"
-                " base_url right? It ends in /v1 most often"
-            ) from error
+            raise MalformedError(f"no chat completion came but {shown!r}") from error
 
     def wait_until_allowed(self) -> None:
         """The server may be asked."""
@@ -219,8 +233,10 @@ class Endpoint:
         if self.stop.wait(seconds):
             raise StoppedError
 
-    def delay_after(self, error: "openai.APIStatusError", tries: int, start: float) -> float:
-        """The seconds until the request is sent again.
+    def delay_after(
+        self, error: "openai.APIStatusError", request: Mapping[str, Any], tries: int, start: float
+    ) -> float:
+        """The seconds until `request` is sent again.
 
         Raises:
             RefusedError: it cannot be answered.
@@ -228,12 +244,13 @@ class Endpoint:
             WriterError: no request can be answered.
         """
         status, said = error.status_code, what_it_said(error)
+        is_out_of_money = any(reason in said for reason in OUT_OF_MONEY)
         if status == TOO_LARGE or (
-            status in ABOUT_THE_FORM and any(word in said.lower() for word in ABOUT_ONE_REQUEST)
+            status in ABOUT_THE_FORM and not is_out_of_money and self.answers_others(request)
         ):
             raise RefusedError(said)
         asked = retry_after(error.response.headers)
-        if is_permanent(status, said):
+        if is_out_of_money or is_permanent(status):
             raise WriterError(f"{self.base_url} refuses ({status}): {said}{hint(status)}")
         if asked > LONGEST_WAIT_SECONDS:
             raise WriterError(
@@ -244,7 +261,7 @@ class Endpoint:
             # However often: others are answered meanwhile, and this one's turn comes.
             self.fail_if_silent(error, start)
         else:
-            self.fail_if_hopeless(error, tries, start)
+            self.fail_if_hopeless(said, request, tries, MOST_TRIES, start)
         delay = asked or backoff(tries)
         if asked or status == TOO_MANY:
             self.not_before = max(self.not_before, time.monotonic() + delay)
@@ -259,30 +276,38 @@ class Endpoint:
                 f" ({what_it_said(error)}); what was finished is kept, run the same command later"
             )
 
-    def fail_if_hopeless(self, error: "openai.APIError", tries: int, start: float) -> None:
-        """Nothing, if the request is worth another try.
+    def fail_if_hopeless(
+        self, said: str, request: Mapping[str, Any], tries: int, most: int, start: float
+    ) -> None:
+        """Nothing, if `request` is worth another try.
 
         Raises:
-            UnansweredError: it is not, but the server has answered others meanwhile.
+            UnansweredError: it is not, but the server answers others.
             WriterError: the server answers nobody.
         """
-        import openai
-
-        most = MOST_TRIES
-        is_absent = isinstance(error, openai.APIConnectionError) and not isinstance(
-            error, openai.APITimeoutError
-        )
-        if is_absent and not self.last_answer:
-            most = MOST_TRIES_TO_CONNECT
         if tries < most:
             return
-        said = what_it_said(error)
-        if self.last_answer > start:
+        if self.answers_others(request, start):
             raise UnansweredError(said)
         raise WriterError(
             f"{self.base_url} does not answer, {tries} times: {said}; is the server running, and"
-            " [caption] base_url right? What was finished is kept, run the same command to go on"
+            " [caption] base_url right (it ends in /v1 most often)? What was finished is kept, run"
+            " the same command to go on"
         )
+
+    def answers_others(self, request: Mapping[str, Any], since: float = 0.0) -> bool:
+        """Whether the server answered anything `since` then, or does now, put otherwise alike."""
+        import openai
+
+        if self.last_answer > since:
+            return True
+        self.wait_until_allowed()
+        try:
+            self.send({**request, "messages": SMALL_QUESTION})
+        except (openai.APIError, MalformedError):
+            return False
+        self.last_answer = time.monotonic()
+        return True
 
 
 def api_key() -> str:
@@ -298,11 +323,9 @@ def api_key() -> str:
     return key or "none"
 
 
-def is_permanent(status: int, said: str) -> bool:
+def is_permanent(status: int) -> bool:
     """Whether asking again is in vain."""
-    if status == TOO_MANY:
-        return any(reason in said for reason in OUT_OF_MONEY)
-    return FEWEST_PERMANENT <= status < 500 and status not in (REQUEST_TIMEOUT, CONFLICT)
+    return FEWEST_PERMANENT <= status < 500 and status not in (REQUEST_TIMEOUT, CONFLICT, TOO_MANY)
 
 
 def hint(status: int) -> str:
@@ -314,8 +337,10 @@ def hint(status: int) -> str:
     }.get(status, "")
 
 
-def what_it_said(error: "openai.APIError") -> str:
+def what_it_said(error: "openai.APIError | MalformedError") -> str:
     """The server's own words, with its codes, in one line."""
+    if isinstance(error, MalformedError):
+        return str(error)
     body = error.body
     if isinstance(body, dict):
         body = body.get("error", body)
@@ -346,7 +371,9 @@ def backoff(tries: int) -> float:
 
 def tokens(value: object) -> int | None:
     """A count of tokens as the server gives it; None for what is none."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS:
+        return value
+    return None
 
 
 def storable(text: str) -> str:

@@ -2,8 +2,12 @@
 
 Pure and fast, for any writer's caption. Words are compared by their stems; numbers, colours,
 directions and negations must be said of the same thing as well, where it is plain of what they are
-said: "a blue circle" is not supported by "a red circle and a blue star". What a speaker took back
-may be missing. Synonyms are not known: a threshold must leave room for them.
+said: "a blue circle" is not supported by "a red circle and a blue star". Synonyms are not known: a
+threshold must leave room for them.
+
+These four are supported by the clean transcripts only: what a speaker took back is no longer said,
+and a number with a filler in it is whole there. Any other word is supported by the transcripts as
+they were heard, too, since the cleaner may take away too much. What was taken back may be missing.
 
 A direction is said of all the things that its sentence names, not of one against another: "the
 woman left of the man" is supported by "the man left of the woman".
@@ -89,9 +93,10 @@ def faithfulness(caption: str, transcripts: Sequence[str], language: str = ENGLI
     clean = [clean_sentences(transcript, language) for transcript in transcripts]
     reference = [word for text in clean for word in content(" ".join(text), language)]
     heard = [word for text in transcripts for word in content(text, language)]
+    support = reference + [word for word in heard if word.kind == PLAIN]
     written = content(caption, language)
     asked = [word for word in written if not word.implied]
-    unsupported = [word.shown for word in missing(asked, heard)]
+    unsupported = [word.shown for word in missing(asked, support)]
     said = {(word.kind, word.stem, word.things): word for word in reference if not word.implied}
     distinct = list(said.values())
     lost = [word.shown for word in missing(distinct, written)]

@@ -1,7 +1,8 @@
 """Captions written by a language model from the transcripts; text only, no image is ever sent.
 
-A caption that says more than the transcripts is asked for again, once; so is an answer that is not
-the JSON object asked for. What is still wrong then is written by the cleaner, and the row says so.
+A caption that says more than the transcripts is asked for again, once; so is one that leaves most
+of them out, and an answer that is not the JSON object asked for. What is still wrong then is
+written by the cleaner, and the row says so.
 Where no answer came, nothing is written: the next run asks again.
 """
 
@@ -28,7 +29,7 @@ from pixmo.speech.captioning.writer_responses import Response, Responses
 from pixmo.workspace.settings import CaptionSettings
 from pixmo.workspace.workspace import Workspace
 
-METHOD = "pixmo-language-model-2"
+METHOD = "pixmo-language-model-3"
 CHARACTERS_PER_TOKEN = 4  # of English, about; for estimates
 PRICED_TOKENS = 1_000_000
 
@@ -52,8 +53,7 @@ class LanguageModelWriter:
         """Nothing is sent yet.
 
         Raises:
-            SettingsError: no model is named, or the prompt cannot be used.
-            WriterError: the `openai` package is missing.
+            SettingsError: no model is named, or the prompt or the address cannot be used.
         """
         self.settings: CaptionSettings = workspace.settings.caption
         if not self.settings.model:
@@ -88,6 +88,7 @@ class LanguageModelWriter:
             "prompt_sha256": self.prompt.sha256,
             "parameters": self.parameters,
             "max_unsupported_share": self.settings.max_unsupported_share,
+            "max_lost_share": self.settings.max_lost_share,
             "language": self.language,
             "cleaner": dict(self.cleaner.options),
         }
@@ -116,8 +117,12 @@ class LanguageModelWriter:
         Closed or failed, it leaves every answer in the table that came up to `GRACE_SECONDS` later;
         one that comes after them may be lost, and is paid for again then. What a kill leaves is
         said in `writer_responses`. To be called once: the connections are closed afterwards.
+
+        Raises:
+            WriterError: the `openai` package is missing, or the server cannot be used.
         """
         responses = self.responses  # read now: before any thread asks, and while nobody else writes
+        self.endpoint.open()
         try:
             yield from map_in_threads(self.write, images, self.settings.concurrency, self.stop)
         finally:
@@ -145,13 +150,15 @@ class LanguageModelWriter:
                 fault = "refused"
                 break
             caption = caption_in(answer)
+            found = faithfulness(caption or "", transcripts, self.language)
             if caption is None:
                 fault, again = "gave no valid answer", self.prompt.malformed()
-            else:
-                found = faithfulness(caption, transcripts, self.language)
-                if found.unsupported_share <= self.settings.max_unsupported_share:
-                    return Caption(caption, self.name, found)
+            elif found.unsupported_share > self.settings.max_unsupported_share:
                 fault, again = "was unfaithful", self.prompt.unsupported(found.unsupported)
+            elif found.lost_share > self.settings.max_lost_share or found.lost_share == 1:
+                fault, again = "left too much out", self.prompt.left_out(found.lost)
+            else:
+                return Caption(caption, self.name, found)
             if fault in faults:
                 break
             faults.add(fault)

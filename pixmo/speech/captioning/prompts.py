@@ -19,8 +19,9 @@ SECTIONS: dict[str, frozenset[str]] = {
     "Transcripts": frozenset(("transcripts", "count")),
     "Malformed": frozenset(),
     "Unsupported": frozenset(("unsupported",)),
+    "Left out": frozenset(("lost",)),
 }
-REQUIRED = {"Transcripts": "transcripts", "Unsupported": "unsupported"}
+REQUIRED = {"Transcripts": "transcripts", "Unsupported": "unsupported", "Left out": "lost"}
 
 Message = dict[str, str]
 
@@ -47,6 +48,10 @@ class Prompt:
     def unsupported(self, words: Sequence[str]) -> Message:
         """What the model is told after a caption that says more than the transcripts."""
         return user_says(self.say("Unsupported", unsupported=", ".join(words)))
+
+    def left_out(self, words: Sequence[str]) -> Message:
+        """What the model is told after a caption that says too little of the transcripts."""
+        return user_says(self.say("Left out", lost=", ".join(words)))
 
     def say(self, section: str, **values: object) -> str:
         """A section with its values put in."""

@@ -56,7 +56,7 @@ def written(sentence: Sequence[Token]) -> str:
     before = first.before.lstrip(" ,;:.!?…-—–")
     # What begins with an apostrophe was cut off there: Dutch "'s avonds".
     capital = first.word.islower() and not before.endswith(("'", "’"))
-    word = first.word[0].upper() + first.word[1:] if capital else first.word
+    word = first.word[0].title() + first.word[1:] if capital else first.word
     words[0] = replace(first, before=before, word=word)
     last = words[-1]
     # Scripts without capitals have full stops of their own, or none.

@@ -17,6 +17,7 @@ from pixmo.speech.cleaning.word_classes import (
     FUNCTION_WORDS,
     POSSESSIVES,
     PREPOSITIONS,
+    PRONOUNS,
     VERBS,
     expanded,
     is_number,
@@ -173,7 +174,9 @@ def copies(wrong: Sequence[str], right: Sequence[str]) -> bool:
 
 def refines(wrong: Sequence[str], right: Sequence[str]) -> bool:
     """Whether `right` says what `wrong` said with a word more: "brown", "dark brown"."""
-    return len(right) == len(wrong) + 1 and list(right[1:]) == list(wrong)
+    # "It is a well" is a sentence, and no better word for "is a well".
+    has_word_more = len(right) == len(wrong) + 1 and right[0] not in PRONOUNS
+    return has_word_more and list(right[1:]) == list(wrong)
 
 
 def are_things(one: str, other: str) -> bool:

@@ -107,7 +107,7 @@ def restart_length(tokens: list[Token], place: int) -> int:
         elif tokens[end].key != fragment[0].key and not says_something(fragment):
             continue
         # Only what is left of the sentence: the next one may name the same things again.
-        again = keys(sentence(tokens[end:])[: len(fragment) + 3])
+        again = keys(sentence(tokens[end : end + len(fragment) + 3]))
         if all(word in again for word in keys(fragment) if is_content(word)):
             return len(fragment)
     return 0

@@ -55,7 +55,11 @@ def enumerator(tokens: list[Token], place: int) -> tuple[int, int]:
         for term in terms:
             end = place + len(term)
             said = tokens[place:end]
-            if keys(said) == term and not said[-1].ends_sentence and starter(tokens, end):
+            if keys(said) != term or said[-1].ends_sentence:
+                continue
+            # "Fourth, I forgot": with its comma, it can be nothing else.
+            stands_alone = starts_sentence(tokens, place) and said[-1].after == ","
+            if stands_alone or starter(tokens, end):
                 return rank, len(term)
     return 0, 0
 

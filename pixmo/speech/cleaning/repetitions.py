@@ -106,6 +106,9 @@ def is_word_repeated(tokens: list[Token], place: int) -> bool:
     # "The light is on, on the ceiling."
     if one.pauses and one.key in PREPOSITIONS and place and tokens[place - 1].key in BE:
         return False
+    # "There are can can dancers": what can be done stands behind neither.
+    if one.key == "can" and place and tokens[place - 1].key in BE | ARTICLES:
+        return False
     # "What it is is a spoon."
     on_purpose = one.key == "is" and "what" in keys(tokens[max(0, place - 4) : place])
     return not on_purpose and one.key not in SAID_TWICE_ON_PURPOSE and not is_number(one.key)

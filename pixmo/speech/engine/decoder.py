@@ -21,7 +21,6 @@ from pixmo.speech.recogniser import Window
 # encoded to must not depend on how many are left.
 ENCODER_WINDOWS = {"cuda": 16, "cpu": 1}
 STEPS_BETWEEN_LOOKS = {"cuda": 8, "cpu": 4}  # a look waits for the device
-SORTED_AHEAD = 32  # windows among which the longest come first, so that few are left at the end
 
 
 @dataclass
@@ -52,7 +51,7 @@ class Decoder:
     @torch.inference_mode()
     def run(self, windows: Iterable[Window]) -> Iterator[tuple[Window, Outcome, float]]:
         """Every window with its outcome and its temperature, in the order in which they end."""
-        source = sorted_ahead(windows, SORTED_AHEAD)
+        source = sorted_ahead(windows, self.slots.slots)
         ended: list[tuple[Job, Outcome]] = []
         rows = self.slots.slots
         is_open = True
@@ -181,7 +180,11 @@ class Stopwatch:
 
 
 def sorted_ahead(windows: Iterable[Window], count: int) -> Iterator[Window]:
-    """The windows, the longest first among each `count` of them."""
+    """The windows, the longest first among each `count` of them.
+
+    So that they end together. Among more of them the first recordings could be heard long after
+    later ones, and an interrupt would lose all of these.
+    """
     source = iter(windows)
     while batch := list(islice(source, count)):
         yield from sorted(batch, key=lambda window: -window.seconds)
