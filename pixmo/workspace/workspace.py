@@ -206,6 +206,7 @@ class Workspace:
                 "temp_directory": str(self.cache / "spilled"),
             }
         )
+        connection.execute("set enable_progress_bar = false")  # whoever calls shows one
         connection.execute("create schema parts")
         for name in schema.table_names():
             self.create_view(connection, name)
