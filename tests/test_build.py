@@ -350,6 +350,34 @@ def test_a_subset_without_rows_is_left_out_but_accounted_for(tmp_path: Path) -> 
     assert "Answers that the annotator did not accept." in card.text
 
 
+def test_rows_set_apart_are_whole_and_their_images_are_there(tmp_path: Path) -> None:
+    planter = Planter(Workspace.init(tmp_path))
+    for number, name in enumerate(("few.png", "many.png")):
+        planter.image(name, workspaces.picture(number))
+    planter.points("few", "few.png", [(1.0, 1.0)], label="leaf")
+    crowd = [(float(x), float(y)) for x in range(2, 92, 10) for y in range(1, 92, 11)]
+    planter.points("many", "many.png", crowd, label="leaf")
+    built = build_release(planter.write(), "v1")
+    opened = Release.open(built)
+    (row,) = opened.apart("points").to_pylist()
+    assert (row["annotation_uid"], row["step"], row["count"]) == ("many", "too_many_points", 81)
+    assert row["reason"]
+    assert row["split"] in SPLITS
+    path = opened.image_path(row["image_url"], row["image_sha256"])
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == planter.sha256["many.png"]
+    subset = opened.manifest.subset("points")
+    assert (subset.apart, sum(subset.rows.values()), subset.candidates) == (1, 1, 2)
+    assert opened.dropped("points").num_rows == 0
+    assert list(differences(built, opened.manifest)) == []
+    text = (built / "README.md").read_text("utf-8")
+    assert (
+        "| too_many_points | More points than a model is trained to write. | set apart | 1 | 1 |"
+        in text
+    )
+    with pytest.raises(ReleaseError, match="has no subset 'cap'"):
+        opened.apart("cap")
+
+
 def test_images_that_went_or_changed_drop_their_rows(tmp_path: Path) -> None:
     planter = Planter(Workspace.init(tmp_path))
     for number, name in enumerate(("good.png", "gone.png", "changed.png", "elsewhere.png")):
