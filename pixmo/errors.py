@@ -5,6 +5,7 @@
     ├── WorkspaceError     a folder or table of the workspace cannot be used as asked
     ├── SchemaError        rows or files do not keep a schema's promise
     ├── ImageError         an image cannot be read
+    ├── HeldOutError       evaluation data cannot be read
     ├── SpeechError        no recording, or no recogniser, can be used
     │   ├── AudioError     one recording cannot be decoded
     │   ├── ModelError     the recogniser cannot be loaded
@@ -39,6 +40,10 @@ class SchemaError(PixmoError):
 
 class ImageError(PixmoError):
     """An image cannot be read."""
+
+
+class HeldOutError(PixmoError):
+    """Evaluation data cannot be read."""
 
 
 class SpeechError(PixmoError):

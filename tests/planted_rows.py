@@ -108,6 +108,8 @@ def tables(
         connection.register(name, schema.table(name).table(list(of_table)))
         connection.execute(f"create table current_{name} as from {name}")
         connection.unregister(name)
+    for name in ("held_out_images", "held_out_questions"):
+        connection.register(name, schema.table(name).table([]))
     known = [row | {"ordinal": ordinal} for ordinal, row in enumerate(images)]
     connection.register("images", schema.table("images").table(known))
     return connection

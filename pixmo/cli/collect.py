@@ -1,4 +1,4 @@
-"""Commands that take things in: images, recordings, transcripts, annotations."""
+"""Commands that take things in: images, recordings, transcripts, annotations, held-out data."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 images = typer.Typer(help="Images: take them in.", no_args_is_help=True)
 transcripts = typer.Typer(help="Transcripts that were written, not spoken.", no_args_is_help=True)
 label = typer.Typer(help="Label Studio: take annotations in.", no_args_is_help=True)
+held_out = typer.Typer(help="Evaluation data that no release is to hold.", no_args_is_help=True)
 app.add_typer(images, name="images")
+app.add_typer(held_out, name="held-out")
 app.add_typer(transcripts, name="transcripts")
 app.add_typer(label, name="label")
 
@@ -62,6 +64,77 @@ def images_add(
 
     opened = open_workspace(workspace)
     taken_in(opened, STAGE, add_images(opened, folder, show.Bars()), json)
+
+
+@images.command("scores")
+def images_scores(
+    file: Annotated[Path, typer.Argument(help="A .parquet, .csv or .jsonl file.")],
+    workspace: WORKSPACE = Path(),
+    json: AS_JSON = False,
+) -> None:
+    """Take in what a model of your own says of images: nsfw, watermark and the like.
+
+    A row has image_sha256 or file (an image's path in the workspace), name (such as nsfw), score
+    and model. The newest score of an image and a name counts; the step images/score_above.sql of
+    a recipe uses it.
+
+    Example: pixmo images scores nsfw.parquet
+    """
+    from pixmo.images.measures import SCORES, add_scores
+
+    opened = open_workspace(workspace)
+    taken_in(opened, SCORES.stage, add_scores(opened, file, show.Bars()), json)
+
+
+@images.command("embeddings")
+def images_embeddings(
+    file: Annotated[Path, typer.Argument(help="A .parquet file.")],
+    workspace: WORKSPACE = Path(),
+    json: AS_JSON = False,
+) -> None:
+    """Take in the vectors that a model of your own gives images.
+
+    A row has image_sha256 or file (an image's path in the workspace), embedding (a list of
+    numbers) and model. The newest of an image and a model counts; a recipe's
+    near_duplicates = "embedding" uses it.
+
+    Example: pixmo images embeddings clip.parquet
+    """
+    from pixmo.images.measures import EMBEDDINGS, add_embeddings
+
+    opened = open_workspace(workspace)
+    taken_in(opened, EMBEDDINGS.stage, add_embeddings(opened, file, show.Bars()), json)
+
+
+@held_out.command("add")
+def held_out_add(
+    source: Annotated[str, typer.Argument(help="A folder or file, or hf:NAME:CONFIG:SPLIT.")],
+    questions: Annotated[
+        str, typer.Option(help="The column of the questions; default: question.")
+    ] = "",
+    name: Annotated[
+        str, typer.Option(help="What releases call it; default: the folder, file or hf:…")
+    ] = "",
+    workspace: WORKSPACE = Path(),
+    json: AS_JSON = False,
+) -> None:
+    """Hold evaluation images and questions out of every release.
+
+    Keeps hashes of the images, as they are and mirrored, and the questions; the recipes drop
+    what meets them again.
+
+    A folder of images; a .txt with a hash or a question a line (sha256 of 64 hexadecimal digits,
+    phash_64 of 16, or phash_64 and phash_256 of 64); a .csv or .jsonl with any of the columns
+    image_sha256, phash_64, phash_256, mirrored_phash_64, mirrored_phash_256, question, key; a
+    .parquet file or a folder saved by `datasets`, with images, questions or both; a dataset
+    on the Hugging Face hub.
+
+    Example: pixmo held-out add hf:HuggingFaceM4/ChartQA::test --questions query
+    """
+    from pixmo.images.held_out import STAGE, hold_out
+
+    opened = open_workspace(workspace)
+    taken_in(opened, STAGE, hold_out(opened, source, questions, name, show.Bars()), json)
 
 
 @transcripts.command("add")

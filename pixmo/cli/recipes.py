@@ -222,11 +222,11 @@ def values(step: "Step") -> dict[str, object]:
     """The values that decide what a step names."""
     import dataclasses
 
-    from pixmo.curate.recipe import NearImagesStep, SqlStep
+    from pixmo.curate.recipe import HeldOutImagesStep, NearImagesStep, SqlStep
 
     if isinstance(step, SqlStep):
         return dict(step.parameters)
-    if isinstance(step, NearImagesStep):
+    if isinstance(step, NearImagesStep | HeldOutImagesStep):
         return dataclasses.asdict(step.likeness)
     found = dataclasses.asdict(step)
     return {name: value for name, value in found.items() if name != "then" and value is not None}

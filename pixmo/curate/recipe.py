@@ -36,7 +36,10 @@ LICENSES = {
     "ODbL-1.0": "odbl",
 }
 RECIPE_KEYS = ("name", "license", "rows", "splits", "step")
-MECHANISMS = ("image", "text")
+MECHANISMS = {
+    "near_duplicates": ("image", "text", "embedding"),
+    "decontaminate": ("image", "text"),
+}
 # What becomes of the rows that a step names: they leave the release; they leave the splits and
 # stand whole in apart/; they stay, and their column `flags` names the step.
 ACTIONS = ("drop", "set_apart", "flag")
@@ -130,7 +133,86 @@ class NearTextsStep:
         )
 
 
-Step = SqlStep | NearImagesStep | NearTextsStep
+@dataclass(frozen=True)
+class NearEmbeddingsStep:
+    """Names rows whose image a model of the user's own takes for a better one."""
+
+    model: str
+    min_cosine: float
+    then: str = "drop"
+    name = "near_duplicate_embedding"
+
+    @property
+    def identity(self) -> list[object]:
+        """All that its verdicts depend on, besides the rows."""
+        return [self.name, self.model, self.min_cosine]
+
+    @property
+    def explanation(self) -> str:
+        """Why rows go here, for a reader of the card."""
+        return (
+            "Images whose embedding points the way of that of a larger or earlier one: a cosine of"
+            f" at least {self.min_cosine:g} by {self.model}. Images without an embedding stay."
+        )
+
+
+@dataclass(frozen=True)
+class HeldOutImagesStep:
+    """Names rows whose image is held out for evaluation."""
+
+    likeness: Likeness
+    then: str = "drop"
+    name = "held_out_image"
+
+    @property
+    def identity(self) -> list[object]:
+        """All that its verdicts depend on, besides the rows."""
+        return [self.name, asdict(self.likeness)]
+
+    @property
+    def explanation(self) -> str:
+        """Why rows go here, for a reader of the card."""
+        return (
+            "Images of evaluation data: the same bytes, or the same picture, as it is or mirrored:"
+            f" perceptual hashes at most {self.likeness.max_distance} of 64 bits and"
+            f" {self.likeness.max_distance_256} of 256 bits apart."
+        )
+
+
+@dataclass(frozen=True)
+class HeldOutTextsStep:
+    """Names rows whose text holds a question that is held out for evaluation."""
+
+    column: str
+    gram_words: int
+    min_share: float
+    min_words: int
+    then: str = "drop"
+    name = "held_out_text"
+
+    @property
+    def identity(self) -> list[object]:
+        """All that its verdicts depend on, besides the rows."""
+        return [self.name, self.column, self.gram_words, self.min_share, self.min_words]
+
+    @property
+    def explanation(self) -> str:
+        """Why rows go here, for a reader of the card."""
+        return (
+            f"Evaluation questions: at least {self.min_share:.0%} of the runs of"
+            f" {self.gram_words} words of one, which has {self.min_words} words or more, stand in"
+            f" the {self.column}."
+        )
+
+
+Step = (
+    SqlStep
+    | NearImagesStep
+    | NearTextsStep
+    | NearEmbeddingsStep
+    | HeldOutImagesStep
+    | HeldOutTextsStep
+)
 
 
 @dataclass(frozen=True)
@@ -262,19 +344,26 @@ class Reader:
         if "sql" in parameters:
             file = parameters.pop("sql")
             return SqlStep(self.query(file, parameters), parameters, then)
-        if "near_duplicates" not in parameters:
+        where = next((key for key in MECHANISMS if key in parameters), "")
+        if not where:
             raise self.error(
-                f"a [[step]] with {', '.join(data)} has neither sql nor near_duplicates"
+                f"a [[step]] with {', '.join(data)} has neither sql nor near_duplicates nor"
+                " decontaminate"
             )
-        mechanism = parameters.pop("near_duplicates")
+        mechanism = parameters.pop(where)
         if mechanism == "image":
-            self.known(parameters, LIKENESS_KEYS, "near_duplicates key")
-            return NearImagesStep(self.likeness(parameters, "near_duplicates"), then)
-        if mechanism == "text":
+            self.known(parameters, LIKENESS_KEYS, f"{where} key")
+            likeness = self.likeness(parameters, where)
+            is_near = where == "near_duplicates"
+            return NearImagesStep(likeness, then) if is_near else HeldOutImagesStep(likeness, then)
+        if mechanism == "text" and where == "near_duplicates":
             return self.near_texts(parameters, then)
-        raise self.error(
-            f"near_duplicates = {mechanism!r}; known are image, text", "near_duplicates"
-        )
+        if mechanism == "text":
+            return self.held_out_texts(parameters, then)
+        if mechanism == "embedding" and where == "near_duplicates":
+            return self.near_embeddings(parameters, then)
+        known = ", ".join(MECHANISMS[where])
+        raise self.error(f"{where} = {mechanism!r}; known are {known}", where)
 
     def near_texts(self, data: Mapping[str, Any], then: str) -> NearTextsStep:
         """A step that compares a column of text; which columns there are, rows.sql says."""
@@ -284,14 +373,42 @@ class Reader:
         least = self.value(data, "min_jaccard", float, where)
         if not LEAST_JACCARD <= least <= 1:
             raise self.error(f"min_jaccard = {least} is not in {LEAST_JACCARD} to 1", "min_jaccard")
-        words = self.value({"gram_words": 5, **data}, "gram_words", int, where)
+        words = self.gram_words({"gram_words": 5, **data}, where)
+        within = self.value(data, "within", str, where) if "within" in data else None
+        return NearTextsStep(column, least, words, within, then)
+
+    def near_embeddings(self, data: Mapping[str, Any], then: str) -> NearEmbeddingsStep:
+        """A step that compares images by the embeddings of a model."""
+        where = "near_duplicates"
+        self.known(data, ("model", "min_cosine"), f"{where} key")
+        model = self.value(data, "model", str, where)
+        least = self.value(data, "min_cosine", float, where)
+        if not 0 < least <= 1:
+            raise self.error(f"min_cosine = {least} is not above 0 and at most 1", "min_cosine")
+        return NearEmbeddingsStep(model, least, then)
+
+    def held_out_texts(self, data: Mapping[str, Any], then: str) -> HeldOutTextsStep:
+        """A step that looks for held-out questions in a column of text."""
+        where = "decontaminate"
+        self.known(data, ("column", "gram_words", "min_share", "min_words"), f"{where} key")
+        column = self.value(data, "column", str, where)
+        share = self.value(data, "min_share", float, where)
+        if not 0 < share <= 1:
+            raise self.error(f"min_share = {share} is not above 0 and up to 1", "min_share")
+        least = self.value(data, "min_words", int, where)
+        if least < 1:
+            raise self.error(f"min_words = {least} is not 1 or more", "min_words")
+        return HeldOutTextsStep(column, self.gram_words(data, where), share, least, then)
+
+    def gram_words(self, data: Mapping[str, Any], where: str) -> int:
+        """The number of words in a run."""
+        words: int = self.value(data, "gram_words", int, where)
         if not LEAST_GRAM_WORDS <= words <= MOST_GRAM_WORDS:
             raise self.error(
                 f"gram_words = {words} is not in {LEAST_GRAM_WORDS} to {MOST_GRAM_WORDS}",
                 "gram_words",
             )
-        within = self.value(data, "within", str, where) if "within" in data else None
-        return NearTextsStep(column, least, words, within, then)
+        return words
 
     def query(self, file: str, parameters: Mapping[str, Any]) -> Query:
         """The one SELECT in a file, its parameters being exactly those given."""

@@ -5,9 +5,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pixmo.curate.decontaminate import image_hits, text_hits
 from pixmo.curate.duplicates import Pictures, duplicates, duplicates_table
+from pixmo.curate.embeddings import embedded_duplicates
 from pixmo.curate.near_texts import near_texts
-from pixmo.curate.recipe import NearImagesStep, NearTextsStep, Query, SqlStep, Step, sql_error
+from pixmo.curate.recipe import (
+    HeldOutImagesStep,
+    HeldOutTextsStep,
+    NearEmbeddingsStep,
+    NearImagesStep,
+    NearTextsStep,
+    Query,
+    SqlStep,
+    Step,
+    sql_error,
+)
 from pixmo.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -55,6 +67,12 @@ def judge(
             judge_by_image(connection, stem, step, pictures, target)
         case NearTextsStep():
             judge_by_text(connection, stem, step, target)
+        case NearEmbeddingsStep():
+            judge_by_embedding(connection, stem, step, pictures, target)
+        case HeldOutImagesStep():
+            judge_by_held_out_image(connection, stem, step, pictures, target)
+        case HeldOutTextsStep():
+            judge_by_held_out_text(connection, stem, step, target)
 
 
 def judge_by_sql(
@@ -99,10 +117,7 @@ def judge_by_image(
     target: str,
 ) -> None:
     """Verdicts are the rows whose image resembles a larger or earlier one with rows alive."""
-    rows = connection.execute(f"select distinct image_sha256 from {stem}").fetchall()
-    alive = {sha256 for (sha256,) in rows}
-    places = [place for place, sha256 in enumerate(pictures.sha256) if sha256 in alive]
-    found = duplicates(pictures.only(np.array(places, np.int64)), step.likeness)
+    found = duplicates(alive(connection, stem, pictures), step.likeness)
     connection.register("found_images", duplicates_table(found))
     connection.execute(
         f"create {target} as"
@@ -113,6 +128,99 @@ def judge_by_image(
     connection.unregister("found_images")
 
 
+def judge_by_embedding(
+    connection: "duckdb.DuckDBPyConnection",
+    stem: str,
+    step: NearEmbeddingsStep,
+    pictures: Pictures,
+    target: str,
+) -> None:
+    """Verdicts are the rows whose image's embedding is near that of a larger or earlier one.
+
+    Raises:
+        RecipeError: the step's model gave no image an embedding.
+    """
+    compared = alive(connection, stem, pictures)
+    found = embedded_duplicates(connection, compared, step.model, step.min_cosine)
+    connection.register("found_embeddings", found)
+    connection.execute(
+        f"create {target} as"
+        " select id, 'embedded like image ' || left(kept_sha256, 12) as reason,"
+        " to_json(struct_pack(kept_image_sha256 := kept_sha256,"
+        f" cosine := round(cosine, 4)))::varchar as evidence from {stem}"
+        " join found_embeddings on image_sha256 = sha256"
+    )
+    connection.unregister("found_embeddings")
+
+
+def alive(connection: "duckdb.DuckDBPyConnection", stem: str, pictures: Pictures) -> Pictures:
+    """The pictures with rows alive."""
+    rows = connection.execute(f"select distinct image_sha256 from {stem}").fetchall()
+    sha256s = {sha256 for (sha256,) in rows}
+    places = [place for place, sha256 in enumerate(pictures.sha256) if sha256 in sha256s]
+    return pictures.only(np.array(places, np.int64))
+
+
+def judge_by_held_out_image(
+    connection: "duckdb.DuckDBPyConnection",
+    stem: str,
+    step: HeldOutImagesStep,
+    pictures: Pictures,
+    target: str,
+) -> None:
+    """Verdicts are the rows whose image is held out; the evidence says which one it hit.
+
+    The reason names the source alone: reasons are counted, and keys would make each its own.
+    """
+    found = image_hits(connection, stem, alive(connection, stem, pictures), step.likeness)
+    connection.register("found_images", found)
+    connection.execute(
+        f"create {target} as"
+        " select id, kind || ' as an image of ' || source as reason,"
+        " to_json(struct_pack(source, key, kind, distance, distance_256))::varchar as evidence"
+        f" from {stem} join found_images using (image_sha256)"
+    )
+    connection.unregister("found_images")
+
+
+def judge_by_held_out_text(
+    connection: "duckdb.DuckDBPyConnection", stem: str, step: HeldOutTextsStep, target: str
+) -> None:
+    """Verdicts are the rows that hold a held-out question; the evidence says which one.
+
+    The question itself is left out: the evidence is released, and evaluation data is not.
+
+    Raises:
+        RecipeError: the step names a column that the rows do not have.
+    """
+    check_columns(connection, stem, "decontaminate", step.column)
+    found = text_hits(
+        connection, stem, step.column, step.gram_words, step.min_share, step.min_words
+    )
+    connection.register("found_texts", found)
+    connection.execute(
+        f"create {target} as"
+        " select id, 'holds a question of ' || source as reason,"
+        " to_json(struct_pack(source, key, share := round(share, 4)))::varchar as evidence"
+        " from found_texts"
+    )
+    connection.unregister("found_texts")
+
+
+def check_columns(
+    connection: "duckdb.DuckDBPyConnection", stem: str, mechanism: str, *names: str | None
+) -> None:
+    """Nothing, if the rows have the columns that a step names.
+
+    Raises:
+        RecipeError: they lack one.
+    """
+    described = connection.execute(f"from {stem} limit 0").description or []
+    for name in names:
+        if name and name not in [column[0] for column in described]:
+            raise RecipeError(f"{mechanism} of {stem}: rows.sql selects no column {name}")
+
+
 def judge_by_text(
     connection: "duckdb.DuckDBPyConnection", stem: str, step: NearTextsStep, target: str
 ) -> None:
@@ -121,10 +229,7 @@ def judge_by_text(
     Raises:
         RecipeError: the step names a column that the rows do not have.
     """
-    described = connection.execute(f"from {stem} limit 0").description or []
-    for name in (step.column, step.within):
-        if name and name not in [column[0] for column in described]:
-            raise RecipeError(f"near_duplicates of {stem}: rows.sql selects no column {name}")
+    check_columns(connection, stem, "near_duplicates", step.column, step.within)
     found = near_texts(
         connection, stem, step.column, step.min_jaccard, step.gram_words, step.within
     )

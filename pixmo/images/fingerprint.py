@@ -1,5 +1,6 @@
 """What an image file is, whatever it is called: its bytes, its size as displayed, its looks."""
 
+import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from pixmo.errors import ImageError
-from pixmo.hashing import sha256_file
+from pixmo.hashing import sha256_bytes, sha256_file
 
 # Formats that are read, and the names that such files go by. A stranger's file is never offered to
 # any other of Pillow's decoders.
@@ -43,6 +44,14 @@ class Fingerprint:
 
 
 @dataclass(frozen=True)
+class MirroredFingerprint(Fingerprint):
+    """A fingerprint that knows how the picture looks in a mirror, left being right."""
+
+    mirrored_phash_64: str
+    mirrored_phash_256: str
+
+
+@dataclass(frozen=True)
 class Unreadable:
     """Why a file has no fingerprint."""
 
@@ -65,19 +74,32 @@ def fingerprint(path: Path) -> Fingerprint:
 
 def examine(path: Path) -> Fingerprint | Unreadable:
     """The fingerprint of one file, or why it has none; nothing is raised for a bad file."""
+    return guarded(path, is_mirrored_too=False)
+
+
+def examine_mirrored(file: Path | bytes) -> Fingerprint | Unreadable:
+    """The MirroredFingerprint of a file, or of its raw bytes; else as `examine`."""
+    return guarded(file, is_mirrored_too=True)
+
+
+def guarded(file: Path | bytes, is_mirrored_too: bool) -> Fingerprint | Unreadable:
+    """What `look` returns, and a reason for whatever it raises."""
     try:
-        if not path.is_file():
+        if isinstance(file, bytes):
+            sha256, size_bytes = sha256_bytes(file), len(file)
+        elif not file.is_file():
             return Unreadable("cannot be opened", "not a regular file")
-        sha256, size_bytes = sha256_file(path), path.stat().st_size
+        else:
+            sha256, size_bytes = sha256_file(file), file.stat().st_size
     except OSError as error:
         return Unreadable("cannot be opened", error.strerror or str(error))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd EXIF tags and palettes do no harm
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return look(path, sha256, size_bytes)
+            return look(file, sha256, size_bytes, is_mirrored_too)
     except UnidentifiedImageError:
-        if is_heif(path):
+        if is_heif(file):
             return Unreadable("HEIC or AVIF image", "convert it to JPEG or PNG", sha256)
         detail = f"its bytes are none of {', '.join(SUFFIXES)}"
         return Unreadable("not an image", detail, sha256)
@@ -87,9 +109,12 @@ def examine(path: Path) -> Fingerprint | Unreadable:
         return Unreadable("damaged image", one_line(error), sha256)
 
 
-def look(path: Path, sha256: str, size_bytes: int) -> Fingerprint | Unreadable:
+def look(
+    file: Path | bytes, sha256: str, size_bytes: int, is_mirrored_too: bool
+) -> Fingerprint | Unreadable:
     """The fingerprint of the picture in a file whose bytes are known."""
-    with Image.open(path, formats=list(SUFFIXES)) as image:
+    source = io.BytesIO(file) if isinstance(file, bytes) else file
+    with Image.open(source, formats=list(SUFFIXES)) as image:
         kind = "JPEG" if image.format == MULTI_PICTURE else str(image.format)
         if image.format != MULTI_PICTURE and getattr(image, "is_animated", False):
             return Unreadable("more than one frame", f"an animated or many-paged {kind}", sha256)
@@ -100,7 +125,7 @@ def look(path: Path, sha256: str, size_bytes: int) -> Fingerprint | Unreadable:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
         ImageOps.exif_transpose(image, in_place=True)  # decodes all; a truncated file raises
         gray = grayscale(image)
-    return Fingerprint(
+    seen = Fingerprint(
         image_sha256=sha256,
         width=gray.width,
         height=gray.height,
@@ -110,12 +135,23 @@ def look(path: Path, sha256: str, size_bytes: int) -> Fingerprint | Unreadable:
         phash_64=str(imagehash.phash(gray, hash_size=8)),
         phash_256=str(imagehash.phash(gray, hash_size=16)),
     )
+    if not is_mirrored_too:
+        return seen
+    mirrored = ImageOps.mirror(gray)
+    return MirroredFingerprint(
+        **vars(seen),
+        mirrored_phash_64=str(imagehash.phash(mirrored, hash_size=8)),
+        mirrored_phash_256=str(imagehash.phash(mirrored, hash_size=16)),
+    )
 
 
-def is_heif(path: Path) -> bool:
+def is_heif(file: Path | bytes) -> bool:
     """Whether a file is of the family of HEIC and AVIF, as phones write, by its first bytes."""
-    with path.open("rb") as file:
-        head = file.read(12)
+    if isinstance(file, bytes):
+        head = file[:12]
+    else:
+        with file.open("rb") as opened:
+            head = opened.read(12)
     return head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS
 
 

@@ -20,7 +20,7 @@ from pixmo.errors import RecipeError, ReleaseError
 from pixmo.execution.progress import SILENT, Progress
 from pixmo.files import sync_file, sync_folder, write_text
 from pixmo.release.card import card
-from pixmo.release.content import Content, SubsetContent
+from pixmo.release.content import Content, HeldOut, SubsetContent
 from pixmo.release.images import copy_images, source_images, unusable
 from pixmo.release.report import report
 from pixmo.release.shards import Shards, write_parquet
@@ -127,7 +127,19 @@ def choose(
         workspace.settings,
         tuple(SubsetContent(subset, images) for subset in curated),
         {sha256: image for sha256, image in images.items() if sha256 in kept},
+        held_out(connection),
     )
+
+
+def held_out(connection: "duckdb.DuckDBPyConnection") -> tuple[HeldOut, ...]:
+    """The evaluation data of the workspace, by source."""
+    found = connection.execute(
+        "select source, count(*) filter (is_image), count(*) filter (not is_image) from ("
+        " select source, true as is_image from held_out_images"
+        " union all select source, false from held_out_questions)"
+        " group by source order by source"
+    ).fetchall()
+    return tuple(HeldOut(*row) for row in found)
 
 
 def open_cache(workspace: Workspace) -> Cache:

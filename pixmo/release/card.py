@@ -8,7 +8,7 @@ from typing import Any
 from huggingface_hub import DatasetCardData
 
 from pixmo import schema
-from pixmo.curate.recipe import LICENSES, find
+from pixmo.curate.recipe import LICENSES, HeldOutImagesStep, HeldOutTextsStep, find
 from pixmo.errors import RecipeError
 from pixmo.release.content import Content, SubsetContent
 
@@ -38,6 +38,7 @@ def card(content: Content, figures: Sequence[str], own: Path | None = None) -> s
         "facts": "\n".join(f"- {figure}" for figure in figures),
         "captions": how_captions_were_made(content),
         "funnel": "\n\n".join(funnel(subset) for subset in content.subsets),
+        "decontamination": decontamination(content),
         "columns": "\n\n".join(columns(subset) for subset in content.filled),
         "example_subset": example.recipe.name,
         "example_split": next(iter(example.splits)),
@@ -164,6 +165,34 @@ def funnel(subset: SubsetContent) -> str:
             f" {step.rows:,} | {step.kept:,} | {cell(reasons)} |"
         )
     return "\n".join(lines)
+
+
+def decontamination(content: Content) -> str:
+    """Which evaluation data the rows were compared with, and how."""
+    if not content.held_out:
+        return (
+            "This version was not decontaminated: when it was built, no evaluation data was held"
+            " out of it."
+        )
+    lines = ["| held out | images | questions |", "|---|---:|---:|"]
+    lines += [
+        f"| {cell(held_out.source)} | {held_out.images:,} | {held_out.questions:,} |"
+        for held_out in content.held_out
+    ]
+    return "\n".join([*lines, "", *(compared(subset) for subset in content.subsets)])
+
+
+def compared(subset: SubsetContent) -> str:
+    """By what the rows of a subset were compared with evaluation data."""
+    steps = subset.recipe.steps
+    kinds = {
+        "images": any(isinstance(step, HeldOutImagesStep) for step in steps),
+        "questions": any(isinstance(step, HeldOutTextsStep) for step in steps),
+    }
+    with_what = " and ".join(kind for kind, is_there in kinds.items() if is_there)
+    if not with_what:
+        return f"- {subset.recipe.name} was not compared with it."
+    return f"- {subset.recipe.name} was compared with the {with_what}."
 
 
 def columns(subset: SubsetContent) -> str:

@@ -58,6 +58,15 @@ class SubsetContent:
 
 
 @dataclass(frozen=True)
+class HeldOut:
+    """Evaluation data that the rows were compared with, if their recipe says so."""
+
+    source: str
+    images: int
+    questions: int
+
+
+@dataclass(frozen=True)
 class Content:
     """All that card, report and manifest speak of."""
 
@@ -65,6 +74,7 @@ class Content:
     settings: Settings
     subsets: tuple[SubsetContent, ...]  # those with candidates; some may have kept no row
     images: Mapping[str, SourceImage]  # of the rows kept or set apart, by sha256, as they arrived
+    held_out: tuple[HeldOut, ...]
 
     @property
     def filled(self) -> tuple[SubsetContent, ...]:

@@ -43,7 +43,15 @@ class Table:
         """
         if not rows:
             return None
-        table = self.schema.table(rows, self.name)
+        return self.append_table(self.schema.table(rows, self.name))
+
+    def append_table(self, table: pa.Table) -> Path:
+        """A new part holds `table`, on the disk for good.
+
+        Raises:
+            SchemaError: it does not keep the schema; nothing is written.
+        """
+        self.schema.check(table, self.name)
 
         def write(path: Path) -> None:
             pq.write_table(table, path, compression="zstd", write_page_checksum=True)

@@ -80,6 +80,26 @@ from said
 full join current_captions as captions using (image_sha256)
 where said.transcripts_sha256 is distinct from captions.transcripts_sha256;
 
+-- The newest score of an image under a name, whichever model gave it.
+create view current_image_scores as
+select * exclude (filename, file_row_number)
+from parts.image_scores
+qualify row_number() over (
+    partition by image_sha256, name order by filename desc, file_row_number desc
+) = 1;
+
+-- The newest embedding of an image by a model. The vectors are large: what sorts is only their place.
+create view current_image_embeddings as
+with newest as (
+    select max(row(filename, file_row_number)) as place
+    from parts.image_embeddings
+    group by image_sha256, model
+)
+
+select * exclude (filename, file_row_number)
+from parts.image_embeddings
+where row(filename, file_row_number) in (select place from newest);
+
 -- The newest state of an annotation, by Label Studio's own clock; of states of one time the one that
 -- was taken in last. A state stands in `annotations` only once it is parsed or set aside, so an
 -- earlier one counts until then.

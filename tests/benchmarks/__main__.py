@@ -15,6 +15,7 @@ from pixmo.files import write_json, write_text
 from tests.benchmarks import (
     ama_points_thresholds,
     cap_thresholds,
+    decontamination,
     look_alikes,
     near_duplicates,
     near_texts,
@@ -30,6 +31,7 @@ BENCHMARKS = (
     near_duplicates,
     near_texts,
     look_alikes,
+    decontamination,
     transcription,
     transcription_memory,
     transcription_gpu,
