@@ -1,7 +1,7 @@
 """Captions: one an image, from all that was said about it."""
 
 import dataclasses
-import time
+import itertools
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from pixmo.speech.recordings import Recording
 from pixmo.speech.signals import signals
 from pixmo.speech.transcripts import spoken_row, written_row
 from pixmo.workspace.workspace import Workspace
+from tests.growth import grows_evenly
 from tests.sounds import silence
 
 
@@ -353,16 +354,23 @@ def test_the_language_of_the_workspace_decides_the_rules(tmp_path: Path) -> None
     assert options(Cleaner("de")) != options(Cleaner("en"))
 
 
-def test_thousands_of_captions_take_seconds(workspace: Workspace) -> None:
+def test_more_captions_take_no_longer_for_each(tmp_path: Path) -> None:
     text = "Um, there are {n} red circles at the top. I see the the sign, it says stop. " * 6
     options_sha256 = sha256_bytes(b"written")
-    rows = [
-        written_row(f"t{n}", image(str(n)), "a", text.format(n=n), "en", options_sha256)
-        for n in range(1000)
-    ]
-    workspace.append("transcripts", rows)
-    start = time.process_time()
-    assert write_captions(workspace) == Written(1000, 0, 0)
-    assert time.process_time() - start < 10
-    said = "There are 7 red circles at the top. I see the sign, it says stop. " * 6
-    assert captions(workspace)[image("7")] == said.rstrip()
+    made = itertools.count()
+
+    def prepare(size: int) -> Workspace:
+        workspace = Workspace.init(tmp_path / f"{next(made)}")
+        rows = [
+            written_row(f"t{n}", image(str(n)), "a", text.format(n=n), "en", options_sha256)
+            for n in range(size)
+        ]
+        workspace.append("transcripts", rows)
+        return workspace
+
+    def work(workspace: Workspace) -> None:
+        assert write_captions(workspace).written == len(workspace.read("transcripts"))
+        said = "There are 7 red circles at the top. I see the sign, it says stop. " * 6
+        assert captions(workspace)[image("7")] == said.rstrip()
+
+    assert grows_evenly(60, prepare, work)

@@ -162,10 +162,8 @@ def test_a_server_that_is_not_there(tmp_path: Path) -> None:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{reserved.getsockname()[1]}/v1"
-        start = time.monotonic()
         with pytest.raises(WriterError, match=r"does not answer, 3 times.*is the server running"):
             write_captions(prepare(tmp_path, url))
-    assert time.monotonic() - start < 5
 
 
 def test_an_image_that_got_no_answer_is_asked_about_in_the_next_run(

@@ -1,7 +1,6 @@
 """pixmo.speech.written: transcripts from a file, each once."""
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -130,11 +129,9 @@ def test_files_that_cannot_be_used(workspace: Workspace) -> None:
         add_written(workspace, latin)
 
 
-def test_thousands_take_seconds_and_are_one_part(workspace: Workspace) -> None:
+def test_thousands_are_one_part(workspace: Workspace) -> None:
     lines = [{"image": "dog.png", "text": f"There are {n} dogs."} for n in range(4000)]
     path = write(workspace, *lines)
-    start = time.process_time()
     assert add_written(workspace, path) == Added(4000, 0, 0)
-    assert time.process_time() - start < 8
     assert len(workspace.table("transcripts").parts()) == 1
     assert [row["text"] for row in rows(workspace)] == [line["text"] for line in lines]
