@@ -25,7 +25,8 @@ def test_a_subset_has_the_same_stem_in_every_data_folder() -> None:
     assert stems_in("pipelines", ".toml") == stems
     assert stems_in("annotation_ui", ".xml") == stems
     folders = {path.name for path in (ROOT / "pipelines").iterdir() if path.is_dir()}
-    assert folders == stems | {"prompts"}  # what a language model is told, of whichever subset
+    # Steps on the pictures of every subset, and what a language model is told.
+    assert folders == stems | {"images", "prompts"}
 
 
 def test_a_recipe_has_the_name_that_its_schema_publishes() -> None:
