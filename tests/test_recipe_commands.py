@@ -97,3 +97,16 @@ def test_a_shared_step_is_tried_for_a_subset(
     trial = json.loads(result.stdout)
     assert 0 < trial["named"] == trial["rows"]  # all pictures are 128 by 96
     assert trial["now"] == 0
+
+
+def test_a_row_whose_image_file_is_gone_is_explained(tmp_path: Path, pixmo: Path) -> None:
+    workspace, _ = workspaces.make(tmp_path / "world")
+    tried = run_pixmo(
+        pixmo, "recipe", "try", "cap/too_short", "min_words=95", "--json", cwd=workspace.root
+    )
+    some_id = json.loads(tried.stdout)["sample"][0]["id"]
+    explained = run_pixmo(pixmo, "recipe", "explain", some_id, "--json", cwd=workspace.root)
+    path = workspace.local_images()[json.loads(explained.stdout)["image_sha256"]]
+    path.unlink()
+    again = run_pixmo(pixmo, "recipe", "explain", some_id, cwd=workspace.root)
+    assert "not in the splits: image file is gone" in again.stdout

@@ -157,8 +157,9 @@ def recipe_try(
     file = step if step.endswith(".sql") else name
     tried = load_step(stem, file, parse_values(given or []), opened.recipes)
     found = load_recipe(stem, workspace)
+    cache = open_cache(opened)
     with opened.connect() as connection:
-        trial = try_step(connection, found, tried, sample, open_cache(opened), show.Bars())
+        trial = try_step(connection, found, tried, sample, cache, show.Bars())
     if json:
         show.as_json(trial)
         return
@@ -194,11 +195,15 @@ def recipe_explain(
     from pixmo.curate.recipe import load
     from pixmo.curate.trial import explain
     from pixmo.release.build import open_cache
+    from pixmo.release.images import source_images, unusable
 
     opened = open_workspace(workspace)
     recipes = [load(stem, opened.recipes) for stem in schema.stems()]
+    cache = open_cache(opened)
     with opened.connect() as connection:
-        found = explain(connection, recipes, row, open_cache(opened), show.Bars())
+        found = explain(connection, recipes, row, cache, show.Bars())
+    images = source_images(opened)
+    fault = unusable({sha256: images[sha256] for sha256 in {found.image_sha256} & images.keys()})
     if json:
         show.as_json(found)
         return
@@ -207,7 +212,9 @@ def recipe_explain(
         verdict = f"{DONE[said.then]}: {said.reason}" if said.reason else "nothing"
         evidence = "" if said.evidence == "{}" else f"  {short(said.evidence)}"
         show.say(f"  {said.step:<24}  {verdict}{evidence}")
-    if found.taken_by:
+    if fault:
+        show.say(f"not in the splits: {fault[found.image_sha256]}")
+    elif found.taken_by:
         show.say(f"not in the splits: {found.taken_by} was the first to take it")
     else:
         show.say(f"kept, in {found.split}, cluster {found.cluster[:12]}")

@@ -56,6 +56,7 @@ class Explained:
     """What every step of a recipe says of one row, the first ones to take it included."""
 
     id: str
+    image_sha256: str
     subset: str
     excerpt: str
     said: tuple[Said, ...]
@@ -171,14 +172,15 @@ def explain_in(work: Curation, row: str, text: str, progress: Progress) -> Expla
             work.settle(number, step, but=row)
             advance(1)
     work.place()
-    placed = work.connection.execute(
-        f"select cluster, split from {work.stem}_candidates join placed using (image_sha256)"
-        " where id = ?",
+    ((image_sha256, cluster, split),) = work.connection.execute(
+        f"select image_sha256, coalesce(cluster, ''), coalesce(split, '')"
+        f" from {work.stem}_candidates left join placed using (image_sha256) where id = ?",
         [row],
     ).fetchall()
-    cluster, split = placed[0] if placed else ("", "")
     taken_by = next((one.step for one in said if one.reason and one.then != "flag"), "")
-    return Explained(row, work.recipe.name, text, tuple(said), taken_by, cluster, split)
+    return Explained(
+        row, image_sha256, work.recipe.name, text, tuple(said), taken_by, cluster, split
+    )
 
 
 def excerpt(connection: "duckdb.DuckDBPyConnection", stem: str) -> str:

@@ -69,10 +69,12 @@ def build_release(workspace: Workspace, version: str, progress: Progress = SILEN
         staging.mkdir(parents=True)
         try:
             check_tables(workspace, progress)
+            cache = open_cache(workspace)
             # The views are as of now and the images are read after: all that rows name are there.
             with workspace.connect() as connection:
-                content = choose(workspace, connection, version, progress)
+                content = choose(workspace, connection, version, progress, cache)
                 write(content, workspace, staging, progress)
+            cache.prune(int(workspace.settings.curate.cache_gb * 1e9))
             staging.rename(target)
             sync_folder(workspace.releases)
         finally:
@@ -102,6 +104,7 @@ def choose(
     connection: "duckdb.DuckDBPyConnection",
     version: str,
     progress: Progress,
+    cache: Cache,
 ) -> Content:
     """The rows of every subset, chosen by its recipe.
 
@@ -111,9 +114,7 @@ def choose(
     recipes = load_recipes(workspace)
     images = source_images(workspace)
     faults = unusable(images, progress)
-    cache = open_cache(workspace)
     curated = [curate(connection, recipe, faults, progress, cache) for recipe in recipes]
-    cache.prune(int(workspace.settings.curate.cache_gb * 1e9))
     curated = [subset for subset in curated if subset.candidates]
     check_not_empty(workspace, curated)
     kept = {
@@ -143,7 +144,11 @@ def held_out(connection: "duckdb.DuckDBPyConnection") -> tuple[HeldOut, ...]:
 
 
 def open_cache(workspace: Workspace) -> Cache:
-    """What earlier builds and trials computed over the tables as they are now."""
+    """What earlier builds and trials computed over the tables as they are now.
+
+    To be opened before the tables are: what comes in meanwhile is then computed under the name of a
+    state that never comes back, and not kept under that of the next one.
+    """
     import duckdb
 
     state = [pixmo.__version__, duckdb.__version__, workspace.state()]

@@ -15,6 +15,7 @@ from pixmo.files import write_json, write_text
 from tests.benchmarks import (
     ama_points_thresholds,
     cap_thresholds,
+    curation,
     decontamination,
     look_alikes,
     near_duplicates,
@@ -28,6 +29,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 BENCHMARKS = (
     ama_points_thresholds,
     cap_thresholds,
+    curation,
     near_duplicates,
     near_texts,
     look_alikes,

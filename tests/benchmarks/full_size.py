@@ -21,6 +21,7 @@ from pixmo.workspace.workspace import Workspace
 CAPTIONS, TRANSCRIPTS_OF_AN_IMAGE = 717_042, 1.813  # 1.3 million
 ANSWERS, ANSWERED_IMAGES = 161_737, 71_658
 POINTS, POINTED_IMAGES = 2_376_222, 227_733
+HELD_OUT_IMAGES, HELD_OUT_QUESTIONS = 50_000, 20_000
 PART_ROWS = 50_000
 SENTENCES, WORDS, WORDS_A_SENTENCE = 200_000, 20_000, 13
 SENTENCES_A_CAPTION = 15
@@ -53,6 +54,7 @@ DEFECTS = {
     "answer given again": 0.01,
     "point set twice": 0.005,
     "point outside": 0.005,
+    "held-out image": 0.001,
 }
 WHEN = "2026-01-01T00:00:00.000000Z"
 Columns = dict[str, Any]
@@ -70,6 +72,8 @@ def make(root: Path, share: float) -> Workspace:
         "points": int(POINTS * share),
     }
     hashes = pictures(rng, sizes["captions"])
+    write(workspace, "held_out_images", held_out_images(rng, hashes, int(HELD_OUT_IMAGES * share)))
+    write(workspace, "held_out_questions", held_out_questions(rng, bank, share))
     for rows in pieces(sizes["captions"]):
         write(workspace, "images", images(rows, hashes))
         spoken, written = captions(rng, rows, bank)
@@ -162,6 +166,36 @@ def pictures(rng: np.random.Generator, count: int) -> npt.NDArray[np.uint64]:
     hashes[again] = hashes[rng.integers(0, again)]
     hashes[again, 4] ^= np.uint64(1) << rng.integers(0, 64, len(again), np.uint64)
     return hashes
+
+
+def held_out_images(
+    rng: np.random.Generator, hashes: npt.NDArray[np.uint64], count: int
+) -> Columns:
+    """Evaluation pictures of which some are among the images, but for a bit."""
+    shown = rng.integers(0, 1 << 64, (2, count, 5), np.uint64)
+    again = np.arange(min(count, int(len(hashes) * DEFECTS["held-out image"])))
+    shown[0, again] = hashes[rng.integers(0, len(hashes), len(again))]
+    shown[0, again, 4] ^= np.uint64(1)
+    words = [[[f"{word:016x}" for word in row] for row in side.tolist()] for side in shown]
+    return {
+        "source": ["evaluation"] * count,
+        "key": [f"{number}.jpg" for number in range(count)],
+        "phash_64": [row[0] for row in words[0]],
+        "phash_256": ["".join(row[1:]) for row in words[0]],
+        "mirrored_phash_64": [row[0] for row in words[1]],
+        "mirrored_phash_256": ["".join(row[1:]) for row in words[1]],
+    }
+
+
+def held_out_questions(rng: np.random.Generator, bank: pa.Array, share: float) -> Columns:
+    """Evaluation questions, some of which annotators will ask by chance."""
+    count = max(1, int(HELD_OUT_QUESTIONS * share))
+    asked = bank.take(pa.array(rng.integers(0, len(bank), count))).to_pylist()
+    return {
+        "source": ["evaluation"] * count,
+        "key": [str(number) for number in range(count)],
+        "question": [f"What is {question[:-1].lower()}?" for question in asked],
+    }
 
 
 def images(rows: Integers, hashes: npt.NDArray[np.uint64]) -> Columns:
