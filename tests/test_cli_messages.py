@@ -83,7 +83,10 @@ def test_a_subset_that_keeps_nothing_is_warned_of(released: tuple[Workspace, str
 def test_the_sign_for_numbers_is_explained_above_it(released: tuple[Workspace, str, str]) -> None:
     _, said, _ = released
     assert "only # words" in said
-    assert said.splitlines()[0] == "rows kept and dropped; # stands for a number or an id"
+    assert (
+        said.splitlines()[0]
+        == "rows kept, dropped, set apart and flagged; # stands for a number or an id"
+    )
 
 
 @pytest.mark.parametrize(
