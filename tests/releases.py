@@ -160,7 +160,7 @@ def write_splits(
 
 def rows_of(one: Described, url: str, sha256: str) -> dict[str, list[dict[str, Any]]]:
     """The rows of one picture, by stem."""
-    common = {"image_url": url, "image_sha256": sha256, "cluster": sha256[:16]}
+    common = {"image_url": url, "image_sha256": sha256, "cluster": sha256[:16], "flags": []}
     judged = {"annotator": "anna", "annotation_uid": f"uid-{one.picture.name}"}
     cap = {
         **common,

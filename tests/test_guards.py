@@ -1,14 +1,11 @@
 """pixmo.speech.guards: planted hallucinations are found, true speech is not."""
 
 from dataclasses import replace
-from random import Random
 
-import duckdb
 import pytest
 
-from pixmo.resources import shared
 from pixmo.speech.audio import SAMPLE_RATE
-from pixmo.speech.guards import guards, repeated_share
+from pixmo.speech.guards import guards
 from pixmo.speech.recogniser import Segment
 from pixmo.speech.speech_activity import Span
 from pixmo.speech.stock_phrases import STOCK_PHRASES
@@ -105,26 +102,3 @@ def test_what_an_image_shows_is_no_stock_phrase(text: str) -> None:
 
 def test_stock_phrases_are_written_as_texts_are_compared() -> None:
     assert [phrase for phrase in STOCK_PHRASES if normalise(phrase) != phrase] == []
-
-
-def test_repeats_are_counted_as_the_recipe_counts_them() -> None:
-    random = Random(5)
-    vocabulary = ["red", "two", "circle's", "half-open", "ÉTÉ", "3", "x_y", "dog"]
-    texts = [
-        " ".join(random.choices(vocabulary, k=count)) * times
-        for count, times in ((3, 1), (7, 1), (8, 1), (5, 4), (12, 3), (60, 1), (20, 2))
-    ]
-    looped = shared("pipelines", "cap", "looped.sql").read_text("utf-8")
-    with duckdb.connect() as connection:
-        connection.execute(
-            "create table cap as select unnest(?) as text, unnest(range(?)) as id", [texts, 7]
-        )
-        connection.execute(
-            "create view planted as select id, 1.0 as compression_ratio, [text] as transcripts"
-            " from cap"
-        )
-        query = looped.replace("from cap", "from planted").replace("$max_repeated", "-1")
-        found = {row[0]: row[2] for row in connection.execute(query).fetchall()}
-    expected = [found.get(number, 0.0) for number in range(7)]
-    assert [repeated_share(text) for text in texts] == pytest.approx(expected, abs=0.0005)
-    assert max(expected) > 0.4

@@ -5,6 +5,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pixmo.workspace.workspace import Workspace
@@ -28,6 +30,12 @@ def run(
 
 
 def test_every_command_on_the_page_runs(planted: tuple[Workspace, Planter], pixmo: Path) -> None:
+    sha256s = list(planted[1].sha256.values())
+    measures = {"image_sha256": sha256s, "model": ["mine"] * len(sha256s)}
+    scores = pa.table(measures | {"name": ["nsfw"] * len(sha256s), "score": [0.1] * len(sha256s)})
+    pq.write_table(scores, planted[0].root / "nsfw.parquet")
+    vectors = [[1.0, float(number)] for number in range(len(sha256s))]
+    pq.write_table(pa.table(measures | {"embedding": vectors}), planted[0].root / "clip.parquet")
     tried = run(planted, pixmo, "recipe", "try", "cap/too_short.sql", "min_words=80", "--json")
     some_id = json.loads(tried.stdout)["sample"][0]["id"]
     lines = re.findall(r"^pixmo (.*)$", PAGE, re.MULTILINE)
@@ -109,4 +117,5 @@ def test_a_row_whose_image_file_is_gone_is_explained(tmp_path: Path, pixmo: Path
     path = workspace.local_images()[json.loads(explained.stdout)["image_sha256"]]
     path.unlink()
     again = run_pixmo(pixmo, "recipe", "explain", some_id, cwd=workspace.root)
-    assert "not in the splits: image file is gone" in again.stdout
+    assert "image_file                dropped: image file is gone" in again.stdout
+    assert "not in the splits: image_file was the first to take it" in again.stdout

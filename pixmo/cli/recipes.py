@@ -148,6 +148,7 @@ def recipe_try(
     from pixmo.curate.trial import parse_values, try_step
     from pixmo.errors import RecipeError
     from pixmo.release.build import open_cache
+    from pixmo.release.images import source_images, unusable
 
     folder, _, name = step.rpartition("/")
     stem = subset or folder
@@ -159,7 +160,9 @@ def recipe_try(
     found = load_recipe(stem, workspace)
     cache = open_cache(opened)
     with opened.connect() as connection:
-        trial = try_step(connection, found, tried, sample, cache, show.Bars())
+        faults = unusable(source_images(opened), show.Bars())
+        trial = try_step(connection, found, tried, sample, faults, cache, show.Bars())
+    cache.prune(opened.settings.curate.cache_bytes)
     if json:
         show.as_json(trial)
         return
@@ -201,9 +204,9 @@ def recipe_explain(
     recipes = [load(stem, opened.recipes) for stem in schema.stems()]
     cache = open_cache(opened)
     with opened.connect() as connection:
-        found = explain(connection, recipes, row, cache, show.Bars())
-    images = source_images(opened)
-    fault = unusable({sha256: images[sha256] for sha256 in {found.image_sha256} & images.keys()})
+        faults = unusable(source_images(opened), show.Bars())
+        found = explain(connection, recipes, row, faults, cache, show.Bars())
+    cache.prune(opened.settings.curate.cache_bytes)
     if json:
         show.as_json(found)
         return
@@ -212,9 +215,7 @@ def recipe_explain(
         verdict = f"{DONE[said.then]}: {said.reason}" if said.reason else "nothing"
         evidence = "" if said.evidence == "{}" else f"  {short(said.evidence)}"
         show.say(f"  {said.step:<24}  {verdict}{evidence}")
-    if fault:
-        show.say(f"not in the splits: {fault[found.image_sha256]}")
-    elif found.taken_by:
+    if found.taken_by:
         show.say(f"not in the splits: {found.taken_by} was the first to take it")
     else:
         show.say(f"kept, in {found.split}, cluster {found.cluster[:12]}")

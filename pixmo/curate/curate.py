@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 ADDED_BY_BUILD = ("cluster", "flags")  # columns of a subset's schema that rows.sql does not select
 HASH_OR_NUMBER = re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{12,64}\b|(?<!\w)-?\d+(?:\.\d+)?")
+# Columns that the build adds, or that say what a step found.
+RESERVED = ("cluster", "flags", "split", "row_order", "ordinal", "step", "reason", "evidence")
 NOTHING_KEPT = Cache(None)
 
 VERDICT = ("step", "reason", "evidence")
@@ -162,6 +164,9 @@ class Curation:
             + (" limit 0" if self.without_rows else ""),
             select="selected.*, ordinal",
         )
+        for name in RESERVED:
+            if columns.count(name) > (name == "ordinal"):
+                raise RecipeError(f"{path} selects a column {name}, which is the build's own")
         for name in schema.subset(stem).column_names:
             if name not in columns and name not in ADDED_BY_BUILD:
                 raise RecipeError(
@@ -175,6 +180,11 @@ class Curation:
 
     def drop_unusable(self, unusable: Mapping[str, str]) -> FunnelStep:
         """Rows of images whose file cannot be used are dropped."""
+        self.find_unusable(unusable)
+        return self.settle(0, ImageFileStep())
+
+    def find_unusable(self, unusable: Mapping[str, str]) -> None:
+        """`verdicts` shows the rows of images whose file cannot be used."""
         sha256s = sorted(unusable)
         self.connection.register(
             "unusable_images",
@@ -189,7 +199,6 @@ class Curation:
         )
         self.connection.unregister("unusable_images")
         self.connection.execute("create or replace temp view verdicts as from temp.found_unusable")
-        return self.settle(0, ImageFileStep())
 
     def judge(self, step: Step) -> None:
         """`verdicts` shows a row (id, reason, evidence) for every alive row that `step` names.
@@ -199,7 +208,7 @@ class Curation:
         """
 
         def make(target: str) -> None:
-            judge(self.connection, self.stem, step, self.pictures, target)
+            judge(self.connection, self.stem, step, lambda: self.pictures, target)
 
         key = self.cache.key(self.key, self.gone(), step.identity)
         self.cache.view(self.connection, "verdicts", key, make)
@@ -294,12 +303,17 @@ class Curation:
         ):
             raise self.image_unknown(lost)
         self.connection.execute(
-            f"create or replace temp view {stem}_apart as"
-            f" select rows.*, cluster, split, coalesce(flags, []) as flags, step, reason, evidence"
-            f" from {stem}_candidates as rows join {stem}_gone using (id)"
+            f"create or replace temp table {stem}_chosen_apart as"
+            " select rows.row_order, cluster, split, coalesce(flags, []) as flags, step, reason,"
+            f" evidence from {stem}_candidates as rows join {stem}_gone using (id)"
             " join placed on rows.image_sha256 = placed.image_sha256"
             " left join (select id, list(step order by step_number) as flags"
             f" from {stem}_flagged group by id) using (id) where then_what = 'set_apart'"
+            " order by rows.row_order"
+        )
+        self.connection.execute(
+            f"create or replace temp view {stem}_apart as"
+            f" select * from {stem}_candidates join {stem}_chosen_apart using (row_order)"
         )
         return self.rows("apart", VERDICT)
 

@@ -44,6 +44,13 @@ MECHANISMS = {
 # stand whole in apart/; they stay, and their column `flags` names the step.
 ACTIONS = ("drop", "set_apart", "flag")
 LEAST_GRAM_WORDS, MOST_GRAM_WORDS = 1, 13
+COMMENT = re.compile(r"--.*")
+# Files and what is another at every call; a name in quotes after `from` is a file, too.
+OUTSIDE = re.compile(
+    r"\b(read_\w+|glob|random|uuid\w*|gen_random_uuid|now|get_current_\w+|today)\s*\("
+    r"|\bcurrent_(date|time|timestamp)\b|\b(from|join)\s+'[^']*'",
+    re.IGNORECASE,
+)
 NUMBER = re.compile(r"\s*[-+]?\d+(\.\d+)?\s*")
 LIKENESS_KEYS = tuple(field.name for field in fields(Likeness))
 MOST_DISTANCE = {"max_distance": 16, "max_distance_256": 128}
@@ -415,6 +422,11 @@ class Reader:
         path = find(file, self.own, self.error(f"there is no {file}", "sql"))
         sql = path.read_text("utf-8").strip()
         statement = self.select(path, sql)
+        if outside := OUTSIDE.search(COMMENT.sub("", sql)):
+            raise RecipeError(
+                f"{path} uses {outside[0].strip()}: a step may depend on the tables and its values"
+                " alone, or the same inputs would not give the same release"
+            )
         wanted = set(statement.named_parameters)
         for name in sorted(wanted - parameters.keys()):
             raise self.error(f"{file} uses ${name}; set {name} in its [[step]]", "sql")

@@ -1,6 +1,6 @@
 """One step over the rows still alive: verdicts, each with its reason and its evidence."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,23 +54,27 @@ def create_from(
 
 
 def judge(
-    connection: "duckdb.DuckDBPyConnection", stem: str, step: Step, pictures: Pictures, target: str
+    connection: "duckdb.DuckDBPyConnection",
+    stem: str,
+    step: Step,
+    pictures: Callable[[], Pictures],
+    target: str,
 ) -> None:
     """`create <target>` holds a row (id, reason, evidence) for every row of `stem` it names.
 
-    `pictures` are all images. Evidence is a JSON object.
+    `pictures` gives all images, for those steps that look at them. Evidence is a JSON object.
     """
     match step:
         case SqlStep():
             judge_by_sql(connection, stem, step, target)
         case NearImagesStep():
-            judge_by_image(connection, stem, step, pictures, target)
+            judge_by_image(connection, stem, step, pictures(), target)
         case NearTextsStep():
             judge_by_text(connection, stem, step, target)
         case NearEmbeddingsStep():
-            judge_by_embedding(connection, stem, step, pictures, target)
+            judge_by_embedding(connection, stem, step, pictures(), target)
         case HeldOutImagesStep():
-            judge_by_held_out_image(connection, stem, step, pictures, target)
+            judge_by_held_out_image(connection, stem, step, pictures(), target)
         case HeldOutTextsStep():
             judge_by_held_out_text(connection, stem, step, target)
 

@@ -1,12 +1,12 @@
 """Questions to a recipe, answered without building: does it run, what would go, why this row."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pixmo.curate.cache import Cache
-from pixmo.curate.curate import NOTHING_KEPT, Curation
+from pixmo.curate.curate import NOTHING_KEPT, Curation, ImageFileStep
 from pixmo.curate.recipe import Recipe, Step
 from pixmo.errors import RecipeError
 from pixmo.execution.progress import SILENT, Progress
@@ -82,12 +82,14 @@ def try_step(
     recipe: Recipe,
     tried: Step,
     sample: int,
+    unusable_images: Mapping[str, str] | None = None,
     cache: Cache = NOTHING_KEPT,
     progress: Progress = SILENT,
 ) -> Trial:
     """What `tried` would name of the rows that the steps before it leave.
 
     It stands where the recipe has a step of its name; at the end where the recipe has none.
+    `unusable_images` are as for `curate`.
 
     Raises:
         RecipeError: a query cannot run, or does not give the columns it must.
@@ -98,6 +100,7 @@ def try_step(
     work = Curation(connection, recipe, cache)
     with progress.task(f"Trying {tried.name}", total=place + 2, unit="steps") as advance:
         work.begin()
+        work.drop_unusable(unusable_images or {})
         advance(1)
         for number, step in enumerate(recipe.steps[:place], 1):
             work.judge(step)
@@ -130,12 +133,14 @@ def explain(
     connection: "duckdb.DuckDBPyConnection",
     recipes: Sequence[Recipe],
     row: str,
+    unusable_images: Mapping[str, str] | None = None,
     cache: Cache = NOTHING_KEPT,
     progress: Progress = SILENT,
 ) -> Explained:
     """Every step's verdict on the row whose id begins with `row`, of whichever subset.
 
     The first step that takes it decides; what later ones say is said as if it were still there.
+    `unusable_images` are as for `curate`.
 
     Raises:
         RecipeError: no candidate of any recipe has this id, or several begin so.
@@ -145,31 +150,42 @@ def explain(
         work.begin()
         found = connection.execute(
             f"select id, {excerpt(connection, work.stem)} from {work.stem}"
-            " where starts_with(id, ?) order by id limit 2",
+            " where starts_with(id, ?) order by id limit 2",  # a whole id comes first
             [row],
         ).fetchall()
-        if len(found) > 1:
+        if len(found) > 1 and found[0][0] != row:
             raise RecipeError(f"several rows have an id that begins with {row}; name all of it")
         if found:
-            return explain_in(work, str(found[0][0]), str(found[0][1]), progress)
+            row_id, text = found[0]
+            return explain_in(work, row_id, text, unusable_images or {}, progress)
     raise RecipeError(
         f"no candidate has the id {row}; ids stand in dropped/ and in the rows of a release"
     )
 
 
-def explain_in(work: Curation, row: str, text: str, progress: Progress) -> Explained:
+def explain_in(
+    work: Curation, row: str, text: str, unusable: Mapping[str, str], progress: Progress
+) -> Explained:
     """The verdicts on one candidate of the recipe at work."""
-    said = []
+    said: list[Said] = []
     steps = work.recipe.steps
+
+    def hear(number: int, step: Step | ImageFileStep) -> None:
+        found = work.connection.execute(
+            "select reason, evidence from verdicts where id = ?", [row]
+        ).fetchall()
+        reason, evidence = found[0] if found else ("", "{}")
+        said.append(Said(step.name, step.then, reason, evidence))
+        work.settle(number, step, but=row)
+        if reason and step.then != "flag":
+            work.cache = NOTHING_KEPT  # what is said from now on holds for this row alone
+
     with progress.task(f"Explaining {row}", total=len(steps), unit="steps") as advance:
+        work.find_unusable(unusable)
+        hear(0, ImageFileStep())
         for number, step in enumerate(steps, 1):
             work.judge(step)
-            found = work.connection.execute(
-                "select reason, evidence from verdicts where id = ?", [row]
-            ).fetchall()
-            reason, evidence = found[0] if found else ("", "{}")
-            said.append(Said(step.name, step.then, reason, evidence))
-            work.settle(number, step, but=row)
+            hear(number, step)
             advance(1)
     work.place()
     ((image_sha256, cluster, split),) = work.connection.execute(

@@ -4,6 +4,7 @@ import re
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import pyarrow.compute as pc
 
 import pixmo
 from pixmo import schema
+from pixmo.curate import curate as curating
 from pixmo.curate.cache import Cache
 from pixmo.curate.curate import Curated, curate
 from pixmo.curate.recipe import Recipe, load
@@ -19,6 +21,7 @@ from pixmo.dataset.manifest import FILE_NAME, File, Manifest, Subset, file_entry
 from pixmo.errors import RecipeError, ReleaseError
 from pixmo.execution.progress import SILENT, Progress
 from pixmo.files import sync_file, sync_folder, write_text
+from pixmo.hashing import sha256_file
 from pixmo.release.card import card
 from pixmo.release.content import Content, HeldOut, SubsetContent
 from pixmo.release.images import copy_images, source_images, unusable
@@ -67,18 +70,18 @@ def build_release(workspace: Workspace, version: str, progress: Progress = SILEN
         sweep(workspace.releases)
         staging = workspace.releases / f".{version}{BUILDING}"
         staging.mkdir(parents=True)
+        cache = open_cache(workspace)
         try:
             check_tables(workspace, progress)
-            cache = open_cache(workspace)
             # The views are as of now and the images are read after: all that rows name are there.
             with workspace.connect() as connection:
                 content = choose(workspace, connection, version, progress, cache)
                 write(content, workspace, staging, progress)
-            cache.prune(int(workspace.settings.curate.cache_gb * 1e9))
             staging.rename(target)
             sync_folder(workspace.releases)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+            cache.prune(workspace.settings.curate.cache_bytes)
     return target
 
 
@@ -149,10 +152,11 @@ def open_cache(workspace: Workspace) -> Cache:
     To be opened before the tables are: what comes in meanwhile is then computed under the name of a
     state that never comes back, and not kept under that of the next one.
     """
-    import duckdb
-
-    state = [pixmo.__version__, duckdb.__version__, workspace.state()]
-    return Cache(workspace.cache / "curate", state)
+    packages = ("duckdb", "numpy", "pyarrow", "rensa", "scipy")
+    made_by = [f"{name} {metadata.version(name)}" for name in packages]
+    made_by += [sha256_file(path) for path in sorted(Path(curating.__file__).parent.glob("*.py"))]
+    promises = [schema.subset(stem).sha256 for stem in schema.stems()]
+    return Cache(workspace.cache / "curate", [made_by, promises, workspace.state()])
 
 
 def load_recipes(workspace: Workspace) -> list[Recipe]:

@@ -43,8 +43,9 @@ def distributions(content: Content) -> list[Distribution]:
 
 
 def words(column: str) -> str:
-    """SQL for the number of words of a text, as spaces part them."""
-    return f"len(list_filter(string_split(trim({column}), ' '), lambda word: word != ''))"
+    """SQL for the number of words of a text, as spaces and line ends part them."""
+    spaced = f"translate({column}, chr(9) || chr(10) || chr(13), '   ')"
+    return f"len(list_filter(string_split({spaced}, ' '), lambda word: word != ''))"
 
 
 def of_captions(cap: SubsetContent) -> Iterator[Distribution]:

@@ -78,6 +78,11 @@ class CurateSettings:
     memory_limit_gb: float = 4.0  # of DuckDB; what does not fit goes to the disk
     cache_gb: float = 20.0  # of results kept for the next build or try, in .cache/curate
 
+    @property
+    def cache_bytes(self) -> int:
+        """What may be kept."""
+        return int(self.cache_gb * 1e9)
+
 
 @dataclass(frozen=True)
 class ProbeSettings:

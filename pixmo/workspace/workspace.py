@@ -206,7 +206,8 @@ class Workspace:
                 "temp_directory": str(self.cache / "spilled"),
             }
         )
-        connection.execute("set enable_progress_bar = false")  # whoever calls shows one
+        with contextlib.suppress(duckdb.Error):  # a notebook may have none to switch off
+            connection.execute("set enable_progress_bar = false")  # whoever calls shows one
         connection.execute("create schema parts")
         for name in schema.table_names():
             self.create_view(connection, name)
