@@ -225,6 +225,11 @@ ROW_MISTAKES = {
         "select * replace ([3] as caption) from ({rows})",
         "does not keep schemas/cap",
     ),
+    "a column of the build's own": (
+        "select *, 1 as row_order from ({rows})",
+        "selects a column row_order, which is the build's own",
+    ),
+    "another one": ("select *, 'x' as ordinal from ({rows})", 'Ambiguous .* "ordinal"'),
     "a null": ("select * replace (null as writer) from ({rows})", "does not keep schemas/cap"),
 }
 

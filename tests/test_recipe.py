@@ -206,6 +206,10 @@ def test_a_mistake_in_a_recipe_is_named(mistake: str, tmp_path: Path) -> None:
 
 
 SQL_MISTAKES = {
+    "a file": ("from cap", "from cap semi join read_csv('no.csv') using (id)", "uses read_csv("),
+    "a file's name": ("from cap", "from 'no.parquet'", "uses from 'no.parquet'"),
+    "the time": ("words < $min_words", "words < $min_words or now() > '2026-01-01'", "uses now("),
+    "chance": ("words < $min_words", "words < $min_words or random() < 0.5", "uses random("),
     "no SQL": ("from cap", "fro m cap", "short.sql:4: Parser Error"),
     "a semicolon": ("$min_words\n", "$min_words;\n", "short.sql ends with a semicolon"),
     "two statements": ("$min_words\n", "$min_words; select 1", "exactly one SELECT"),

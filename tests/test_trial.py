@@ -1,6 +1,7 @@
 """Recipes are checked, steps tried and rows explained without a build, nothing computed twice."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -293,6 +294,53 @@ def test_a_result_whose_making_fails_is_not_kept(tmp_path: Path) -> None:
         assert list(tmp_path.iterdir()) == []
         assert keep(connection, cache, "x", "select 1 as x") == [(1,)]
         assert keep(connection, cache, "x", "select 2 as x") == [(1,)]  # kept, not made
+
+
+@pytest.mark.parametrize("damage", [b"", b"no database", None])
+def test_a_damaged_result_is_made_again(damage: bytes | None, tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    path = tmp_path / f"{cache.key('x')}.duckdb"
+    with duckdb.connect() as connection:
+        keep(connection, cache, "x", "select range as x from range(100000)")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
+    with duckdb.connect() as connection:
+        assert keep(connection, cache, "x", "select 7 as x") == [(7,)]
+
+
+def test_leftovers_of_killed_runs_go(tmp_path: Path) -> None:
+    for leftover in (".a.duckdb.4194305.tmp", ".a.duckdb.4194305.tmp.wal"):  # no such process
+        (tmp_path / leftover).write_bytes(b"half")
+    living = tmp_path / f".b.duckdb.{os.getpid()}.tmp"
+    living.write_bytes(b"being written")
+    Cache(tmp_path).prune(0)
+    assert list(tmp_path.iterdir()) == [living]
+
+
+def test_a_leftover_with_this_process_number_is_no_obstacle(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    (tmp_path / f".{cache.key('x')}.duckdb.{os.getpid()}.tmp").write_bytes(b"half")
+    with duckdb.connect() as connection:
+        assert keep(connection, cache, "x", "select 1 as x") == [(1,)]
+
+
+def test_nothing_need_be_kept(tmp_path: Path) -> None:
+    workspace, _ = workspaces.make(tmp_path)
+    (workspace.root / "pixmo.toml").write_text("[curate]\ncache_gb = 0\n", "utf-8")
+    workspace = Workspace.open(workspace.root)
+    build_release(workspace, "v1")
+    assert list((workspace.cache / "curate").iterdir()) == []
+
+
+def test_rows_of_images_without_a_file_do_not_come_to_a_step(
+    planted: tuple[Workspace, Planter], connection: duckdb.DuckDBPyConnection
+) -> None:
+    own = planted[0].recipes
+    some = planted[1].sha256[workspaces.name(3)]
+    tried = load_step("cap", "short.sql", {}, own)
+    every = try_step(connection, load("cap", own), tried, 0)
+    fewer = try_step(connection, load("cap", own), tried, 0, {some: "image file is gone"})
+    assert fewer.rows == every.rows - 1
 
 
 def test_a_build_keeps_what_it_computed_and_gives_the_same_bytes_again(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ADDED_BY_BUILD = ("cluster", "flags")  # columns of a subset's schema that rows.sql does not select
 HASH_OR_NUMBER = re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{12,64}\b|(?<!\w)-?\d+(?:\.\d+)?")
 # Columns that the build adds, or that say what a step found.
-RESERVED = ("cluster", "flags", "split", "row_order", "ordinal", "step", "reason", "evidence")
+RESERVED = ("cluster", "flags", "split", "row_order", "step", "reason", "evidence")
 NOTHING_KEPT = Cache(None)
 
 VERDICT = ("step", "reason", "evidence")
@@ -165,7 +165,7 @@ class Curation:
             select="selected.*, ordinal",
         )
         for name in RESERVED:
-            if columns.count(name) > (name == "ordinal"):
+            if name in columns:
                 raise RecipeError(f"{path} selects a column {name}, which is the build's own")
         for name in schema.subset(stem).column_names:
             if name not in columns and name not in ADDED_BY_BUILD:
