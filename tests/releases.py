@@ -150,7 +150,7 @@ def write_splits(
             files.append(file_entry(root, path, len(found)))
     files += [file_entry(root, path) for path in sorted(root.glob("images/*/*.png"))]
     subsets = tuple(
-        Subset(stem, schema.subset(stem).name, sum(rows.values()), rows, (), "0" * 64, "0" * 64)
+        Subset(stem, schema.subset(stem).name, sum(rows.values()), rows, 0, (), "0" * 64, "0" * 64)
         for stem, rows in counts.items()
     )
     files.sort(key=lambda file: file.path)

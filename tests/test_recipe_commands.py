@@ -38,7 +38,8 @@ def test_every_command_on_the_page_runs(planted: tuple[Workspace, Planter], pixm
     pq.write_table(pa.table(measures | {"embedding": vectors}), planted[0].root / "clip.parquet")
     tried = run(planted, pixmo, "recipe", "try", "cap/too_short.sql", "min_words=80", "--json")
     some_id = json.loads(tried.stdout)["sample"][0]["id"]
-    lines = re.findall(r"^pixmo (.*)$", PAGE, re.MULTILINE)
+    blocks = "".join(re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL))
+    lines = re.findall(r"^pixmo (.*)$", blocks, re.MULTILINE)
     assert len(lines) >= 6
     for line in lines:
         words = line.partition("#")[0].replace(AN_ID, some_id).split()

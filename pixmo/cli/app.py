@@ -71,8 +71,6 @@ def main() -> None:
 
     0: done. 1: it could not be done, the line says why. 2: wrong usage. 130: stopped by Ctrl-C.
     """
-    from pixmo.cli import collect, look, model, recipes, release  # noqa: F401 - they add their commands
-
     try:
         app()
     except PixmoError as error:

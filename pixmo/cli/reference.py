@@ -10,7 +10,6 @@ from typing import Any
 import typer
 
 from pixmo import schema
-from pixmo.cli import collect, look, model, release  # noqa: F401 - they add their commands
 from pixmo.cli.app import app
 from pixmo.files import write_text
 
