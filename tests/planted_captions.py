@@ -11,7 +11,8 @@ from typing import Any
 
 import duckdb
 
-from pixmo.curate.recipe import SqlStep, load
+from pixmo.curate.recipe import load
+from pixmo.curate.step_kinds import SqlStep
 from pixmo.hashing import sha256_bytes
 from pixmo.speech.guards import repeated_share
 from pixmo.speech.transcripts import NOT_SPOKEN, compression_ratio

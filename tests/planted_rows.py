@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from pixmo import schema
 from pixmo.curate.curate import curate
-from pixmo.curate.recipe import Recipe, SqlStep, load
+from pixmo.curate.recipe import Recipe, load
+from pixmo.curate.step_kinds import SqlStep
 from pixmo.hashing import sha256_bytes
 
 Row = dict[str, Any]

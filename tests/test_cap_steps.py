@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from pixmo.curate.curate import Curated, curate
-from pixmo.curate.recipe import SqlStep, load
+from pixmo.curate.recipe import load
+from pixmo.curate.step_kinds import SqlStep
 from pixmo.workspace.workspace import Workspace
 from tests import planted_rows
 from tests.conftest import ROOT

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from pixmo import schema
-from pixmo.cli.recipes import values
 from pixmo.curate.curate import curate
 from pixmo.curate.decontaminate import (
     UNKNOWN,
@@ -29,7 +28,8 @@ from pixmo.curate.decontaminate import (
 )
 from pixmo.curate.duplicates import Likeness, parse_hashes
 from pixmo.curate.duplicates import read_pictures as read_own
-from pixmo.curate.recipe import HeldOutImagesStep, HeldOutTextsStep, load, load_step
+from pixmo.curate.recipe import load, load_step
+from pixmo.curate.step_kinds import HeldOutImagesStep, HeldOutTextsStep
 from pixmo.errors import RecipeError
 from pixmo.images.held_out import hold_out
 from pixmo.release.build import build_release
@@ -394,8 +394,8 @@ def test_steps_are_read_with_their_values(tmp_path: Path) -> None:
     image, text = (step for step in load("ama").steps if step.name.startswith("held_out"))
     assert image == HeldOutImagesStep(Likeness(10, 48))
     assert text == HeldOutTextsStep("question", 8, 0.7, 8)
-    assert values(image) == {"max_distance": 10, "max_distance_256": 48}
-    assert values(text) == {
+    assert image.values == {"max_distance": 10, "max_distance_256": 48}
+    assert text.values == {
         "column": "question",
         "gram_words": 8,
         "min_share": 0.7,

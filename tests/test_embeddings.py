@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixmo.cli.recipes import values
 from pixmo.curate import embeddings as module
 from pixmo.curate.curate import Curated, curate
 from pixmo.curate.duplicates import Pictures
 from pixmo.curate.embeddings import TOLERANCE, Compared, keep_best, near, sketch, slack, unit
-from pixmo.curate.recipe import NearEmbeddingsStep, Recipe, load
+from pixmo.curate.recipe import Recipe, load
+from pixmo.curate.step_kinds import NearEmbeddingsStep
 from pixmo.curate.trial import check
 from pixmo.errors import RecipeError
 from pixmo.workspace.workspace import Workspace
@@ -284,7 +284,7 @@ def test_a_recipe_is_checked_without_looking_at_a_row(planter: Planter) -> None:
 def test_the_step_as_a_recipe_has_it(tmp_path: Path) -> None:
     [step] = recipe(tmp_path, STEP + 'then = "flag"\n').steps
     assert step == NearEmbeddingsStep("clip", 0.95, "flag")
-    assert values(step) == {"model": "clip", "min_cosine": 0.95}
+    assert step.values == {"model": "clip", "min_cosine": 0.95}
     changed = [STEP.replace("0.95", "0.96"), STEP.replace("clip", "clap")]
     identities = [recipe(tmp_path, other).steps[0].identity for other in (STEP, *changed)]
     assert len({str(identity) for identity in identities}) == 3

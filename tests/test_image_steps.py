@@ -3,7 +3,8 @@
 import pytest
 
 from pixmo import schema
-from pixmo.curate.recipe import SqlStep, load
+from pixmo.curate.recipe import load
+from pixmo.curate.step_kinds import SqlStep
 from tests.planted_rows import Verdict, answer, connect, image, judged, points
 
 MAKE = {

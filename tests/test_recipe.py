@@ -7,14 +7,8 @@ import pytest
 
 from pixmo import schema
 from pixmo.curate.duplicates import Likeness
-from pixmo.curate.recipe import (
-    LICENSES,
-    NearImagesStep,
-    NearTextsStep,
-    SqlStep,
-    leading_comment,
-    load,
-)
+from pixmo.curate.recipe import LICENSES, leading_comment, load
+from pixmo.curate.step_kinds import NearImagesStep, NearTextsStep, SqlStep
 from pixmo.errors import RecipeError
 from pixmo.resources import shared
 

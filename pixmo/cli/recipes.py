@@ -12,7 +12,7 @@ from pixmo.cli.app import AS_JSON, WORKSPACE, app, open_workspace
 from pixmo.text import counted
 
 if TYPE_CHECKING:
-    from pixmo.curate.recipe import Recipe, Step
+    from pixmo.curate.recipe import Recipe
 
 DONE = {"drop": "dropped", "set_apart": "set apart", "flag": "flagged"}
 GOES = {"drop": "would go", "set_apart": "would be set apart", "flag": "would be flagged"}
@@ -57,7 +57,7 @@ def recipe_show(subset: SUBSET, workspace: WORKSPACE = Path(), json: AS_JSON = F
     if json:
         show.as_json(
             [
-                {"step": s.name, "then": s.then, "values": values(s), "why": s.explanation}
+                {"step": s.name, "then": s.then, "values": s.values, "why": s.explanation}
                 for s in found.steps
             ]
         )
@@ -65,7 +65,7 @@ def recipe_show(subset: SUBSET, workspace: WORKSPACE = Path(), json: AS_JSON = F
     show.say(f"{found.name}: {show.here(found.path)}")
     show.say(f"rows  {show.here(found.rows.path)}: {found.rows.explanation}")
     for number, step in enumerate(found.steps, 1):
-        given = "".join(f" {name}={value}" for name, value in values(step).items())
+        given = "".join(f" {name}={value}" for name, value in step.values.items())
         show.say(f"{number:>4}  {step.name}{given}  → {DONE[step.then]}")
         show.say(f"      {step.explanation}")
 
@@ -102,7 +102,8 @@ def recipe_copy(
     Example: pixmo recipe copy cap
     """
     from pixmo import schema
-    from pixmo.curate.recipe import SqlStep, find
+    from pixmo.curate.recipe import find
+    from pixmo.curate.step_kinds import SqlStep
     from pixmo.errors import RecipeError
 
     opened = open_workspace(workspace)
@@ -167,7 +168,7 @@ def recipe_try(
         show.as_json(trial)
         return
     today = f"; with the recipe's own values {trial.now:,}" if trial.now is not None else ""
-    asked = "".join(f" {name}={value}" for name, value in values(tried).items())
+    asked = "".join(f" {name}={value}" for name, value in tried.values.items())
     show.say(
         f"{trial.step}{asked}: {trial.named:,} of {counted(trial.rows, 'row')}"
         f" {GOES[trial.then]}{today}"
@@ -224,20 +225,6 @@ def recipe_explain(
 def short(evidence: str) -> str:
     """Evidence as `name=value` pairs."""
     return " ".join(f"{name}={value}" for name, value in jsons.loads(evidence).items())
-
-
-def values(step: "Step") -> dict[str, object]:
-    """The values that decide what a step names."""
-    import dataclasses
-
-    from pixmo.curate.recipe import HeldOutImagesStep, NearImagesStep, SqlStep
-
-    if isinstance(step, SqlStep):
-        return dict(step.parameters)
-    if isinstance(step, NearImagesStep | HeldOutImagesStep):
-        return dataclasses.asdict(step.likeness)
-    found = dataclasses.asdict(step)
-    return {name: value for name, value in found.items() if name != "then" and value is not None}
 
 
 def load_recipe(subset: str, workspace: Path) -> "Recipe":

@@ -11,9 +11,10 @@ import pyarrow as pa
 from pixmo import schema
 from pixmo.curate.cache import Cache, show
 from pixmo.curate.duplicates import Pictures, clusters, read_pictures
-from pixmo.curate.recipe import Recipe, Step
+from pixmo.curate.recipe import Recipe
 from pixmo.curate.rows import Rows
 from pixmo.curate.splits import split_of
+from pixmo.curate.step_kinds import Step
 from pixmo.curate.steps import create_from, first_id, judge
 from pixmo.dataset.manifest import FunnelStep
 from pixmo.errors import RecipeError

@@ -9,7 +9,8 @@ from pixmo.curate.decontaminate import image_hits, text_hits
 from pixmo.curate.duplicates import Pictures, duplicates, duplicates_table
 from pixmo.curate.embeddings import embedded_duplicates
 from pixmo.curate.near_texts import near_texts
-from pixmo.curate.recipe import (
+from pixmo.curate.recipe import sql_error
+from pixmo.curate.step_kinds import (
     HeldOutImagesStep,
     HeldOutTextsStep,
     NearEmbeddingsStep,
@@ -18,7 +19,6 @@ from pixmo.curate.recipe import (
     Query,
     SqlStep,
     Step,
-    sql_error,
 )
 from pixmo.errors import RecipeError
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pixmo.curate.cache import Cache
 from pixmo.curate.curate import NOTHING_KEPT, Curation, ImageFileStep
-from pixmo.curate.recipe import Recipe, Step
+from pixmo.curate.recipe import Recipe
+from pixmo.curate.step_kinds import Step
 from pixmo.errors import RecipeError
 from pixmo.execution.progress import SILENT, Progress
 

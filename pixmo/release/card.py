@@ -8,7 +8,8 @@ from typing import Any
 from huggingface_hub import DatasetCardData
 
 from pixmo import schema
-from pixmo.curate.recipe import LICENSES, HeldOutImagesStep, HeldOutTextsStep, find
+from pixmo.curate.recipe import LICENSES, find
+from pixmo.curate.step_kinds import HeldOutImagesStep, HeldOutTextsStep
 from pixmo.errors import RecipeError
 from pixmo.release.content import Content, SubsetContent
 

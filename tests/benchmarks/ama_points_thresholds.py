@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from pixmo.curate.recipe import NearTextsStep, load
+from pixmo.curate.recipe import load
+from pixmo.curate.step_kinds import NearTextsStep
 from pixmo.text import normalise
 from tests.planted_rows import Row, answer, connect, image, judged, points, step
 
