@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests of one file, and all that walk the demo, share a process: see tests/conftest.py.
+WORKERS := --numprocesses auto --maxprocesses 4 --dist loadgroup
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test test-fast check format docs bench clean
@@ -11,10 +13,10 @@ demo: $(VENV)/installed          ## the main job on the bundled sample; a second
 
 test: $(VENV)/installed-dev      ## all tests and checks
 	$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(WORKERS)
 
 test-fast: $(VENV)/installed-dev ## the tests that take seconds
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(WORKERS) -m "not slow"
 
 check: $(VENV)/installed-dev     ## ruff, strict types, import contracts
 	$(BIN)/ruff check

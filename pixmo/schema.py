@@ -4,7 +4,7 @@
     schemas/tables/<table>.toml  a workspace table: what a row of its parts holds
 
 A column is `name`, `type`, `nullable` (false unless said) and a `description`. Types are written as
-`string`, `int64`, `double`, `float`, `bool`, `list<TYPE>` and `struct<name: TYPE, …>`.
+`string`, `binary`, `int64`, `double`, `float`, `bool`, `list<TYPE>` and `struct<name: TYPE, …>`.
 """
 
 import functools
@@ -22,7 +22,7 @@ from pixmo.resources import shared
 if TYPE_CHECKING:
     import pyarrow as pa
 
-PRIMITIVES = ("string", "int64", "double", "float", "bool")
+PRIMITIVES = ("string", "binary", "int64", "double", "float", "bool")
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,7 @@ def arrow_type(text: str) -> "pa.DataType":
     if text in PRIMITIVES:
         return {
             "string": pa.string(),
+            "binary": pa.binary(),
             "int64": pa.int64(),
             "double": pa.float64(),
             "float": pa.float32(),

@@ -14,8 +14,11 @@ def words(text: str) -> list[str]:
 
 
 def normalise(text: str) -> str:
-    """`text` lower-cased, in Unicode NFKC, its words joined by single spaces: for comparing."""
-    return " ".join(words(unicodedata.normalize("NFKC", text).lower()))
+    """`text` lower-cased, in Unicode NFKC, its words joined by single spaces: for comparing.
+
+    Of the two ways to write an apostrophe it has the straight one.
+    """
+    return " ".join(words(unicodedata.normalize("NFKC", text).lower().replace("’", "'")))
 
 
 def counted(count: int, noun: str) -> str:

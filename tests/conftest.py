@@ -16,6 +16,13 @@ from tests.local_model_server import LocalModelServer, serving
 ROOT = Path(__file__).parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes test, each file has one, and what walks the demo has one."""
+    for item in items:
+        walks_demo = "demo" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("demo" if walks_demo else item.path.name))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
     """Torch computes in one thread: on busy cores two wait for each other."""

@@ -61,9 +61,9 @@ class Picture:
     things: tuple[Thing, ...]
 
     @classmethod
-    def of(cls, rng: Random) -> "Picture":
+    def of(cls, rng: Random, topics: Sequence[str] = TOPICS) -> "Picture":
         """A picture of one topic, with a few things that are everywhere."""
-        names = rng.choice(TOPICS).split()
+        names = rng.choice(topics).split()
         own = rng.sample(names, min(8, len(names)))
         things = [*own, *rng.sample(ANYWHERE.split(), 6)]
         return cls(
@@ -185,6 +185,109 @@ class Described:
     caption: str | None = None  # None: the transcripts, one behind the other
     values: dict[str, Any] = field(default_factory=dict)  # of the caption's row
     verdict: str = ""  # of a reviewer
+
+
+TEXT = (
+    "An elderly fisherman is mending a torn net on a wooden jetty. Beside him there are two wicker"
+    " baskets with silver mackerel in them. A striped cat watches the baskets from a blanket."
+    " Behind the jetty a lighthouse stands on a rocky headland, and the water of the harbour is"
+    " calm with a greenish tint. On the right I can see the bow of a trawler and its rusty anchor."
+)
+OTHER = (
+    "A crowded classroom with about twenty students at their desks. The teacher points to a"
+    " blackboard with an equation on it in yellow chalk. Near the window there is a globe and a"
+    " shelf of dictionaries. Most of the students wear navy uniforms, and one of them raises her"
+    " hand. The ceiling has three fluorescent lamps, of which the middle one is switched off."
+)
+# The same scene in scripts that put no spaces between words, and in one that combines its signs.
+UNSPACED = {
+    "chinese": "照片里有一条安静的街道，左边是一家书店，右边停着三辆自行车。天空很蓝，远处有山。",
+    "japanese": "写真には古い港が写っていて、左側の椅子に男の人が座って新聞を読んでいます。",
+    "thai": "ในภาพมีแมวสีส้มตัวหนึ่งนั่งอยู่บนโต๊ะไม้ ด้านหลังมีหน้าต่างบานใหญ่และต้นไม้สีเขียว",
+}
+HINDI = "तस्वीर में एक लाल किताब मेज़ पर है और पीछे खिड़की है"  # 12 words
+WRITTEN = Said(TEXT, "writer", is_spoken=False)
+
+
+def spoken(text: str = TEXT, annotator: str = "ann", **values: Any) -> Said:
+    """A transcript of good speech, but for `values`."""
+    return Said(text, annotator, {"words_per_minute": 165.0} | values)
+
+
+def described(name: str, *said: Said, **more: Any) -> Described:
+    """An image whose caption is its transcripts, one behind the other, unless `more` has one."""
+    return Described(name, said or (spoken(),), **more)
+
+
+def caption(name: str, text: str, **more: Any) -> Described:
+    """A written image whose caption is not its transcript."""
+    return Described(name, (WRITTEN,), text, **more)
+
+
+def long_text(words: int) -> str:
+    """A text of so many words, most of them common."""
+    return " ".join(["the", "a", "of", "and", "with"][place % 5] for place in range(words))
+
+
+SILENT = spoken("Thanks for watching.", speech_seconds=0.4, stock_phrases=["thanks for watching"])
+# Nothing is known of how this was recorded: another tool's transcripts.
+UNMEASURED = Said(
+    TEXT,
+    values=dict.fromkeys(
+        (
+            *("language_prob", "avg_logprob", "words_over_silence_share", "no_speech_prob"),
+            *("overlap_disagreement", "longest_silence_seconds", "rms_dbfs", "noise_dbfs"),
+            *("clipped_share", "words_per_minute", "lowest_logprob", "highest_temperature"),
+        )
+    ),
+)
+EVERYWHERE = (
+    described("good"),
+    described("written", WRITTEN),
+    described("both", spoken(), WRITTEN, caption=TEXT),
+    described("unmeasured", UNMEASURED),
+    described("silent beside good", spoken(), SILENT),
+)
+
+Expected = dict[str, tuple[str, dict[str, Any]]]  # reason and evidence by the image's name
+Planted = dict[str, tuple[list[Described], Expected]]  # images for a step, and which it is to name
+
+
+def planted_together(planted: Planted) -> Iterator["Candidates"]:
+    """All images, those of a step under its name; together is faster than step by step."""
+    of_steps = [
+        dataclasses.replace(image, name=f"{name}: {image.name}")
+        for name, (images, _) in planted.items()
+        for image in images
+    ]
+    with candidates([*of_steps, *EVERYWHERE]) as all_planted:
+        yield all_planted
+
+
+def found_and_expected(
+    name: str, planted: Planted, all_planted: "Candidates"
+) -> tuple[Expected, Expected]:
+    """What the step names of its own images and of those everywhere, and what it is to name.
+
+    A reason that is expected with # for its numbers is found so, and of evidence what is expected.
+    """
+    images, expected = planted[name]
+    shown = [f"{name}: {image.name}" for image in images]
+    all_planted.show(*shown, *(image.name for image in EVERYWHERE))
+    found: Expected = {}
+    for image, verdict in all_planted.judged(name).items():
+        own = image.removeprefix(f"{name}: ")
+        reason, evidence = expected.get(own, ("", verdict.evidence))
+        found[own] = (
+            general(verdict.reason) if "#" in reason else verdict.reason,
+            {key: verdict.evidence[key] for key in evidence},
+        )
+    return found, expected
+
+
+def general(reason: str) -> str:
+    """The reason with every number as #."""
+    return " ".join("#" if word.isdigit() else word for word in reason.split())
 
 
 def plant(workspace: Workspace, images: Sequence[Described]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +15,11 @@ from pixmo.curate.curate import curate
 from pixmo.curate.recipe import Recipe, load
 from pixmo.curate.step_kinds import SqlStep
 from pixmo.hashing import sha256_bytes
+from tests.conftest import ROOT
 
 Row = dict[str, Any]
 ANY_TIME = "2026-01-01T00:00:00.000000Z"
+NAMED_BY_KIND = {"near_duplicate_text": 'near_duplicates = "text"'}
 TABLES = {"ama": "answers", "points": "point_annotations"}
 
 
@@ -109,8 +112,10 @@ def tables(
         connection.register(name, schema.table(name).table(list(of_table)))
         connection.execute(f"create table current_{name} as from {name}")
         connection.unregister(name)
-    for name in ("held_out_images", "held_out_questions"):
+    for name in ("held_out_images", "held_out_questions", "image_thumbnails"):
         connection.register(name, schema.table(name).table([]))
+    for name in ("captions", "caption_reviews", "set_aside"):
+        connection.register(f"current_{name}", schema.table(name).table([]))
     known = [row | {"ordinal": ordinal} for ordinal, row in enumerate(images)]
     connection.register("images", schema.table("images").table(known))
     return connection
@@ -177,3 +182,25 @@ def candidates(connection: duckdb.DuckDBPyConnection, stem: str) -> dict[str, Ro
     """The candidate rows, by annotation."""
     table: pa.Table = connection.table(stem).to_arrow_table()
     return {row["annotation_uid"]: row for row in table.to_pylist()}
+
+
+def measured(stem: str) -> dict[str, list[Any]]:
+    """The rows of the benchmark of a recipe's defaults, by step and parameter."""
+    results = json.loads((ROOT / "docs/benchmarks.json").read_text("utf-8"))
+    (rows,) = (one["rows"] for one in results if one["benchmark"] == f"{stem}_thresholds")
+    return dict(rows)
+
+
+def not_in_comments(stem: str) -> set[str]:
+    """The steps and parameters beside which the recipe does not say what was measured."""
+    blocks = recipe(stem).path.read_text("utf-8").split("[[step]]")
+    lacking = set()
+    for name, (setting, _, _, precision, recall, beside) in measured(stem).items():
+        file, _, parameter = name.partition(" ")
+        mark = NAMED_BY_KIND.get(file, f'/{file}.sql"')
+        (block,) = (block for block in blocks if mark in block)
+        others = "".join(f"; at {one}" for one in beside.split("; ") if one)
+        line = next(line for line in block.splitlines() if line.startswith(parameter or "sql"))
+        if not (line.startswith(setting) and line.endswith(f" # {precision} / {recall}{others}")):
+            lacking.add(name)
+    return lacking

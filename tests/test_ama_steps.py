@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.benchmarks import ama_points_thresholds as planted_defects
-from tests.benchmarks.ama_points_thresholds import Trial
+from tests.benchmarks import ama_thresholds
+from tests.benchmarks.ama_thresholds import near_pairs, near_scores
+from tests.benchmarks.planted_trials import Trial
 from tests.planted_rows import (
     Row,
     Verdict,
@@ -14,6 +15,8 @@ from tests.planted_rows import (
     connect,
     image,
     judged,
+    measured,
+    not_in_comments,
     outcome,
     points,
 )
@@ -65,9 +68,14 @@ NO_QUESTIONS = {
     "Are you an AI?": "about the work and not about the image",
     "Are you an air balloon?": None,
     "asdf": "keys hit at random",
-    "asdf dog": "keys hit at random",
+    "asdf dog": None,
+    "asdf asdf dog": "keys hit at random",
+    "Qwerty keyboard?": None,
+    "AAAA batteries?": None,
+    "What should I ask the waiter for?": None,
+    "what should I ask": "a trial or a greeting",
     "asdf red dog": None,
-    "bcdfghj klmn": "keys hit at random",
+    "bcdfghj zxcvb": "keys hit at random",
     "Which street leads to Knightsbridge?": None,
     "Knightsbridge station": None,
     "aaaaaa": "keys hit at random",
@@ -115,6 +123,14 @@ def test_refusals_are_named_with_their_phrase(text: str) -> None:
     assert told(text, "refused") == expected
 
 
+def test_in_a_poem_somebody_may_not_know() -> None:
+    poem = "Roses are red, and I do not know why."
+    assert not told(poem, "refused", "Write a poem about the roses.")
+    assert told(poem, "refused", "Why are the roses red?")
+    assert told("I do not know any poem.", "refused", "Write a poem about the roses.")
+    assert told("A poem? As the ocr says: red.", "refused", "Write a poem about the roses.")
+
+
 def test_too_long_on_either_side() -> None:
     rows = [answer("asked 200", "word " * 200, TOLD), answer("asked 201", "word " * 201, TOLD)]
     rows += [answer("told 500", ASKED, "word " * 500), answer("told 501", ASKED, "word " * 501)]
@@ -139,6 +155,9 @@ LANGUAGES = {
     'The sign says "Der Hund liegt auf dem Sofa".': None,
     "See the menu of la casa: pan con queso y vino.": None,
     "42": None,
+    "Perro de casa que corre.": "in es or pt, not in en",
+    "The dish is pan de la casa con queso.": None,
+    "På bordet står en röd vas.": None,  # a language that is not listed
 }
 
 
@@ -184,6 +203,12 @@ def test_a_pair_is_repeated_case_and_signs_aside() -> None:
     assert found == {"second": Verdict(f"repeats row {first}", {"kept_id": first})}
 
 
+def test_marks_of_vowels_tell_answers_apart() -> None:
+    rows = [answer("a", ASKED, "काल"), answer("b", ASKED, "किल")]
+    assert not named(rows, "repeated")
+    assert named([answer("a", ASKED, "काल"), answer("b", ASKED, "काल।")], "repeated")
+
+
 def test_of_repeated_pairs_the_oldest_stays() -> None:
     rows = [
         answer(f"{image} {month}", ASKED, TOLD, str(image), updated_at=f"2026-{month:02d}-01")
@@ -211,12 +236,27 @@ COUNTS = {
     ("How many dogs are there?", "One."): True,
     ("Are there two red cars?", "Two."): False,
     ("How many trucks are there?", "Two."): False,
+    ("How many geese are there?", "Two."): True,
+    ("How many geese are there?", "Three."): False,
+    ("How many yellow leaves are there?", "Two."): True,
+    # No exact number, or one in several words.
+    ("How many red cars are there?", "Twenty-five."): False,
+    ("How many red cars are there?", "Two dozen."): False,
+    ("How many red cars are there?", "Thirty, one of them is new."): False,
+    ("How many red cars are there?", "One hundred."): False,
+    ("How many red cars are there?", "1,200"): False,
+    ("How many red cars are there?", "At least two."): False,
+    ("How many red cars are there?", "Two pairs."): False,
+    ("How many red cars are there?", "20"): True,
+    ("How many red cars are there?", "Nineteen."): True,
 }
 
 
 @pytest.mark.parametrize("pair", COUNTS)
 def test_counts_are_held_against_points(pair: tuple[str, str]) -> None:
-    pointed = [points("p", [(1, 1), (5, 5), (9, 9)], "The Red cars"), points("q", [], "dogs")]
+    pointed = [points("p", [(1, 1), (5, 5), (9, 9)], "The Red cars"), points("q", [], "dog")]
+    pointed.append(points("geese", [(1, 1), (5, 5), (9, 9)], "a goose"))
+    pointed.append(points("leaves", [(1, 1), (5, 5), (9, 9)], "yellow leaf"))
     pointed.append(points("other image", [(1, 1)], "blue cars", image="b"))
     pointed.append(points("unfinished", [], "trucks", presence="present"))
     found = named([answer("a", *pair)], "count_against_points", pointed)
@@ -248,17 +288,17 @@ def questions_of(annotator: str, same: int, rows: int) -> list[Row]:
 
 
 def test_a_question_asked_of_image_after_image() -> None:
-    rows = [*questions_of("often", 21, 200), *questions_of("at times", 20, 200)]
-    rows += questions_of("new", 19, 19)
+    rows = [*questions_of("often", 13, 100), *questions_of("at times", 12, 100)]
+    rows += questions_of("new", 7, 7)
     found = named(rows, "asked_often")
-    assert found.keys() == {f"often {n}" for n in range(21)}
-    reason = "annotator often asks this of 21 images"
-    assert found["often 0"] == Verdict(reason, {"images": 21, "share": 0.105})
+    assert found.keys() == {f"often {n}" for n in range(13)}
+    reason = "annotator often asks this of 13 images"
+    assert found["often 0"] == Verdict(reason, {"images": 13, "share": 0.13})
 
 
 def test_a_question_asked_often_of_few_images_is_no_template() -> None:
     rows = [
-        row | {"image_sha256": f"{n % 19:064}"} for n, row in enumerate(questions_of("a", 40, 60))
+        row | {"image_sha256": f"{n % 7:064}"} for n, row in enumerate(questions_of("a", 40, 60))
     ]
     assert not named(rows, "asked_often")
 
@@ -330,8 +370,7 @@ def test_a_reworded_pair_repeats_another_on_the_same_image_only() -> None:
     said = "The small red car stands on the left in front of a yellow house."
     rows = [
         answer("first", "What stands on the left?", said),
-        answer("reworded", "What stands on the left?", said.replace("small", "tiny")),
-        answer("other side", "What stands on the right?", said.replace("left", "right")[20:]),
+        answer("reworded", "What stands there on the left?", said.replace("The", "That")),
         answer("other image", "What stands on the left?", said, image="b"),
     ]
     found = outcome("ama", rows, [image("a"), image("b")])
@@ -340,33 +379,51 @@ def test_a_reworded_pair_repeats_another_on_the_same_image_only() -> None:
     assert found.dropped.keys() <= {"first", "reworded"}
 
 
+ALIKE = "Is {} a red car on the left near the large window of the old house?"
+DIFFERENT = {
+    "another answer": ((ALIKE.format("there"), "Yes."), (ALIKE.format("there"), "No.")),
+    "another side": tuple((ALIKE.replace("left", side), "Yes.") for side in ("left", "right")),
+    "another colour": tuple((ALIKE.replace("red", of), "Yes.") for of in ("red", "blue")),
+    "another thing": tuple((ALIKE.replace("car", thing), "Yes.") for thing in ("car", "bus")),
+    "another age": tuple(
+        (f"Is the man who stands on the left {age} than the woman?", "Yes.")
+        for age in ("older", "taller")
+    ),
+    "another time": tuple(
+        ("What time is it on the large clock on the tower?", f"It is {time}.")
+        for time in ("ten past two", "half past five")
+    ),
+    "the other way round": tuple(
+        (f"Is the {one} that stands there behind the {other} in the picture?", "Yes, it is.")
+        for one, other in (("cat", "dog"), ("dog", "cat"))
+    ),
+    "small words alone": (("Is this it?", "This is it."), ("Is it there?", "There it is.")),
+}
+
+
+@pytest.mark.parametrize("case", DIFFERENT)
+def test_pairs_that_differ_in_a_word_that_tells_are_two(case: str) -> None:
+    rows = [answer(str(n), *said) for n, said in enumerate(DIFFERENT[case])]
+    assert not outcome("ama", rows, [image("a")]).dropped
+
+
 def image_of(number: int) -> Row:
     """What puts a row on another image."""
     return {"image_sha256": image(str(number))["image_sha256"]}
 
 
-# What the recipe's comments promise, and a little less: here the trials are small.
-PROMISED = [
-    (planted_defects.questions, 0.99, 0.65),
-    (planted_defects.refusals, 0.99, 0.80),
-    (planted_defects.long_answers, 0.95, 0.85),
-    (planted_defects.languages, 0.99, 0.90),
-    (planted_defects.counts, 0.99, 0.80),
-    (planted_defects.templates, 0.99, 0.95),
-    (planted_defects.stock_answers, 0.99, 0.60),
-]
+@pytest.mark.parametrize("make", ama_thresholds.TRIALS)
+def test_the_steps_do_what_was_measured(make: Callable[[int], Trial]) -> None:
+    trial = make(ama_thresholds.ROWS)
+    *_, precision, recall, _ = measured("ama")[trial.name]
+    assert trial.named().both == f"{precision} / {recall}"
 
 
-@pytest.mark.parametrize(("make", "least_precision", "least_recall"), PROMISED)
-def test_the_defaults_hold_what_the_recipe_promises(
-    make: Callable[[int], Trial], least_precision: float, least_recall: float
-) -> None:
-    score = next(planted_defects.scores(make(1000)))
-    assert score.precision >= least_precision
-    assert score.recall >= least_recall
+def test_the_comparison_of_pairs_does_what_was_measured() -> None:
+    _, score = next(near_scores(near_pairs(ama_thresholds.ROWS)))
+    *_, precision, recall, _ = measured("ama")["near_duplicate_text min_jaccard"]
+    assert score.both == f"{precision} / {recall}"
 
 
-def test_near_pairs_hold_what_the_recipe_promises() -> None:
-    score = next(planted_defects.near_pairs(1000))
-    assert score.precision >= 0.98
-    assert score.recall >= 0.88
+def test_the_recipes_comments_say_what_was_measured() -> None:
+    assert not not_in_comments("ama")

@@ -150,6 +150,46 @@ def test_a_picture_is_on_one_side_in_all_subsets(release: Path) -> None:
     assert {split for splits in split_of.values() for split in splits} == set(SPLITS)
 
 
+def test_a_released_picture_keeps_its_split_whatever_comes_later(tmp_path: Path) -> None:
+    planter = Planter(Workspace.init(tmp_path))
+    for number in range(60):
+        planter.image(f"{number}.png", workspaces.picture(number))
+        planter.points(f"{number}", f"{number}.png", [(1.0, 1.0)], label="leaf")
+    workspace = planter.write()
+    first = splits_of(build_release(workspace, "v1"))
+    for number in range(60):  # now somebody agrees on each, and new pictures come
+        planter.points(
+            f"again {number}", f"{number}.png", [(2.0, 1.0)], label="leaf", annotator="2"
+        )
+        planter.image(f"new {number}.png", workspaces.picture(100 + number))
+        planter.points(f"new {number}", f"new {number}.png", [(1.0, 1.0)])
+    second = splits_of(build_release(planter.write(), "v2"))
+    assert len(second) == 2 * len(first)
+    assert {image: second[image] for image in first} == first
+    shutil.rmtree(workspace.releases)
+    assert splits_of(build_release(workspace, "v2")) != second
+
+
+def splits_of(release: Path) -> dict[str, str]:
+    """The split of every image of a release."""
+    opened = Release.open(release)
+    return {
+        sha256: split
+        for stem in opened.stems
+        for split in opened.splits(stem)
+        for sha256 in opened.read(stem, split).column("image_sha256").to_pylist()
+    }
+
+
+def test_a_newest_release_that_cannot_be_read_stops_the_next(tmp_path: Path) -> None:
+    workspace, _ = workspaces.make(tmp_path)
+    built = build_release(workspace, "v1")
+    (built / NAMES["points"] / "train-00000-of-00001.parquet").unlink()
+    with pytest.raises(ReleaseError, match=r"train-00000.*cannot be read.*mend .*v1 or delete it"):
+        build_release(workspace, "v2")
+    assert [path.name for path in workspace.releases.iterdir()] == ["v1"]
+
+
 def test_images_are_inside_unless_they_have_a_url(
     release: Path, world: tuple[Workspace, Planter]
 ) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pixmo.curate.recipe import own_files
+from pixmo.curate.recipe import load
 from pixmo.resources import shared
 from pixmo.text import counted, misspelt
 from pixmo.workspace.workspace import Workspace
@@ -68,7 +68,7 @@ def test_a_release_says_whose_recipe_decided(released: tuple[Workspace, str, str
     ama = next(n for n, line in enumerate(lines) if line.startswith("pixmo-ask-model-anything: "))
     assert lines[ama + 1] == "  by the workspace's own pipelines/ama/rejected.sql"
     assert said.count("the workspace's own") == 2
-    assert own_files("points", workspace.recipes) == []
+    assert load("points", workspace.recipes).files_in(workspace.recipes) == []
 
 
 def test_a_subset_that_keeps_nothing_is_warned_of(released: tuple[Workspace, str, str]) -> None:

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,6 @@ from pixmo.workspace.workspace import Workspace
 from tests.conftest import Demo
 
 pytestmark = pytest.mark.slow
-
-ATTEMPTS = 5  # to meet a command halfway
 
 # The words that each planted fault must be given as its reason.
 REASONS = {
@@ -156,30 +153,39 @@ def fresh_copy(demo: Demo, tmp_path: Path, *left_out: str) -> Path:
     return folder
 
 
-def killed_halfway(
-    halfway: Callable[[], bool], start_over: Callable[[], None], *command: object, cwd: Path
-) -> bool:
-    """Whether SIGKILL met the command `halfway`; a moment that was missed is tried again."""
-    for _ in range(ATTEMPTS):
-        start_over()
-        kill_when(halfway, *command, cwd=cwd)
-        if halfway():
-            return True
-    return False
+# The command's own program, which kills itself, as a power cut would, once the line at the end of
+# the arguments has run and what it patched is called.
+KILLED = """
+import os, signal, sys
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+exec(sys.argv.pop())
+from pixmo.cli.app import main
+main()
+"""
+AFTER_THE_FIRST_PART = """
+from pixmo.speech import transcribe
+transcribe.PART_CLIPS = 5
+save = transcribe.Unsaved.save
+transcribe.Unsaved.save = lambda unsaved: (save(unsaved), die())
+"""
+IN_THE_SECOND_SUBSET = """
+from pixmo.release import build
+written = []
+write = build.write_subset
+build.write_subset = lambda *given: die() if written else written.append(1) or write(*given)
+"""
 
 
-def kill_when(due: Callable[[], bool], *command: object, cwd: Path) -> None:
-    """The command was killed as soon as `due`, or has succeeded before."""
-    process = subprocess.Popen(
-        list(map(str, command)), cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+def run_killed(demo: Demo, patch: str, *command: str, cwd: Path) -> None:
+    """The command killed itself where `patch` says."""
+    python = demo.pixmo.with_name("python")
+    killed = subprocess.run(
+        [python, "-c", KILLED, *command, patch], cwd=cwd, capture_output=True, check=False
     )
-    try:
-        while process.poll() is None and not due():
-            time.sleep(0.05)
-    finally:
-        process.kill()
-        process.wait()
-    assert process.returncode in (0, -signal.SIGKILL)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
 
 
 def sorted_rows(folder: Path, name: str) -> list[str]:
@@ -209,18 +215,10 @@ def test_transcribe_killed_and_started_again_gives_the_same_tables(
     ):
         done = demo.run(*command, cwd=folder)
         assert done.returncode == 0, done.stderr
-    tables_before = shutil.copytree(folder / "tables", tmp_path / "tables")
     total = spoken_rows(demo.folder)
-
-    def halfway() -> bool:
-        return 0 < spoken_rows(folder) < total
-
-    def start_over() -> None:
-        shutil.rmtree(folder / "tables")
-        shutil.copytree(tables_before, folder / "tables")
-
-    assert killed_halfway(halfway, start_over, demo.pixmo, "transcribe", "audio/", cwd=folder)
+    run_killed(demo, AFTER_THE_FIRST_PART, "transcribe", "audio/", cwd=folder)
     saved = spoken_rows(folder)
+    assert 0 < saved < total
     finished = demo.run("transcribe", "audio/", "--json", cwd=folder)
     assert finished.returncode == 0, finished.stderr
     counts = json.loads(finished.stdout)
@@ -236,14 +234,8 @@ def test_build_killed_and_started_again_gives_the_same_bytes(demo: Demo, tmp_pat
     folder = fresh_copy(demo, tmp_path, "releases", "runs")
     releases = folder / "releases"
 
-    def halfway() -> bool:
-        begun = any(releases.glob(".v*.building/*/*.parquet"))
-        return begun and not any(releases.glob("*/manifest.json"))
-
-    def start_over() -> None:
-        shutil.rmtree(releases, ignore_errors=True)
-
-    assert killed_halfway(halfway, start_over, demo.pixmo, "build-release", "v1", cwd=folder)
+    run_killed(demo, IN_THE_SECOND_SUBSET, "build-release", "v1", cwd=folder)
+    assert list(releases.glob(".v1.building/*/*.parquet"))
     assert not (releases / "v1").exists()
     finished = demo.run("build-release", "v1", cwd=folder)
     assert finished.returncode == 0, finished.stderr

@@ -1,12 +1,17 @@
 """Near-duplicates are exactly those within the distance, and texts within the similarity."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from random import Random
 
+import duckdb
 import numpy as np
+import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
+from pixmo import schema
 from pixmo.curate.duplicates import (
     Likeness,
     Pictures,
@@ -16,6 +21,9 @@ from pixmo.curate.duplicates import (
     parse_hashes,
 )
 from pixmo.curate.hamming import Words, near_pairs
+from pixmo.curate.thumbnails import Thumbnails
+from pixmo.images.fingerprint import thumbnail
+from tests.benchmarks.look_alikes import table
 
 BITS_64 = st.integers(0, 2**64 - 1)
 FLIPS = st.sets(st.integers(0, 63), max_size=8)
@@ -131,21 +139,18 @@ def test_duplicates_are_those_that_comparing_all_finds(
 def test_a_large_cluster_is_judged_as_a_small_one(
     hashes: list[tuple[int, int]], likeness: Likeness, at_a_time: int
 ) -> None:
-    words = make_pictures(hashes).hashes
-    found = keep_best_of_many(words, likeness, at_a_time)
+    found = keep_best_of_many(make_pictures(hashes), likeness, at_a_time)
     assert found.tolist() == kept_slowly(hashes, [1] * len(hashes), likeness)
 
 
-def components(hashes: list[tuple[int, int]], likeness: Likeness) -> Iterator[set[int]]:
+def components(count: int, is_alike: Callable[[int, int], bool]) -> Iterator[set[int]]:
     """Yield the connected components, found slowly."""
-    left = set(range(len(hashes)))
+    left = set(range(count))
     while left:
         reached, frontier = set(), {min(left)}
         while frontier:
             reached |= frontier
-            frontier = {
-                j for j in left - reached for i in frontier if alike(hashes[i], hashes[j], likeness)
-            }
+            frontier = {j for j in left - reached for i in frontier if is_alike(i, j)}
         left -= reached
         yield reached
 
@@ -156,8 +161,50 @@ def test_clusters_are_components_named_by_their_first(
     hashes: list[tuple[int, int]], likeness: Likeness
 ) -> None:
     found = clusters(make_pictures(hashes), likeness)
-    expected = {str(i): str(min(c)) for c in components(hashes, likeness) for i in c}
-    assert found == expected
+    whole = components(len(hashes), lambda i, j: alike(hashes[i], hashes[j], likeness))
+    assert found == {str(i): str(min(c)) for c in whole for i in c}
+
+
+SHOWN = [table(0), table(1), table(2), Image.new("RGB", (40, 30), "white")]
+LEVELS = np.array([np.frombuffer(thumbnail(image.convert("L")), np.uint8) for image in SHOWN])
+
+
+@settings(max_examples=60, deadline=None)
+@given(clumped_pictures(), likenesses(), st.data())
+def test_pictures_near_by_their_hashes_are_looked_at_closer(
+    hashes: list[tuple[int, int]], likeness: Likeness, data: st.DataObject
+) -> None:
+    # Pictures of equal hashes are one picture, whatever their thumbnails say.
+    shows = {pair: data.draw(st.integers(-1, len(SHOWN) - 1)) for pair in sorted(set(hashes))}
+    likeness = replace(likeness, max_difference=0.19)
+    places = np.array([shows[pair] for pair in hashes])
+    pixels = [data.draw(st.integers(1, 3)) for _ in hashes]
+    known = [(str(i), LEVELS[place].tobytes()) for i, place in enumerate(places) if place >= 0]
+    with duckdb.connect() as connection:
+        connection.register("image_thumbnails", thumbnails_table(known))
+        pictures = replace(make_pictures(hashes, pixels), thumbnails=Thumbnails(connection))
+        in_clusters, found = clusters(pictures, likeness), duplicates(pictures, likeness)
+
+    def is_alike(i: int, j: int) -> bool:
+        same = shows[hashes[i]] == shows[hashes[j]] or -1 in (shows[hashes[i]], shows[hashes[j]])
+        return alike(hashes[i], hashes[j], likeness) and same
+
+    whole = components(len(hashes), is_alike)
+    assert in_clusters == {str(i): str(min(c)) for c in whole for i in c}
+    kept: list[int] = []
+    gone = {}
+    for i in sorted(range(len(hashes)), key=lambda i: (-pixels[i], i)):
+        resembled = [k for k in kept if is_alike(i, k)]
+        if resembled:
+            gone[i] = resembled[0]
+        else:
+            kept.append(i)
+    assert {int(d.sha256): int(d.kept_sha256) for d in found} == gone
+
+
+def thumbnails_table(known: list[tuple[str, bytes]]) -> pa.Table:
+    rows = [{"image_sha256": sha256, "thumbnail": pixels} for sha256, pixels in known]
+    return schema.table("image_thumbnails").table(rows)
 
 
 def test_a_word_of_two_clusters_is_searched_for_both() -> None:

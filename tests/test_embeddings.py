@@ -283,7 +283,7 @@ def test_a_recipe_is_checked_without_looking_at_a_row(planter: Planter) -> None:
 
 def test_the_step_as_a_recipe_has_it(tmp_path: Path) -> None:
     [step] = recipe(tmp_path, STEP + 'then = "flag"\n').steps
-    assert step == NearEmbeddingsStep("clip", 0.95, "flag")
+    assert step == NearEmbeddingsStep("clip", 0.95, then="flag")
     assert step.values == {"model": "clip", "min_cosine": 0.95}
     changed = [STEP.replace("0.95", "0.96"), STEP.replace("clip", "clap")]
     identities = [recipe(tmp_path, other).steps[0].identity for other in (STEP, *changed)]

@@ -1,11 +1,13 @@
 """Near pairs are exactly those within the distance, each once, whatever the hashes are."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixmo.curate.hamming import PIECE, Words, near_between, near_pairs, ranges
+from pixmo.curate.hamming import PIECE, Integers, Words, near_between, near_pairs, ranges
 
 BITS_64 = st.integers(0, 2**64 - 1)
 FLIPS = st.sets(st.integers(0, 63), max_size=12)
@@ -26,12 +28,16 @@ def words(hashes: list[int]) -> Words:
     return np.array(hashes, np.uint64)
 
 
-def found_pairs(hashes: list[int], most: int, **options: object) -> list[tuple[int, int]]:
-    """What `near_pairs` yields, sorted, with what it yields twice twice."""
-    pieces = near_pairs(words(hashes), most, **options)  # type: ignore[arg-type]
+def gathered(pieces: Iterable[tuple[Integers, Integers]]) -> list[tuple[int, int]]:
+    """All pairs, sorted; what is yielded twice stands there twice."""
     return sorted(
         pair for one, two in pieces for pair in zip(one.tolist(), two.tolist(), strict=True)
     )
+
+
+def found_pairs(hashes: list[int], most: int, **options: object) -> list[tuple[int, int]]:
+    """What `near_pairs` yields."""
+    return gathered(near_pairs(words(hashes), most, **options))  # type: ignore[arg-type]
 
 
 @settings(max_examples=200, deadline=None)
@@ -63,8 +69,7 @@ def test_every_near_pair_between_two_lists_is_found_once_and_no_other(
 ) -> None:
     others = data.draw(st.lists(st.sampled_from(hashes), max_size=6))
     others = [other ^ sum(1 << bit for bit in data.draw(FLIPS)) for other in others]
-    first, second = near_between(words(hashes), words(others), most, blocks)
-    assert list(zip(first.tolist(), second.tolist(), strict=True)) == [
+    assert gathered(near_between(words(hashes), words(others), most, blocks)) == [
         (i, j)
         for i in range(len(hashes))
         for j in range(len(others))
@@ -74,16 +79,14 @@ def test_every_near_pair_between_two_lists_is_found_once_and_no_other(
 
 @pytest.mark.parametrize(("ours", "theirs"), [([], []), ([5], []), ([], [5])])
 def test_nothing_is_near_nothing(ours: list[int], theirs: list[int]) -> None:
-    first, second = near_between(words(ours), words(theirs), 8)
-    assert (len(first), len(second)) == (0, 0)
+    assert gathered(near_between(words(ours), words(theirs), 8)) == []
     assert found_pairs(ours, 8) == []
 
 
 def test_a_hash_that_repeats_meets_all_its_repeats() -> None:
     blank = 2**63 + 2**40
-    first, second = near_between(words([blank] * (PIECE + 7)), words([7, blank ^ 0b111, blank]), 3)
-    assert second.tolist() == [1, 2] * (PIECE + 7)
-    assert (first == np.repeat(np.arange(PIECE + 7), 2)).all()
+    found = near_between(words([blank] * (PIECE + 7)), words([7, blank ^ 0b111, blank]), 3)
+    assert gathered(found) == [(i, j) for i in range(PIECE + 7) for j in (1, 2)]
 
 
 def test_among_many_without_pattern_the_planted_pairs_are_found() -> None:
@@ -94,11 +97,9 @@ def test_among_many_without_pattern_the_planted_pairs_are_found() -> None:
         flips = rng.choice(64, i % 11, replace=False)
         hashes[59_999 - i] = hashes[i] ^ np.uint64(sum(1 << int(bit) for bit in flips))
         planted += [(i, 59_999 - i)] if i % 11 <= 8 else []
-    pieces = list(near_pairs(hashes, 8))
-    found = [pair for one, two in pieces for pair in zip(one.tolist(), two.tolist(), strict=True)]
-    assert sorted(found) == planted
-    between = near_between(hashes[:30_000], hashes[30_000:], 8)
-    assert [(int(i), int(j) + 30_000) for i, j in zip(*between, strict=True)] == planted
+    assert gathered(near_pairs(hashes, 8)) == planted
+    between = gathered(near_between(hashes[:30_000], hashes[30_000:], 8))
+    assert [(i, j + 30_000) for i, j in between] == planted
 
 
 @settings(max_examples=100, deadline=None)

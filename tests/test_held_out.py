@@ -230,8 +230,35 @@ def test_several_images_of_a_row_and_images_as_plain_bytes_are_all_read(
     }
 
 
+def test_a_list_may_be_one_that_sha256sum_wrote(workspace: Workspace, tmp_path: Path) -> None:
+    first, second = sha256_bytes(b"a"), sha256_bytes(b"b")
+    lines = f"{first}  img/a b.png\n{second} *img/b.png\n"
+    (tmp_path / "list.txt").write_text(lines, "utf-8")
+    assert hold_out(workspace, str(tmp_path / "list.txt")) == HeldOutAdded(2, 0, 0, 0)
+    assert [row["image_sha256"] for row in images(workspace)] == [first, second]
+
+
+def test_a_mended_image_of_a_file_is_set_aside_no_more(
+    workspace: Workspace, folder: Path, tmp_path: Path
+) -> None:
+    good = (folder / "one.png").read_bytes()
+    for data, aside in ((b"torn", 1), (good, 0)):
+        rows = pa.table({"image": [{"bytes": data, "path": None}]})
+        pq.write_table(rows, tmp_path / "rows.parquet")
+        assert hold_out(workspace, str(tmp_path / "rows.parquet")).set_aside == aside
+        assert len(workspace.still_set_aside()) == aside
+
+
 WRONG: dict[str, tuple[str, bytes, str, str]] = {
     "no hash": ("h.txt", f"{A}\nxyz".encode(), "", "line 2: 'xyz' is no hash; write a sha256"),
+    "a header": ("h.txt", f"sha256\n{A}\n".encode(), "", "line 1: 'sha256' is no hash; write a"),
+    "questions too": ("h.txt", f"Who?\n{A} x\n".encode(), "", "line 1: 'Who?' is no hash"),
+    "misspelt": (
+        "h.csv",
+        f"question,phash64\nWho?,{'0' * 16}".encode(),
+        "",
+        "line 2: phash64 is unknown; did you mean phash_64?",
+    ),
     "no UTF-8": ("h.txt", b"\xff\xfe", "", "cannot be read as UTF-8"),
     "short": ("h.jsonl", b'{"phash_64": "12"}', "", "line 1: phash_64 is '12'; write 16 hex"),
     "long only": (

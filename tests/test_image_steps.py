@@ -1,11 +1,18 @@
 """The steps on images that every recipe has: too small, and under which licence."""
 
+from pathlib import Path
+
 import pytest
 
 from pixmo import schema
+from pixmo.curate.curate import Curation
 from pixmo.curate.recipe import load
 from pixmo.curate.step_kinds import SqlStep
+from pixmo.hashing import sha256_bytes
+from pixmo.workspace.workspace import Workspace
+from tests import workspaces
 from tests.planted_rows import Verdict, answer, connect, image, judged, points
+from tests.workspaces import Planter
 
 MAKE = {
     "ama": lambda name: answer(name, "What is this?", "A red car.", image=name),
@@ -52,6 +59,35 @@ def test_images_under_other_licences(stem: str, accept_unknown: bool) -> None:
     assert found["not commercial"] == Verdict(reason, {"license": "CC-BY-NC-4.0"})
     if not accept_unknown:
         assert found["unknown"] == Verdict("licence of the image is not known", {"license": None})
+
+
+def test_images_on_which_a_second_person_agreed() -> None:
+    rows = [
+        points("1", [(1, 1)], "Red cars ", "agreed", "ann"),
+        points("2", [(90, 90)], "red cars", "agreed", "ben"),
+        points("3", [], "dogs", "both saw none", "ann"),
+        points("4", [], "dogs", "both saw none", "ben"),
+        points("5", [(1, 1)], "dogs", "other counts", "ann"),
+        points("6", [(1, 1), (5, 5)], "dogs", "other counts", "ben"),
+        points("7", [(1, 1)], "dogs", "other things", "ann"),
+        points("8", [(1, 1)], "cats", "other things", "ben"),
+        points("9", [(1, 1)], "dogs", "one person", "ann"),
+        points("10", [(1, 1)], "dogs", "one person", "ann"),
+    ]
+    work = Curation(connect("points", rows), load("points"))
+    agreed = {sha256_bytes(name.encode()) for name in ("agreed", "both saw none")}
+    assert set(work.agreed()) == agreed
+
+
+def test_images_whose_caption_a_reviewer_accepted(tmp_path: Path) -> None:
+    planter = Planter(Workspace.init(tmp_path))
+    for number, name in enumerate(("accept", "reject", "not reviewed")):
+        planter.image(f"{name}.png", workspaces.picture(number))
+        caption = planter.caption(f"{name}.png", workspaces.prose(number))
+        if name != "not reviewed":
+            planter.review(name, f"{name}.png", caption, "", verdict=name)
+    with planter.write().connect() as connection:
+        assert Curation(connection, load("cap")).agreed() == [planter.sha256["accept.png"]]
 
 
 def test_every_recipe_says_the_same_of_images() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from pixmo import schema
 from pixmo.curate.duplicates import Likeness
-from pixmo.curate.recipe import LICENSES, leading_comment, load
+from pixmo.curate.recipe import LICENSES, leading_comment, load, load_step
 from pixmo.curate.step_kinds import NearImagesStep, NearTextsStep, SqlStep
 from pixmo.errors import RecipeError
 from pixmo.resources import shared
@@ -23,6 +23,9 @@ validation = 0.25
 test = 0.25
 max_distance = 4
 max_distance_256 = 40
+max_difference = 0.3
+agreed = "images/agreed.sql"
+agreed_weight = 2
 
 [[step]]
 sql = "short.sql"
@@ -32,6 +35,7 @@ min_words = 10
 near_duplicates = "image"
 max_distance = 2
 max_distance_256 = 20
+max_difference = 0.2
 
 [[step]]
 near_duplicates = "text"
@@ -71,9 +75,9 @@ def test_every_sql_file_that_ships_is_a_step() -> None:
     used: set[Path] = set()
     for stem in schema.stems():
         recipe = load(stem)
-        paths = {step.query.path for step in recipe.steps if isinstance(step, SqlStep)}
+        paths = {query.path for query in recipe.queries}
         assert {path.parent for path in paths} <= {folders[stem], folders["images"]}
-        used |= paths | {recipe.rows.path}
+        used |= paths
         # An example that waits for what only a user's own model can say.
         waiting = re.findall(r'^# sql = "(.+)"', recipe.path.read_text("utf-8"), re.MULTILINE)
         assert waiting == ["images/score_above.sql"]
@@ -89,11 +93,30 @@ def test_a_workspaces_own_recipe_comes_first(tmp_path: Path) -> None:
     assert isinstance(short, SqlStep)
     assert (short.name, short.explanation) == ("short", "Too short to be dense.")
     assert short.parameters == {"min_words": 10}
-    assert images == NearImagesStep(Likeness(2, 20))
+    assert images == NearImagesStep(Likeness(2, 20, 0.2))
     assert texts == NearTextsStep("caption", 0.9)
-    assert recipe.splits.likeness == Likeness(4, 40)
+    assert recipe.splits.likeness == Likeness(4, 40, 0.3)
+    assert recipe.splits.agreed.path == shared("pipelines", "images/agreed.sql")
+    assert recipe.splits.agreed_weight == 2
     assert recipe.splits.shares == {"train": 0.5, "validation": 0.25, "test": 0.25}
     assert load("ama", tmp_path).path == shared("pipelines", "ama.toml")
+
+
+def test_two_steps_of_one_file_have_names_of_their_own(tmp_path: Path) -> None:
+    again = '[[step]]\nsql = "short.sql"\nmin_words = 90\nas = "not_long"\nthen = "flag"\n'
+    own = write(tmp_path, RECIPE + again)
+    assert [step.name for step in load("cap", own).steps][0::3] == ["short", "not_long"]
+    found = load_step("cap", "not_long", {"min_words": 80}, own)
+    assert (found.name, found.then, found.values) == ("not_long", "flag", {"min_words": 80})
+    with pytest.raises(RecipeError, match=r"several steps short\.sql: name short, not_long"):
+        load_step("cap", "short.sql", {}, own)
+
+
+def test_a_mechanism_may_have_a_name_which_decides_nothing(tmp_path: Path) -> None:
+    plain = load("cap", write(tmp_path)).steps[2]
+    named = load("cap", write(tmp_path, RECIPE + 'as = "same_words"\n')).steps[2]
+    assert (plain.name, named.name) == ("near_duplicate_text", "same_words")
+    assert named.identity == plain.identity
 
 
 def test_a_recipes_hash_changes_with_its_text_and_its_sql(tmp_path: Path) -> None:
@@ -130,31 +153,36 @@ MISTAKES = {
         "max_distance = 40",
         "max_distance = 40 is not in 0 to 16",
     ),
+    "a difference below nothing": (
+        "max_difference = 0.3",
+        "max_difference = -1",
+        "cap.toml:11: max_difference = -1.0 is not 0 or more",
+    ),
     "a distance broken": (
         "max_distance = 4",
         "max_distance = 4.5",
         "max_distance = 4.5 is not of type int",
     ),
-    "a file missing": ('"short.sql"', '"shirt.sql"', "cap.toml:13: there is no shirt.sql"),
+    "a file missing": ('"short.sql"', '"shirt.sql"', "cap.toml:16: there is no shirt.sql"),
     "a parameter missing": (
         "min_words = 10\n",
         "",
-        "cap.toml:13: short.sql uses $min_words; set min_words",
+        "cap.toml:16: short.sql uses $min_words; set min_words",
     ),
     "a parameter misspelt": (
         "min_words = 10",
         "min_word = 10\nmin_words = 1",
-        "cap.toml:14: short.sql does not use $min_word; did you mean min_words?",
+        "cap.toml:17: short.sql does not use $min_word; did you mean min_words?",
     ),
     "a parameter no value": (
         "min_words = 10",
         "min_words = [1]",
-        "cap.toml:14: min_words = [1] is not a number",
+        "cap.toml:17: min_words = [1] is not a number",
     ),
     "a number in quotes": (
         "min_words = 10",
         'min_words = "10"',
-        'cap.toml:14: min_words = "10" is text; take the quotes away',
+        'cap.toml:17: min_words = "10" is text; take the quotes away',
     ),
     "no mechanism": (
         'near_duplicates = "text"',
@@ -174,7 +202,22 @@ MISTAKES = {
     "an action unknown": (
         'sql = "short.sql"',
         'sql = "short.sql"\nthen = "drob"',
-        "cap.toml:14: then = 'drob'; known are drop, set_apart, flag",
+        "cap.toml:17: then = 'drob'; known are drop, set_apart, flag",
+    ),
+    "a preference against agreement": (
+        "agreed_weight = 2",
+        "agreed_weight = 0.5",
+        "cap.toml:13: agreed_weight = 0.5 is not 1 or more",
+    ),
+    "two steps of one name": (
+        'near_duplicates = "image"',
+        'sql = "short.sql"\nmin_words = 90\n[[step]]\nnear_duplicates = "image"',
+        'two steps are called short; give one another name: as = "…"',
+    ),
+    "a step's name is no name": (
+        "min_words = 10",
+        'min_words = 10\nas = "quite short"',
+        'cap.toml:18: as = "quite short" is no name',
     ),
     "runs too long": (
         "min_jaccard = 0.9",
@@ -184,7 +227,7 @@ MISTAKES = {
     "similarity too low": (
         "min_jaccard = 0.9",
         "min_jaccard = 0.2",
-        "min_jaccard = 0.2 is not in 0.5 to 1",
+        "min_jaccard = 0.2 is not in 0.6 to 1",
     ),
 }
 
@@ -200,10 +243,21 @@ def test_a_mistake_in_a_recipe_is_named(mistake: str, tmp_path: Path) -> None:
 
 
 SQL_MISTAKES = {
-    "a file": ("from cap", "from cap semi join read_csv('no.csv') using (id)", "uses read_csv("),
-    "a file's name": ("from cap", "from 'no.parquet'", "uses from 'no.parquet'"),
-    "the time": ("words < $min_words", "words < $min_words or now() > '2026-01-01'", "uses now("),
-    "chance": ("words < $min_words", "words < $min_words or random() < 0.5", "uses random("),
+    "a file": ("from cap", "from cap semi join read_csv('no.csv') using (id)", "uses read_csv()"),
+    "another file": ("from cap", "from cap, parquet_scan('no.parquet')", "uses parquet_scan()"),
+    "a file's name": ("from cap", "from 'no.parquet'", "reads no.parquet, which is no table"),
+    "a file in quotes": ("from cap", 'from "no.parquet"', "reads no.parquet, which is no table"),
+    "a file behind": ("from cap", "from cap, 'no.parquet'", "reads no.parquet, which is no"),
+    "the time": ("words < $min_words", "words < $min_words or now() > '2026-01-01'", "uses now()"),
+    "the hour": ("words <", "localtimestamp > '2026-01-01' or words <", "uses localtimestamp"),
+    "chance": ("words < $min_words", "words < $min_words or random() < 0.5", "uses random()"),
+    "a sample": ("from cap", "from cap tablesample reservoir(10)", "uses a sample"),
+    "a setting": ("words <", "current_setting('threads')::int <", "uses current_setting()"),
+    "another subset": ("from cap", "from cap semi join ama using (image_sha256)", "reads ama,"),
+    "flags": ("from cap", "from cap semi join cap_flagged using (id)", "reads cap_flagged,"),
+    "its own verdicts": ("from cap", "from temp.verdicts", "reads temp.verdicts, which is no"),
+    "a table misspelt": ("from cap", "from image", "did you mean images?"),
+    "a pivot": (SHORT, "pivot cap on words using count(*)", "exactly one SELECT"),
     "no SQL": ("from cap", "fro m cap", "short.sql:4: Parser Error"),
     "a semicolon": ("$min_words\n", "$min_words;\n", "short.sql ends with a semicolon"),
     "two statements": ("$min_words\n", "$min_words; select 1", "exactly one SELECT"),
@@ -222,6 +276,25 @@ def test_a_mistake_in_a_step_is_named(mistake: str, tmp_path: Path) -> None:
     with pytest.raises(RecipeError) as raised:
         load("cap", write(tmp_path, RECIPE, SHORT.replace(right, wrong)))
     assert message in str(raised.value)
+
+
+def test_a_query_may_name_what_it_defines_and_make_rows_of_values(tmp_path: Path) -> None:
+    sql = """
+        with recursive ours as (select id, words from cap), steps as (
+            select 1 as n union all select n + 1 from steps where n < 3
+        )
+        select id, 'short' as reason from ours, steps, unnest([1, 2]) as u(x), range(3) as r(y)
+        where words < $min_words and id in (select id from candidates semi join images
+            using (image_sha256))
+    """
+    assert load("cap", write(tmp_path, RECIPE, sql.strip())).steps[0].name == "short"
+
+
+def test_rows_are_made_of_tables_alone(tmp_path: Path) -> None:
+    own = write(tmp_path, RECIPE.replace("cap/rows.sql", "rows.sql"))
+    (own / "rows.sql").write_text("select * from candidates", "utf-8")
+    with pytest.raises(RecipeError, match=r"rows\.sql reads candidates, which is no table"):
+        load("cap", own)
 
 
 def test_a_recipe_that_is_not_there_is_named() -> None:

@@ -15,8 +15,9 @@ from pixmo.curate.cache import Cache
 from pixmo.curate.curate import curate
 from pixmo.curate.recipe import Recipe, load, load_step
 from pixmo.curate.trial import check, explain, parse_values, try_step
-from pixmo.errors import RecipeError
-from pixmo.release.build import build_release, open_cache
+from pixmo.errors import RecipeError, WorkspaceError
+from pixmo.images.held_out import hold_out
+from pixmo.release.build import build_release, open_cache, opened
 from pixmo.workspace.workspace import Workspace
 from tests import workspaces
 from tests.workspaces import Planter
@@ -306,6 +307,64 @@ def test_a_damaged_result_is_made_again(damage: bytes | None, tmp_path: Path) ->
     path.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
     with duckdb.connect() as connection:
         assert keep(connection, cache, "x", "select 7 as x") == [(7,)]
+
+
+def test_damage_inside_a_result_is_said_and_how_to_mend_it(tmp_path: Path) -> None:
+    workspace = Workspace.init(tmp_path)
+    rows = "select range * 7919 % 1000003 as x from range(1000000)"
+    with opened(workspace) as (connection, cache):
+        keep(connection, cache, "x", rows)
+    (path,) = (workspace.cache / "curate").glob("*.duckdb")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 64] = bytes(64)
+    path.write_bytes(data)
+    with (
+        pytest.raises(WorkspaceError, match=r"curate is damaged; delete it, what it holds"),
+        opened(workspace) as (connection, cache),
+    ):
+        keep(connection, cache, "x", rows)
+
+
+def test_what_comes_in_while_a_build_begins_is_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, planter = workspaces.make(tmp_path)
+    build_release(workspace, "v1")
+    (tmp_path / "held-out.txt").write_text("\n".join(planter.sha256.values()), "utf-8")
+    connect = Workspace.connect
+
+    def held_out_meanwhile(self: Workspace) -> duckdb.DuckDBPyConnection:
+        monkeypatch.setattr(Workspace, "connect", connect)
+        connection = connect(self)
+        hold_out(self, str(tmp_path / "held-out.txt"))
+        return connection
+
+    monkeypatch.setattr(Workspace, "connect", held_out_meanwhile)
+    with opened(workspace) as (connection, cache):
+        result = curate(connection, load("cap"), cache=cache)
+        assert {row["step"] for row in result.dropped.to_pylist()} >= {"held_out_image"}
+    assert result.kept.num_rows == 0
+
+
+def test_the_beginning_of_an_id_is_looked_for_in_every_subset(
+    connection: duckdb.DuckDBPyConnection, planted: tuple[Workspace, Planter]
+) -> None:
+    recipes = [load(stem, planted[0].recipes) for stem in schema.stems()]
+    ids: list[str] = []
+    for recipe in recipes:
+        result = curate(connection, recipe)
+        ids += [row["id"] for row in (*result.kept.to_pylist(), *result.dropped.to_pylist())]
+    begin = next(row[:n] for n in range(1, 16) for row in ids if alone(row[:n], ids))
+    assert explain(connection, recipes, begin).id.startswith(begin)
+    shared = next(row[0] for row in ids if not alone(row[0], ids))
+    with pytest.raises(RecipeError, match="several rows"):
+        explain(connection, recipes, shared)
+    for row in ids[:: len(ids) // 5]:
+        assert explain(connection, recipes, row).id == row
+
+
+def alone(begin: str, ids: list[str]) -> bool:
+    return sum(row.startswith(begin) for row in ids) == 1
 
 
 def test_leftovers_of_killed_runs_go(tmp_path: Path) -> None:

@@ -69,6 +69,8 @@ class Planter:
         path.parent.mkdir(exist_ok=True)
         image.save(path)
         print_of = dataclasses.asdict(fingerprint(path))
+        sha256 = self.sha256[name] = print_of["image_sha256"]
+        self.row("image_thumbnails", image_sha256=sha256, thumbnail=print_of.pop("thumbnail"))
         self.row(
             "images",
             **print_of,
@@ -77,8 +79,7 @@ class Planter:
             license=None,
             ordinal=len(self.rows.get("images", [])),
         )
-        self.sha256[name] = print_of["image_sha256"]
-        return self.sha256[name]
+        return sha256
 
     def caption(self, image: str, text: str, caption: str | None = None, **values: Any) -> str:
         """The image has a transcript and the caption written from it; returns the caption's id."""

@@ -1,5 +1,6 @@
 -- Answers in another language: by their script, or by the short words that every sentence has. Shorter answers,
--- what they quote, and answers to a question about a language or a translation are left alone.
+-- what they quote, and answers to a question about a language or a translation are left alone. A language in Latin
+-- script that is not listed here, such as Swedish or Finnish, is never found.
 with common (language, words) as (
     values
     ('en', 'the of and to in is are it that this with for on as was be there from at by has have they not which'),
@@ -35,14 +36,24 @@ found as (
     group by id, language
 ),
 
+ranked as (
+    select
+        *,
+        rank() over (partition by id order by found desc, kinds desc) as place,
+        coalesce(max(found) filter (where language = $language) over (partition by id), 0) as own_words
+    from found
+),
+
+-- Languages that share the words found are all named.
 likeliest as (
     select
         id,
-        arg_max(language, found) as likeliest,
-        max(found) as its_words,
-        arg_max(kinds, found) as kinds,
-        coalesce(max(found) filter (where language = $language), 0) as own_words
-    from found
+        string_agg(language, ' or ' order by language) as likeliest,
+        any_value(found) as its_words,
+        any_value(kinds) as kinds,
+        any_value(own_words) as own_words
+    from ranked
+    where place = 1
     group by id
 )
 
@@ -60,5 +71,5 @@ select
 from judged
 left join likeliest using (id)
 where other_script_share > $max_other_script_share
-    -- Twice as many as of the own language: some words, such as `in`, are shared. Two kinds: van Gogh, van Eyck.
-    or (its_words >= $min_share * len(words) and its_words >= 2 * own_words and kinds >= 2 and likeliest != $language)
+    -- Some words, such as `in`, are of several languages; in van Gogh, van Eyck there is one kind of them.
+    or (its_words >= $min_share * len(words) and its_words >= $min_ratio * own_words and kinds >= $min_kinds and likeliest != $language)

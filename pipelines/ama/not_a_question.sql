@@ -7,14 +7,14 @@ with trials (question_words) as (
     ('hi'), ('hi there'), ('hello'), ('hello there'), ('hello world'), ('hey'), ('how are you'), ('good morning'),
     ('thanks'), ('thank you'), ('ok'), ('okay'), ('yes'), ('no'), ('none'), ('nothing'), ('na'), ('n a'), ('idk'),
     ('i don t know'), ('no question'), ('no idea'), ('who are you'), ('what is your name'), ('what s your name'),
-    ('who made you'), ('what can you do'), ('lorem ipsum'), ('abc'), ('123'), ('1234')
+    ('who made you'), ('what can you do'), ('lorem ipsum'), ('abc'), ('123'), ('1234'),
+    ('what should i ask'), ('what should i write here'), ('what do i ask')
 ),
 
 about_the_work (phrase) as (
     values
     ('this annotation'), ('annotation task'), ('labeling task'), ('labelling task'), ('label studio'),
-    ('submit this task'), ('skip this task'), ('i get paid'), ('how many questions do i'), ('what should i ask'),
-    ('what should i write here'), ('what do i ask'), ('are you an ai'), ('are you a robot'), ('are you a bot'),
+    ('submit this task'), ('skip this task'), ('i get paid'), ('how many questions do i'), ('are you an ai'), ('are you a robot'), ('are you a bot'),
     ('are you chatgpt'), ('are you a language model'), ('your training data'), ('your system prompt')
 ),
 
@@ -40,7 +40,7 @@ judged as (
             when not regexp_matches(question, '\p{L}|\d.*[?？؟]') then 'no word in the question'
             when question_words in (from trials) then 'a trial or a greeting'
             when exists (from about_the_work where contains(' ' || question_words || ' ', ' ' || phrase || ' ')) then 'about the work and not about the image'
-            when len(mashed) >= $max_mashed_share * len(words) then 'keys hit at random'
+            when len(mashed) > $max_mashed_share * len(words) then 'keys hit at random'
             when len(words) < $min_words and not regexp_matches(question, '[?？؟]') then 'a single word, and no question mark'
         end as reason
     from looked_at

@@ -1,4 +1,5 @@
--- Answers that refuse, or that show they were written by a model that saw no image, only a text about it.
+-- Answers that refuse, or that show they were written by a model that saw no image, only a text about it. In a poem
+-- or a story somebody may say `I do not know`: there only an answer that begins with its refusal counts.
 with phrases (kind, phrase) as (
     values
     ('refuses', 'as an ai'), ('refuses', 'as a language model'), ('refuses', 'as a large language model'),
@@ -40,6 +41,10 @@ told as (
         id,
         answer,
         answer_words,
+        regexp_matches(
+            question_words,
+            '\b(poems?|haikus?|limericks?|sonnets?|verses?|songs?|lyrics|stor(y|ies)|tales?|jokes?|dialogues?|conversations?|monologues?|letters?|diary)\b'
+        ) as is_invented,
         replace(replace(replace(replace(lower(unquoted_answer), '’', ''''), 'can''t', 'cannot'), 'can not', 'cannot'), 'i''m', 'i am')
             as whole,
         ' ' || trim(regexp_replace(replace(whole, 'n''t', ' not'), '[^\p{L}\p{N}'']+', ' ', 'g')) || ' ' as said
@@ -51,7 +56,8 @@ select
     'answer ' || kind || ': "' || phrase || '"' as reason,
     left(answer, 80) as answer
 from told
-join phrases on contains(said, ' ' || phrase || ' ')
+join phrases
+    on if(is_invented and kind = 'refuses', starts_with(said, ' ' || phrase || ' '), contains(said, ' ' || phrase || ' '))
 union all
 select id, 'answer is none: "' || answer_words || '"' as reason, left(answer, 80) as answer
 from told

@@ -7,10 +7,17 @@ select
     left(sha256('ama/' || annotation_uid), 16) as id,
     annotator,
     annotation_uid,
-    -- What the steps judge; a release does not hold these.
-    trim(regexp_replace(lower(nfc_normalize(answers.question)), '[^\p{L}\p{N}]+', ' ', 'g')) as question_words,
-    trim(regexp_replace(lower(nfc_normalize(answers.answer)), '[^\p{L}\p{N}]+', ' ', 'g')) as answer_words,
+    -- What the steps judge; a release does not hold these. Marks are parts of letters: काल is not किल.
+    trim(regexp_replace(lower(nfc_normalize(answers.question)), '[^\p{L}\p{M}\p{N}]+', ' ', 'g')) as question_words,
+    trim(regexp_replace(lower(nfc_normalize(answers.answer)), '[^\p{L}\p{M}\p{N}]+', ' ', 'g')) as answer_words,
     question_words || ' ' || answer_words as pair_words,
+    -- Pairs on one image that differ in any other word than these are different pairs: left, right, two, yes, no.
+    image_sha256 || regexp_replace(
+        ' ' || question_words || ' ? ' || answer_words,
+        ' (?:can you tell me|could you tell me|i hope this helps|in (?:the|this) (?:image|picture|photo)|please|indeed|a|an|the|this|that|these|those|it|there|is|are)\b',
+        '',
+        'g'
+    ) as gist,
     -- What an answer quotes, a sign or a title, says nothing about the answer.
     regexp_replace(answers.answer, '"[^"]*"|“[^”]*”', ' ', 'g') as unquoted_answer,
     verdict,

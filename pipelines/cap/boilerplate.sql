@@ -5,8 +5,9 @@ with said as (
     where not is_accepted
 ),
 
+-- Two takes of one image are one image: what both say counts once.
 pairs as (
-    select
+    select distinct
         id,
         annotator,
         unnest(
@@ -21,16 +22,16 @@ pairs as (
 ),
 
 counted as (
-    select id, annotator, said, length, count(*) over (partition by annotator, said) as times
+    select id, annotator, said, length, count(*) over (partition by annotator, said) as images
     from pairs
 )
 
 select
     id,
-    round(100 * sum(length) filter (times >= $min_images) / sum(length))::int
+    round(100 * sum(length) filter (images >= $min_images) / sum(length))::int
     || ' percent of what ' || annotator || ' says is said of other images too' as reason,
     annotator,
-    max(times) as times
+    max(images) as images
 from counted
 group by id, annotator
-having sum(length) filter (times >= $min_images) > $max_share * sum(length)
+having sum(length) filter (images >= $min_images) > $max_share * sum(length)

@@ -1,4 +1,4 @@
--- Images of which two people give different counts of one thing: both are in the caption.
+-- Images of which two transcripts give different counts of one thing: both are in the caption.
 with said as (
     select id, generate_subscripts(transcripts, 1) as place, unnest(transcripts) as text
     from cap
@@ -9,30 +9,28 @@ counts as (
     select
         id,
         place,
-        string_split(
-            unnest(
-                regexp_extract_all(
-                    lower(text),
-                    '\b(?:two|three|four|five|six|seven|eight|nine|ten|[2-9]|10) (?:[a-z]{3,}s|people|men|women|children)\b'
-                )
-            ),
-            ' '
-        ) as count_and_thing
+        -- "two dogs", or with one word between them, "two brown dogs", which is a thing of its own
+        unnest(
+            regexp_extract_all(
+                lower(text),
+                '\b(?:two|three|four|five|six|seven|eight|nine|ten|[2-9]|10) (?:[a-z]+ )??(?:[a-z]{2,}[a-rt-z]s|people|men|women|children)\b'
+            )
+        ) as counted
     from said
 ),
 
 things as (
     select
         id,
-        count_and_thing[2] as thing,
+        substr(counted, strpos(counted, ' ') + 1) as thing,
         coalesce(
             list_position(
                 ['one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten'],
-                count_and_thing[1]
+                split_part(counted, ' ', 1)
             ),
-            count_and_thing[1]::int
+            split_part(counted, ' ', 1)::int
         ) as number,
-        list(distinct place) as speakers
+        list(distinct place) as places
     from counts
     group by all
 )
@@ -44,8 +42,8 @@ select
     list(number order by number) as numbers
 from things
 group by id, thing
--- Whoever says "two people" and "three people" speaks of groups: one number in common is agreement.
+-- A transcript with "two people" and "three people" is about groups: a number in common is agreement.
 having
-    max(len(speakers)) = 1
-    and len(list_distinct(flatten(list(speakers)))) > 1
+    max(len(places)) = 1
+    and len(list_distinct(flatten(list(places)))) > 1
     and max(number) - min(number) >= $min_difference

@@ -1,11 +1,11 @@
--- Images of which two people tell with hardly a telling word in common: one of them saw another image.
+-- Images with two transcripts that have hardly a telling word in common: one is of another image.
 with said as (
     select
         id,
         generate_subscripts(transcripts, 1) as place,
-        string_split(lower(left(unnest(transcripts), 600)), ' ') as words
+        string_split(lower(left(unnest(transcripts), $first_characters)), ' ') as words
     from cap
-    where len(transcripts) > 1 and not is_accepted
+    where len(transcripts) > 1 and words is not null and not is_accepted
 ),
 
 -- Long words tell most, and what an image is of is said first; five letters are near enough to a stem.
@@ -17,16 +17,16 @@ worded as (
     from said
 ),
 
--- What is said of many images tells nothing of one. Some thousands show what that is.
+-- What is said of many images tells nothing of one; a sample shows what that is.
 sampled as (
-    select list_distinct(words) as words from worded order by id, place limit 4000
+    select list_distinct(words) as words from worded order by id, place limit $sampled
 ),
 
 common as (
     select word
     from (select unnest(words) as word from sampled)
     group by word
-    having count(*) > greatest(20, $common_share * (select count(*) from sampled))
+    having count(*) > greatest($common_times, $common_share * (select count(*) from sampled))
 ),
 
 listed as (

@@ -1,4 +1,9 @@
--- Captions of images that were never added: nothing could show what they describe.
-select id, 'image is not in the workspace' as reason
+-- Captions of images that were never added, or could not be: nothing could show what they describe.
+select
+    id,
+    coalesce('image was set aside: ' || set_aside.reason, 'image is not in the workspace') as reason,
+    set_aside.path,
+    set_aside.detail
 from cap
 anti join images using (image_sha256)
+left join current_set_aside as set_aside on stage = 'images' and key = image_sha256

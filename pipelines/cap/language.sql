@@ -2,7 +2,8 @@
 with judged as (
     select
         *,
-        list_filter(languages, lambda said: said != $language) as others,
+        -- "en-US" is English
+        list_filter(languages, lambda said: lower(split_part(said, '-', 1)) != $language) as others,
         len(list_intersect(string_split(lower(left(caption, 500)), ' '), string_split($common_words, ' ')))
             as kinds_of_common_words
     from cap

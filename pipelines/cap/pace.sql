@@ -10,7 +10,8 @@ select
     round(fastest_words_per_second, 2) as fastest_words_per_second
 from cap
 where
-    not is_accepted
+    words is not null
+    and not is_accepted
     and (
         slowest_words_per_second < $min_words_per_second
         or fastest_words_per_second > $max_words_per_second

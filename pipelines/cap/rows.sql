@@ -79,17 +79,34 @@ captioned as (
 select
     images.image_url,
     captioned.caption,
-    together.transcripts,
+    coalesce(transcripts, []) as transcripts,
     left(sha256('cap/' || captioned.image_sha256), 16) as id,
     captioned.image_sha256,
-    together.transcript_ids,
-    transcript_sources,
-    recording_sha256s,
-    annotators,
-    duration_seconds,
+    coalesce(together.transcript_ids, []) as transcript_ids,
+    coalesce(transcript_sources, []) as transcript_sources,
+    coalesce(recording_sha256s, []) as recording_sha256s,
+    coalesce(annotators, []) as annotators,
+    coalesce(duration_seconds, 0) as duration_seconds,
     writer,
     -- What the steps judge; a release does not hold these.
-    len(regexp_extract_all(captioned.caption, '[\p{L}\p{N}]+(?:[''’-][\p{L}\p{N}]+)*')) as words,
+    -- Where most of a text is in a script that puts no spaces between words, `words` is null, and the
+    -- steps that count words leave it alone.
+    if(
+        length(
+            regexp_replace(
+                left(captioned.caption, 500),
+                '[^\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]+',
+                '',
+                'g'
+            )
+        ) > length(left(captioned.caption, 500)) / 2,
+        null,
+        len(
+            regexp_extract_all(
+                captioned.caption, '[\p{L}\p{M}\p{N}]+(?:[''’-][\p{L}\p{M}\p{N}]+)*'
+            )
+        )
+    ) as words,
     together.* exclude (
         image_sha256,
         transcripts,
@@ -108,5 +125,6 @@ select
     -- A person who saw the image and accepts the caption is believed over a sign of doubt.
     coalesce(review_verdict = 'accept', false) as is_accepted
 from captioned
-join together using (image_sha256)
+-- A caption whose recordings were replaced has no transcript left: `stale` says so.
+left join together using (image_sha256)
 left join images using (image_sha256)

@@ -4,7 +4,7 @@ select
     if(
         is_described,
         'transcripts have changed since; write it again: pixmo caption',
-        'its transcripts are linked to another image now'
+        'its recordings were replaced, or are linked to another image now'
     ) as reason
 from cap
 join stale_captions using (image_sha256)

@@ -1,9 +1,9 @@
--- Speakers who tell every image by one pattern: the first words of their first sentences are always the same.
+-- Speakers who tell their images by one pattern: the first sentences begin alike, in the same order.
 with said as (
     select
         id,
         unnest(annotators) as annotator,
-        string_split(lower(left(unnest(transcripts), 900)), '. ')[1:6] as sentence
+        string_split(lower(left(unnest(transcripts), 900)), '. ')[1:6] as sentences
     from cap
 ),
 
@@ -11,23 +11,46 @@ opened as (
     select
         id,
         annotator,
-        array_to_string(
-            list_transform(sentence, lambda s: array_to_string(string_split(s, ' ')[1:2], ' ')), ' … '
+        list_transform(
+            sentences, lambda sentence: array_to_string(string_split(sentence, ' ')[1:2], ' ')
         ) as openings
     from said
-    where annotator != 'unknown' and len(sentence) = 6
+    where annotator != 'unknown' and len(sentences) = 6
+),
+
+-- Of the six one may be free: six patterns an image, each with another free place.
+patterns as (
+    select
+        id,
+        annotator,
+        openings,
+        unnest(
+            list_transform(
+                range(1, 7),
+                lambda free: hash(
+                    list_transform(openings, lambda opening, place: if(place = free, '*', opening))
+                )
+            )
+        ) as pattern
+    from opened
 ),
 
 counted as (
-    select *, count(*) over (partition by annotator, openings) as times
-    from opened
+    select
+        id,
+        annotator,
+        openings,
+        count(distinct id) over (partition by annotator, pattern) as images,
+        count(distinct id) over (partition by annotator) as told
+    from patterns
 )
 
 select
     id,
-    annotator || ' tells ' || times || ' images by one pattern' as reason,
+    annotator || ' tells ' || images || ' of ' || told || ' images by one pattern' as reason,
     annotator,
-    openings,
-    times
+    array_to_string(openings, ' … ') as openings,
+    images
 from counted
-where times >= $min_images
+where images >= $min_images and images >= $min_share * told
+qualify row_number() over (partition by id order by images desc, annotator, openings) = 1

@@ -3,8 +3,9 @@ with numbers as (
     select
         id,
         list_filter(
-            unsupported, lambda said: list_contains(string_split($numbers, ' '), string_split(said, ' ')[1])
-                or ascii(said) between 48 and 57
+            unsupported,
+            lambda said: list_contains(string_split($numbers, ' '), regexp_extract(said, '^[a-z]+'))
+                or regexp_matches(said, '^[0-9]')
         ) as unheard
     from cap
     where len(unsupported) > 0 and not is_accepted

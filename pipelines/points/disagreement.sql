@@ -1,4 +1,4 @@
--- Several people pointed at one expression on one image, and this row agrees with fewer than half of the others.
+-- Several people pointed at one expression on one image, and this row agrees with too few of the others.
 -- Two rows agree when their counts do and a point is, on average over both rows, near the other row's nearest.
 with several as (
     select id, image_sha256, label, annotator, count, points
@@ -49,4 +49,4 @@ judged as (
 
 select id, agreeing || ' of ' || others || ' others agree' as reason, count, their_counts, distance
 from judged
-where agreeing < 0.5 * others
+where agreeing < $min_agreeing_share * others

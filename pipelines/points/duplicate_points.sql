@@ -1,9 +1,15 @@
 -- Two points on one spot: a double click, which makes the count wrong.
-with crowded as (
+with as_clicked as (
+    -- Not as moved to the edge, where two clicks outside may meet.
+    select id, count, if(raw_points = [], points, raw_points) as points
+    from points
+),
+
+crowded as (
     -- Points nearer than min_distance share a square of twice that side in one of four grids, each
     -- moved by half a square: only rows where a square holds two are compared point by point.
     select distinct id, points
-    from points, (values (0.0, 0.0), (0.0, 0.5), (0.5, 0.0), (0.5, 0.5)) as grids (across, down)
+    from as_clicked, (values (0.0, 0.0), (0.0, 0.5), (0.5, 0.0), (0.5, 0.5)) as grids (across, down)
     where count > list_unique(list_transform(
         points,
         lambda p: 1000000 * floor(p.x / (2 * $min_distance) + across) + floor(p.y / (2 * $min_distance) + down)

@@ -8,7 +8,6 @@ with bent as (
             lambda p: sqrt((p[1].x - 2 * p[2].x + p[3].x) ** 2 + (p[1].y - 2 * p[2].y + p[3].y) ** 2)
         ) as bends
     from points
-    where count >= 5
 ),
 
 counted as (
@@ -22,5 +21,5 @@ select
     even_steps,
     steps
 from counted
--- Three in a row may be chance on no row; on a grid two steps in k turn round.
-where even_steps >= 3 and even_steps >= $min_share * steps
+-- A hand repeats a step or two by chance, and a grid of k columns repeats k - 2 of its k steps a row.
+where even_steps >= $min_even_steps and even_steps >= $min_share * steps

@@ -84,7 +84,7 @@ def recipe_check(workspace: WORKSPACE = Path()) -> None:
     with opened.connect() as connection:
         for found in recipes:
             check(connection, found)
-            own = [path for path in found.files if path.is_relative_to(opened.recipes)]
+            own = found.files_in(opened.recipes)
             note = f", {len(own)} of its files this workspace's own" if own else ""
             show.say(f"{found.stem}: {counted(len(found.steps), 'step')} run{note}")
 
@@ -103,22 +103,20 @@ def recipe_copy(
     """
     from pixmo import schema
     from pixmo.curate.recipe import find
-    from pixmo.curate.step_kinds import SqlStep
     from pixmo.errors import RecipeError
 
     opened = open_workspace(workspace)
     if subset in schema.stems():
         found = load_recipe(subset, workspace)
-        steps = (step.query.file for step in found.steps if isinstance(step, SqlStep))
-        names = [f"{subset}.toml", found.rows.file, *steps]
+        names = [f"{subset}.toml", *dict.fromkeys(query.file for query in found.queries)]
     else:
         names = [subset]
     for name in names:
-        source = find(name, None, RecipeError(f"pipelines/ that ship have no {name}"))
         target = opened.recipes / name
         if target.exists():
             show.say(f"kept    {show.here(target)}")
             continue
+        source = find(name, None, RecipeError(f"pipelines/ that ship have no {name}"))
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
         show.say(f"copied  {show.here(target)}")
@@ -148,7 +146,7 @@ def recipe_try(
     from pixmo.curate.recipe import load_step
     from pixmo.curate.trial import parse_values, try_step
     from pixmo.errors import RecipeError
-    from pixmo.release.build import open_cache
+    from pixmo.release.build import opened as tables
     from pixmo.release.images import source_images, unusable
 
     folder, _, name = step.rpartition("/")
@@ -159,11 +157,9 @@ def recipe_try(
     file = step if step.endswith(".sql") else name
     tried = load_step(stem, file, parse_values(given or []), opened.recipes)
     found = load_recipe(stem, workspace)
-    cache = open_cache(opened)
-    with opened.connect() as connection:
-        faults = unusable(source_images(opened), show.Bars())
+    with tables(opened) as (connection, cache):
+        faults = unusable(source_images(opened), by_size=True)
         trial = try_step(connection, found, tried, sample, faults, cache, show.Bars())
-    cache.prune(opened.settings.curate.cache_bytes)
     if json:
         show.as_json(trial)
         return
@@ -198,16 +194,16 @@ def recipe_explain(
     from pixmo import schema
     from pixmo.curate.recipe import load
     from pixmo.curate.trial import explain
-    from pixmo.release.build import open_cache
+    from pixmo.release.build import opened as tables
     from pixmo.release.images import source_images, unusable
+    from pixmo.release.versions import released_splits
 
     opened = open_workspace(workspace)
     recipes = [load(stem, opened.recipes) for stem in schema.stems()]
-    cache = open_cache(opened)
-    with opened.connect() as connection:
-        faults = unusable(source_images(opened), show.Bars())
-        found = explain(connection, recipes, row, faults, cache, show.Bars())
-    cache.prune(opened.settings.curate.cache_bytes)
+    with tables(opened) as (connection, cache):
+        faults = unusable(source_images(opened), by_size=True)
+        splits = released_splits(opened)
+        found = explain(connection, recipes, row, faults, cache, show.Bars(), splits)
     if json:
         show.as_json(found)
         return

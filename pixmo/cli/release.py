@@ -25,7 +25,7 @@ def build_release(
 
     Example: pixmo build-release v1
     """
-    from pixmo.curate.recipe import own_files
+    from pixmo.curate.recipe import load
     from pixmo.dataset import manifest
     from pixmo.release.build import build_release as build
     from pixmo.text import counted
@@ -43,7 +43,7 @@ def build_release(
     for subset in built.subsets:
         kept = sum(subset.rows.values())
         show.say(f"{subset.name}: {kept} of {counted(subset.candidates, 'row')} kept")
-        own = own_files(subset.stem, opened.recipes)
+        own = load(subset.stem, opened.recipes).files_in(opened.recipes)
         if own:
             show.say(f"  by the workspace's own {', '.join(map(show.here, own))}")
         for step in subset.funnel:

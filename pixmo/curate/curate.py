@@ -13,9 +13,9 @@ from pixmo.curate.cache import Cache, show
 from pixmo.curate.duplicates import Pictures, clusters, read_pictures
 from pixmo.curate.recipe import Recipe
 from pixmo.curate.rows import Rows
-from pixmo.curate.splits import split_of
+from pixmo.curate.splits import place
 from pixmo.curate.step_kinds import Step
-from pixmo.curate.steps import create_from, first_id, judge
+from pixmo.curate.steps import create_as, create_from, first_id, judge
 from pixmo.dataset.manifest import FunnelStep
 from pixmo.errors import RecipeError
 from pixmo.execution.progress import SILENT, Progress
@@ -64,10 +64,12 @@ def curate(
     unusable_images: Mapping[str, str] | None = None,
     progress: Progress = SILENT,
     cache: Cache = NOTHING_KEPT,
+    released: Mapping[str, str] | None = None,
 ) -> Curated:
     """The candidates of `recipe` are judged step by step over the tables of `connection`.
 
     `unusable_images` gives, by sha256, why an image's file cannot be used; its rows go first.
+    `released` gives, by sha256, the split that an image has and keeps.
 
     Raises:
         RecipeError: a query cannot run, or does not give the columns it must.
@@ -84,7 +86,7 @@ def curate(
             work.judge(step)
             funnel.append(work.settle(number, step))
             advance(1)
-        work.place()
+        work.place(released or {})
         result = Curated(
             recipe,
             candidates,
@@ -148,6 +150,11 @@ class Curation:
             f"create or replace temp table {stem}_flagged"
             " (id varchar, step_number int, step varchar)"
         )
+        self.connection.execute(
+            f"create or replace temp view {stem}_flags as"
+            " select id, list(step order by step_number) as flags"
+            f" from {stem}_flagged group by id"
+        )
         for name in (stem, "candidates"):
             self.connection.execute(
                 f"create or replace temp view {name} as"
@@ -187,18 +194,13 @@ class Curation:
     def find_unusable(self, unusable: Mapping[str, str]) -> None:
         """`verdicts` shows the rows of images whose file cannot be used."""
         sha256s = sorted(unusable)
-        self.connection.register(
-            "unusable_images",
-            pa.table(
-                {"sha256": sha256s, "why": [unusable[sha256] for sha256 in sha256s]},
-                pa.schema([("sha256", pa.string()), ("why", pa.string())]),
-            ),
+        create_as(
+            self.connection,
+            "or replace temp table found_unusable",
+            texts(sha256=sha256s, why=[unusable[sha256] for sha256 in sha256s]),
+            f"select id, why as reason, '{{}}' as evidence from {self.stem}"
+            " join found_rows on image_sha256 = sha256",
         )
-        self.connection.execute(
-            "create or replace temp table found_unusable as select id, why as reason,"
-            f" '{{}}' as evidence from {self.stem} join unusable_images on image_sha256 = sha256"
-        )
-        self.connection.unregister("unusable_images")
         self.connection.execute("create or replace temp view verdicts as from temp.found_unusable")
 
     def judge(self, step: Step) -> None:
@@ -257,25 +259,53 @@ class Curation:
             reasons[general] = reasons.get(general, 0) + rows
         return dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
 
-    def place(self) -> None:
-        """`placed` shows the cluster and the split of every image."""
-        splits = self.recipe.splits
+    def agreed(self) -> list[str]:
+        """The images on which people agreed, as the recipe has it.
+
+        Raises:
+            RecipeError: the query cannot run, or selects no images.
+        """
+        query = self.recipe.splits.agreed
+        columns = create_from(
+            self.connection,
+            "or replace temp table agreed",
+            query,
+            tail="limit 0" if self.without_rows else "",
+        )
+        if "image_sha256" not in columns:
+            raise RecipeError(f"{query.path} selects no column image_sha256")
+        found = self.connection.execute("select distinct image_sha256 from agreed order by all")
+        return [sha256 for (sha256,) in found.fetchall()]
+
+    def clusters(self) -> dict[str, str]:
+        """The near-duplicate cluster of every image."""
+        likeness = self.recipe.splits.likeness
 
         def make(target: str) -> None:
-            cluster_of = clusters(self.pictures, splits.likeness)
-            split = {name: split_of(name, splits.shares) for name in set(cluster_of.values())}
-            columns = {
-                "image_sha256": list(cluster_of),
-                "cluster": list(cluster_of.values()),
-                "split": [split[cluster] for cluster in cluster_of.values()],
-            }
-            kinds = pa.schema([(name, pa.string()) for name in columns])
-            self.connection.register("found_clusters", pa.table(columns, kinds))
-            self.connection.execute(f"create {target} as from found_clusters")
-            self.connection.unregister("found_clusters")
+            found = clusters(self.pictures, likeness)
+            rows = texts(image_sha256=list(found), cluster=list(found.values()))
+            create_as(self.connection, target, rows)
 
-        key = self.cache.key("clusters", asdict(splits.likeness), dict(splits.shares))
-        self.cache.view(self.connection, "placed", key, make)
+        self.cache.view(
+            self.connection, "clusters", self.cache.key("clusters", asdict(likeness)), make
+        )
+        rows = self.connection.execute("select image_sha256, cluster from clusters").fetchall()
+        return dict(rows)
+
+    def place(self, released: Mapping[str, str]) -> None:
+        """`placed` shows the cluster and the split of every image.
+
+        Raises:
+            RecipeError: the recipe's query for the images on which people agreed is wrong.
+        """
+        cluster_of = self.clusters()
+        split = place(cluster_of, self.recipe.splits, self.agreed(), released)
+        rows = texts(
+            image_sha256=list(cluster_of),
+            cluster=list(cluster_of.values()),
+            split=[split[cluster] for cluster in cluster_of.values()],
+        )
+        create_as(self.connection, "or replace temp table placed", rows)
 
     def kept(self) -> Rows:
         """The rows still alive."""
@@ -283,9 +313,8 @@ class Curation:
         self.connection.execute(
             f"create or replace temp table {stem}_chosen as select row_order, cluster, split,"
             f" coalesce(flags, []) as flags from {stem} join"
-            " (select * exclude (row_order) from placed) using (image_sha256)"
-            " left join (select id, list(step order by step_number) as flags"
-            f" from {stem}_flagged group by id) using (id) order by row_order"
+            " placed using (image_sha256)"
+            f" left join {stem}_flags using (id) order by row_order"
         )
         if lost := first_id(self.connection, f"{stem} anti join {stem}_chosen using (row_order)"):
             raise self.image_unknown(lost)
@@ -308,8 +337,7 @@ class Curation:
             " select rows.row_order, cluster, split, coalesce(flags, []) as flags, step, reason,"
             f" evidence from {stem}_candidates as rows join {stem}_gone using (id)"
             " join placed on rows.image_sha256 = placed.image_sha256"
-            " left join (select id, list(step order by step_number) as flags"
-            f" from {stem}_flagged group by id) using (id) where then_what = 'set_apart'"
+            f" left join {stem}_flags using (id) where then_what = 'set_apart'"
             " order by rows.row_order"
         )
         self.connection.execute(
@@ -347,3 +375,8 @@ class Curation:
         )
         show(self.connection, view, f"temp.{view}_in_order")
         return Rows(self.connection, view, DROPPED, view, self.count(view))
+
+
+def texts(**columns: list[str]) -> pa.Table:
+    """A table of columns of text, also where there is no row."""
+    return pa.table(columns, pa.schema([(name, pa.string()) for name in columns]))

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from pixmo.curate.duplicates import Likeness, Pictures, equal_pictures, parse_hashes
-from pixmo.curate.hamming import Integers, Words, join, near_pieces_between, ranges
+from pixmo.curate.hamming import Integers, Words, join, near_between, ranges
 from pixmo.curate.near_texts import BATCH, Grams, Hashes, grams_of, quoted
 from pixmo.text import normalise
 
@@ -125,9 +125,7 @@ def picture_hits(
     hashes = pictures.hashes[groups.order[groups.starts[:-1]]]
     none = np.iinfo(np.int64).max
     best = np.full(len(hashes), none)
-    for one, other in near_pieces_between(
-        hashes[:, 0], held_out.hashes[:, 0], likeness.max_distance
-    ):
+    for one, other in near_between(hashes[:, 0], held_out.hashes[:, 0], likeness.max_distance):
         bits = np.bitwise_count(hashes[one] ^ held_out.hashes[other])
         distance = bits[:, 0].astype(np.int64)
         wide = bits[:, 1:].sum(axis=1, dtype=np.int64)

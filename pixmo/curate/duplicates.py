@@ -1,7 +1,8 @@
 """Pictures that look alike, found exactly: no pair within the distance missed, none outside it.
 
 Two pictures are alike when their 64-bit perceptual hashes differ in at most `max_distance` bits and
-their 256-bit hashes, which see more detail, in at most `max_distance_256`.
+their 256-bit hashes, which see more detail, in at most `max_distance_256`, and when their
+thumbnails, laid over each other, differ by at most `max_difference`.
 
 Equal pictures are one group. Groups that a chain of alike pictures connects are one cluster; of a
 cluster `duplicates` keeps the best, then the best that resembles none kept, and so on. So a clump
@@ -9,11 +10,14 @@ of pictures costs its length, a long chain its length times what is kept of it. 
 square, in time and not in memory, is a crowd that shares one hash of 64 bits and no hash of 256.
 """
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from pixmo.curate.hamming import (
@@ -22,11 +26,12 @@ from pixmo.curate.hamming import (
     Words,
     group,
     members,
+    near_between,
     near_pairs,
-    near_pieces_between,
     neighbours,
     ranges,
 )
+from pixmo.curate.thumbnails import Looks, Thumbnails
 
 if TYPE_CHECKING:
     import duckdb
@@ -44,6 +49,7 @@ class Likeness:
 
     max_distance: int  # bits of 64
     max_distance_256: int  # bits of 256
+    max_difference: float = math.inf  # as `thumbnails.difference` has it
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,7 @@ class Pictures:
     sha256: list[str]
     pixels: Integers  # shape = (n,), width times height
     hashes: Words  # shape = (n, 5): phash_64, then phash_256 in four words
+    thumbnails: Thumbnails | None = None
 
     def __len__(self) -> int:
         return len(self.sha256)
@@ -60,8 +67,36 @@ class Pictures:
     def only(self, indices: Integers) -> "Pictures":
         """These pictures, in this order."""
         return Pictures(
-            [self.sha256[i] for i in indices], self.pixels[indices], self.hashes[indices]
+            [self.sha256[i] for i in indices],
+            self.pixels[indices],
+            self.hashes[indices],
+            self.thumbnails,
         )
+
+    @cached_property
+    def looks(self) -> Looks | None:
+        """What they look like from afar, where that is known."""
+        return Looks(self.sha256, self.thumbnails) if self.thumbnails else None
+
+    def alike(self, first: Integers, second: Integers, likeness: Likeness) -> Integers:
+        """The positions i at which picture first[i] is like second[i]."""
+        near = self.near(first, second, likeness)
+        return near[self.verified(first[near], second[near], likeness)]
+
+    def verified(
+        self, first: Integers, second: Integers, likeness: Likeness
+    ) -> npt.NDArray[np.bool_]:
+        """Whether pictures first[i] and second[i], whose hashes are near, show the same."""
+        if self.looks is None or likeness.max_difference == math.inf:
+            return np.ones(len(first), bool)
+        return ~self.looks.differ(first, second, likeness.max_difference)
+
+    def near(self, first: Integers, second: Integers, likeness: Likeness) -> Integers:
+        """The positions i at which the hashes of picture first[i] are near those of second[i]."""
+        differing = self.hashes[first, 0] ^ self.hashes[second, 0]
+        near: Integers = np.flatnonzero(np.bitwise_count(differing) <= likeness.max_distance)
+        _, distance_256 = distances(self.hashes, first[near], second[near])
+        return near[distance_256 <= likeness.max_distance_256]
 
 
 @dataclass(frozen=True)
@@ -75,45 +110,75 @@ class Duplicate:
 
 
 class Chains:
-    """Which of `count` things links connect; their memory stays bounded however many come."""
+    """Which of some pictures links connect; their memory stays bounded however many come."""
 
-    def __init__(self, count: int) -> None:
-        self._label: Integers = np.arange(count)
+    def __init__(self, pictures: Pictures, likeness: Likeness) -> None:
+        self._pictures = pictures
+        self._likeness = likeness
+        self._label: Integers = np.arange(len(pictures))
         self._links: list[tuple[Integers, Integers]] = []
         self._waiting = 0
 
     def link(self, first: Integers, second: Integers) -> None:
-        """first[i] and second[i] are connected."""
+        """Pictures first[i] and second[i], whose hashes are near, are connected if alike."""
         self._links.append((first, second))
         self._waiting += len(first)
         if self._waiting > LINKS:
             self.labels()
 
     def labels(self) -> Integers:
-        """A number for each thing, equal for what is connected."""
+        """A number for each picture, equal for what is connected."""
+        if self._waiting:
+            first, second = (np.concatenate(side) for side in zip(*self._links, strict=True))
+            self._links, self._waiting = [], 0
+            # A tree of links connects as much as all of them: only these are looked at closer, and
+            # then others, where one does not hold.
+            while len(first):
+                tree = self.tree(first, second)
+                held = tree[self._pictures.verified(first[tree], second[tree], self._likeness)]
+                self.connect(first[held], second[held])
+                left = np.delete(np.arange(len(first)), tree)
+                left = left[self._label[first[left]] != self._label[second[left]]]
+                first, second = first[left], second[left]
+        return self._label
+
+    def tree(self, first: Integers, second: Integers) -> Integers:
+        """The positions of links that connect as much as all of them, and no more than needed."""
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import minimum_spanning_tree
+
+        count = len(self._label)
+        ends = np.sort(np.stack([self._label[first], self._label[second]]), axis=0)
+        _, some = np.unique(ends[0] * count + ends[1], return_index=True)
+        some = some[ends[0, some] != ends[1, some]]
+        # Weights are positions, so that a tree's links are known again; 0 would be no link.
+        graph = coo_array((some + 1.0, (ends[0, some], ends[1, some])), (count, count))
+        found: Integers = minimum_spanning_tree(graph.tocsr()).data.astype(np.int64) - 1
+        return found
+
+    def connect(self, first: Integers, second: Integers) -> None:
+        """Pictures first[i] and second[i] are connected."""
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
 
-        if self._waiting:
-            first, second = (np.concatenate(side) for side in zip(*self._links, strict=True))
-            count = len(self._label)
-            ends = self._label[first], self._label[second]
-            graph = coo_array((np.ones(len(first), np.int8), ends), (count, count))
-            self._label = connected_components(graph, directed=False)[1][self._label]
-            self._links, self._waiting = [], 0
-        return self._label
+        count = len(self._label)
+        ends = self._label[first], self._label[second]
+        graph = coo_array((np.ones(len(first), np.int8), ends), (count, count))
+        self._label = connected_components(graph, directed=False)[1][self._label]
 
 
 def read_pictures(connection: "duckdb.DuckDBPyConnection") -> Pictures:
     """All images of the workspace, in order of arrival."""
-    table = connection.sql(
+    found = connection.sql(
         "select image_sha256, width * height as pixels, phash_64 || phash_256 as hashes"
         " from images order by ordinal, image_sha256"
     ).to_arrow_table()
+    sha256s = found.column("image_sha256").to_pylist()
     return Pictures(
-        table.column("image_sha256").to_pylist(),
-        table.column("pixels").to_numpy().astype(np.int64),
-        parse_hashes(table.column("hashes").to_pylist()),
+        sha256s,
+        found.column("pixels").to_numpy().astype(np.int64),
+        parse_hashes(found.column("hashes").to_pylist()),
+        Thumbnails(connection),
     )
 
 
@@ -137,30 +202,33 @@ def distances(hashes: Words, first: Integers, second: Integers) -> tuple[Integer
     return bits[:, 0].astype(np.int64), bits[:, 1:].sum(axis=1, dtype=np.int64)
 
 
-def alike(hashes: Words, first: Integers, second: Integers, likeness: Likeness) -> Integers:
-    """The positions i at which picture first[i] is like second[i]."""
-    differing = hashes[first, 0] ^ hashes[second, 0]
-    near: Integers = np.flatnonzero(np.bitwise_count(differing) <= likeness.max_distance)
-    _, distance_256 = distances(hashes, first[near], second[near])
-    return near[distance_256 <= likeness.max_distance_256]
-
-
-def chained(hashes: Words, likeness: Likeness) -> Integers:
+def chained(pictures: Pictures, likeness: Likeness) -> Integers:
     """A number for each of these pictures, equal where a chain of alike pictures connects them.
 
-    `hashes`, shape = (n, 5), ascend and are distinct.
+    Their hashes ascend and are distinct. Only pictures with others near are looked at closer.
     """
-    chains = Chains(len(hashes))
+    label = linked(pictures, replace(likeness, max_difference=math.inf))
+    if pictures.looks is None or likeness.max_difference == math.inf:
+        return label
+    some = np.flatnonzero(np.bincount(label)[label] > 1)
+    label[some] = len(label) + linked(pictures.only(some), likeness)
+    return label
+
+
+def linked(pictures: Pictures, likeness: Likeness) -> Integers:
+    """What `chained` returns, by one search."""
+    short = pictures.hashes[:, 0]
+    chains = Chains(pictures, likeness)
 
     def link(first: Integers, second: Integers) -> None:
-        near = alike(hashes, first, second, likeness)
+        near = pictures.near(first, second, likeness)
         chains.link(first[near], second[near])
 
     # What is connected before the search begins need not be told apart by it.
-    for first, second in neighbours(hashes[:, 0], likeness.max_distance, NEIGHBOUR_ROUNDS):
+    for first, second in neighbours(short, likeness.max_distance, NEIGHBOUR_ROUNDS):
         link(first, second)
     label = chains.labels()
-    for first, second in unconnected(group(hashes[:, 0]), label, likeness.max_distance):
+    for first, second in unconnected(group(short), label, likeness.max_distance):
         apart = label[first] != label[second]
         link(first[apart], second[apart])
     return chains.labels()
@@ -190,7 +258,7 @@ def clusters(pictures: Pictures, likeness: Likeness) -> dict[str, str]:
     """
     groups = equal_pictures(pictures.hashes)
     label = np.empty(len(pictures), np.int64)
-    of_groups = chained(pictures.hashes[groups.order[groups.starts[:-1]]], likeness)
+    of_groups = chained(pictures.only(groups.order[groups.starts[:-1]]), likeness)
     label[groups.order] = np.repeat(of_groups, groups.sizes)
     _, first, cluster = np.unique(label, return_index=True, return_inverse=True)
     names = [pictures.sha256[i] for i in first.tolist()]
@@ -207,54 +275,53 @@ def duplicates(pictures: Pictures, likeness: Likeness) -> list[Duplicate]:
     ranked = pictures.only(np.argsort(-pictures.pixels, kind="stable"))
     groups = equal_pictures(ranked.hashes)
     best = groups.order[groups.starts[:-1]]  # a smaller number is a better rank
-    label = chained(ranked.hashes[best], likeness)
+    label = chained(ranked.only(best), likeness)
     order = np.lexsort((best, label))
     best, label = best[order], label[order]
     kept_of = np.arange(len(ranked))
     size = np.bincount(label)[label]
     few = np.flatnonzero((size > 1) & (size <= LARGE))
-    kept_of[best[few]] = best[few][keep_best(ranked.hashes[best[few]], label[few], likeness)]
+    kept_of[best[few]] = best[few][keep_best(ranked.only(best[few]), label[few], likeness)]
     for large in np.unique(label[size > LARGE]).tolist():
         many = np.flatnonzero(label == large)
-        kept_of[best[many]] = best[many][keep_best_of_many(ranked.hashes[best[many]], likeness)]
+        kept_of[best[many]] = best[many][keep_best_of_many(ranked.only(best[many]), likeness)]
     kept_of[groups.order] = np.repeat(kept_of[groups.order[groups.starts[:-1]]], groups.sizes)
     return list(dropped(ranked, kept_of))
 
 
-def keep_best(hashes: Words, cluster: Integers, likeness: Likeness) -> Integers:
+def keep_best(pictures: Pictures, cluster: Integers, likeness: Likeness) -> Integers:
     """The kept picture that each resembles; its own number for a kept one.
 
     `cluster` ascends, and within a cluster the best come first; all clusters take turns together.
     """
-    alive: Integers = np.arange(len(hashes))
+    alive: Integers = np.arange(len(pictures))
     kept_of = alive.copy()
     while len(alive):
         is_best = np.append(True, np.diff(cluster[alive]) != 0)
         best = np.maximum.accumulate(np.where(is_best, alive, 0))
-        near = alike(hashes, alive, best, likeness)
+        near = pictures.alike(alive, best, likeness)
         kept_of[alive[near]] = best[near]
         alive = np.delete(alive, near)
     return kept_of
 
 
-def keep_best_of_many(hashes: Words, likeness: Likeness, at_a_time: int = BEST) -> Integers:
+def keep_best_of_many(pictures: Pictures, likeness: Likeness, at_a_time: int = BEST) -> Integers:
     """What `keep_best` returns for one large cluster.
 
     The best are settled at a time; what resembles those that they keep is then searched.
     """
-    alive: Integers = np.arange(len(hashes))
+    short = pictures.hashes[:, 0]
+    alive: Integers = np.arange(len(pictures))
     kept_of = alive.copy()
     while len(alive):
         head, alive = alive[:at_a_time], alive[at_a_time:]
-        kept_of[head] = head[keep_best(hashes[head], np.zeros_like(head), likeness)]
+        kept_of[head] = head[keep_best(pictures.only(head), np.zeros_like(head), likeness)]
         kept = head[kept_of[head] == head]
-        resembled = np.full(len(alive), len(hashes))
-        for one, other in near_pieces_between(
-            hashes[alive, 0], hashes[kept, 0], likeness.max_distance
-        ):
-            near = alike(hashes, alive[one], kept[other], likeness)
+        resembled = np.full(len(alive), len(pictures))
+        for one, other in near_between(short[alive], short[kept], likeness.max_distance):
+            near = pictures.alike(alive[one], kept[other], likeness)
             np.minimum.at(resembled, one[near], kept[other[near]])
-        gone = resembled < len(hashes)
+        gone = resembled < len(pictures)
         kept_of[alive[gone]] = resembled[gone]
         alive = alive[~gone]
     return kept_of

@@ -155,22 +155,11 @@ def ends(is_last: npt.NDArray[np.bool_]) -> Integers:
 
 def near_between(
     hashes: Words, others: Words, max_distance: int, blocks: int | None = None
-) -> tuple[Integers, Integers]:
-    """Every (i, j) with `hashes[i]` and `others[j]` at most `max_distance` bits apart.
-
-    Sorted by i, then j. Shapes: (n,) and (m,) give (pairs,) twice. A hash that repeats is searched
-    once; memory grows with n + m and with the pairs returned.
-    """
-    pieces = list(near_pieces_between(hashes, others, max_distance, blocks))
-    first, second = (join([piece[side] for piece in pieces]) for side in (0, 1))
-    order = np.lexsort((second, first))
-    return first[order], second[order]
-
-
-def near_pieces_between(
-    hashes: Words, others: Words, max_distance: int, blocks: int | None = None
 ) -> Iterator[tuple[Integers, Integers]]:
-    """Yield, in pieces and in no order, what `near_between` returns.
+    """Yield, in pieces and in no order, every (i, j) with hashes[i] near others[j].
+
+    Near is at most `max_distance` bits apart. Shapes: (n,) and (m,) give (pairs,) twice. A hash
+    that repeats is searched once; memory grows with n + m and not with the pairs.
 
     Of b blocks two hashes at most d bits apart differ in one by at most d / b bits: they meet when
     that block of an other is looked up with every so small number of its bits flipped (Norouzi,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import duckdb
 
 GRAM_WORDS = 5
-LEAST_JACCARD = 0.5
+LEAST_JACCARD = 0.6  # below, chance alone would draw all texts of a large set into one clump
 SLOTS = 128  # of a signature
 MOST_SLOTS = 8  # of a band: its key is one number of eight bytes
 LEAST_RECALL = 0.985  # of pairs exactly as similar as asked; more similar ones are missed less

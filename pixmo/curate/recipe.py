@@ -8,14 +8,16 @@ import contextlib
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixmo import schema
+from pixmo.curate import reads
 from pixmo.curate.duplicates import Likeness
 from pixmo.curate.near_texts import LEAST_JACCARD
+from pixmo.curate.splits import Splits
 from pixmo.curate.step_kinds import (
     HeldOutImagesStep,
     HeldOutTextsStep,
@@ -30,6 +32,7 @@ from pixmo.dataset.reader import SPLITS
 from pixmo.errors import RecipeError, ResourceError
 from pixmo.hashing import sha256_value
 from pixmo.resources import shared
+from pixmo.workspace.workspace import view_names
 
 if TYPE_CHECKING:
     import duckdb
@@ -53,26 +56,15 @@ MECHANISMS = {
 # What becomes of the rows that a step names: they leave the release; they leave the splits and
 # stand whole in apart/; they stay, and their column `flags` names the step.
 ACTIONS = ("drop", "set_apart", "flag")
+ALIVE = "candidates"  # what shared steps call the rows alive, of whichever subset
 LEAST_GRAM_WORDS, MOST_GRAM_WORDS = 1, 13
-COMMENT = re.compile(r"--.*")
-# Files and what is another at every call; a name in quotes after `from` is a file, too.
-OUTSIDE = re.compile(
-    r"\b(read_\w+|glob|random|uuid\w*|gen_random_uuid|now|get_current_\w+|today)\s*\("
-    r"|\bcurrent_(date|time|timestamp)\b|\b(from|join)\s+'[^']*'",
-    re.IGNORECASE,
-)
 NUMBER = re.compile(r"\s*[-+]?\d+(\.\d+)?\s*")
+STEP_NAME = re.compile(r"\w+")
+AGREED_KEYS = ("agreed", "agreed_weight")
 LIKENESS_KEYS = tuple(field.name for field in fields(Likeness))
+HASH_KEYS = ("max_distance", "max_distance_256")
 MOST_DISTANCE = {"max_distance": 16, "max_distance_256": 128}
 # The mechanism's search makes C(d + 3, 3) passes: 969 at 16 bits, where any two pictures may meet.
-
-
-@dataclass(frozen=True)
-class Splits:
-    """Shares of the splits, and how alike pictures are that must share one."""
-
-    shares: Mapping[str, float]
-    likeness: Likeness
 
 
 @dataclass(frozen=True)
@@ -86,13 +78,18 @@ class Recipe:
     rows: Query
     splits: Splits
     steps: tuple[Step, ...]
-    sha256: str  # of the recipe's and its SQL files' text
+    sha256: str = ""  # of the recipe's and its SQL files' text
 
     @property
-    def files(self) -> tuple[Path, ...]:
-        """The recipe's file and those of its SQL."""
-        steps = (step.query.path for step in self.steps if isinstance(step, SqlStep))
-        return (self.path, self.rows.path, *steps)
+    def queries(self) -> tuple[Query, ...]:
+        """All its SQL."""
+        steps = (step.query for step in self.steps if isinstance(step, SqlStep))
+        return (self.rows, self.splits.agreed, *steps)
+
+    def files_in(self, folder: Path) -> list[Path]:
+        """Its file and those of its SQL, as far as they are in `folder`."""
+        files = [self.path, *(query.path for query in self.queries)]
+        return [file for file in dict.fromkeys(files) if file.is_relative_to(folder)]
 
 
 @dataclass(frozen=True)
@@ -149,19 +146,17 @@ class Reader:
             raise self.error(
                 f"name is {name!r}, but schemas/{self.stem}.toml says {promised!r}", "name"
             )
-        rows = self.query(self.value(data, "rows", str, "the recipe"), {})
-        steps = tuple(self.step(step) for step in data.get("step", []))
-        files = [self.text, rows.sql, *(s.query.sql for s in steps if isinstance(s, SqlStep))]
-        return Recipe(
+        recipe = Recipe(
             self.stem,
             self.path,
             name,
             self.license(self.value(data, "license", str, "the recipe")),
-            rows,
+            self.query(self.value(data, "rows", str, "the recipe"), {}),
             self.splits(self.value(data, "splits", dict, "the recipe")),
-            steps,
-            sha256_value(files),
+            self.steps(data),
         )
+        sha256 = sha256_value([self.text, *(query.sql for query in recipe.queries)])
+        return replace(recipe, sha256=sha256)
 
     def license(self, name: str) -> str:
         """A licence that is known."""
@@ -173,29 +168,57 @@ class Reader:
 
     def splits(self, data: Mapping[str, Any]) -> Splits:
         """The section `[splits]`."""
-        self.known(data, (*SPLITS, *LIKENESS_KEYS), "[splits] key")
+        self.known(data, (*SPLITS, *LIKENESS_KEYS, *AGREED_KEYS), "[splits] key")
         shares = {split: self.value(data, split, float, "[splits]") for split in SPLITS}
         if min(shares.values()) < 0 or abs(sum(shares.values()) - 1) > 1e-9:
             raise self.error(f"the shares {shares} do not add up to 1", "splits")
-        return Splits(shares, self.likeness(data, "[splits]"))
+        weight = self.value(data, "agreed_weight", float, "[splits]")
+        if weight < 1:
+            raise self.error(f"agreed_weight = {weight} is not 1 or more", "agreed_weight")
+        agreed = self.query(self.value(data, "agreed", str, "[splits]"), {})
+        return Splits(shares, self.likeness(data, "[splits]"), agreed, weight)
 
-    def likeness(self, data: Mapping[str, Any], where: str) -> Likeness:
-        """The two distances."""
-        distances = {key: self.value(data, key, int, where) for key in LIKENESS_KEYS}
+    def likeness(self, data: Mapping[str, Any], where: str, of_hashes: bool = False) -> Likeness:
+        """How alike pictures must be, or their hashes alone."""
+        distances = {key: self.value(data, key, int, where) for key in HASH_KEYS}
         for key, distance in distances.items():
             if not 0 <= distance <= MOST_DISTANCE[key]:
                 raise self.error(f"{key} = {distance} is not in 0 to {MOST_DISTANCE[key]}", key)
-        return Likeness(**distances)
+        if of_hashes:
+            return Likeness(**distances)
+        most = self.value(data, "max_difference", float, where)
+        if most < 0:
+            raise self.error(f"max_difference = {most} is not 0 or more", "max_difference")
+        return Likeness(**distances, max_difference=most)
+
+    def steps(self, data: Mapping[str, Any]) -> tuple[Step, ...]:
+        """All `[[step]]`s; no two have one name."""
+        steps = tuple(self.step(step) for step in data.get("step", []))
+        names = [step.name for step in steps]
+        for name in names:
+            if names.count(name) > 1:
+                raise self.error(f'two steps are called {name}; give one another name: as = "…"')
+        return steps
 
     def step(self, data: Mapping[str, Any]) -> Step:
         """One `[[step]]`."""
+        step = self.unnamed_step({key: value for key, value in data.items() if key != "as"})
+        if "as" not in data:
+            return step
+        name = self.value(data, "as", str, "a [[step]]")
+        if not STEP_NAME.fullmatch(name):
+            raise self.error(f'as = "{name}" is no name; use letters, digits and _', "as")
+        return replace(step, called=name)
+
+    def unnamed_step(self, data: Mapping[str, Any]) -> Step:
+        """One `[[step]]`, called by its kind."""
         parameters = dict(data)
         then = parameters.pop("then", "drop")
         if then not in ACTIONS:
             raise self.error(f"then = {then!r}; known are {', '.join(ACTIONS)}", "then")
         if "sql" in parameters:
             file = parameters.pop("sql")
-            return SqlStep(self.query(file, parameters), parameters, then)
+            return SqlStep(self.query(file, parameters, (self.stem, ALIVE)), parameters, then)
         where = next((key for key in MECHANISMS if key in parameters), "")
         if not where:
             raise self.error(
@@ -204,10 +227,11 @@ class Reader:
             )
         mechanism = parameters.pop(where)
         if mechanism == "image":
-            self.known(parameters, LIKENESS_KEYS, f"{where} key")
-            likeness = self.likeness(parameters, where)
             is_near = where == "near_duplicates"
-            return NearImagesStep(likeness, then) if is_near else HeldOutImagesStep(likeness, then)
+            self.known(parameters, LIKENESS_KEYS if is_near else HASH_KEYS, f"{where} key")
+            likeness = self.likeness(parameters, where, of_hashes=not is_near)
+            kind = NearImagesStep if is_near else HeldOutImagesStep
+            return kind(likeness, then=then)
         if mechanism == "text" and where == "near_duplicates":
             return self.near_texts(parameters, then)
         if mechanism == "text":
@@ -227,7 +251,7 @@ class Reader:
             raise self.error(f"min_jaccard = {least} is not in {LEAST_JACCARD} to 1", "min_jaccard")
         words = self.gram_words({"gram_words": 5, **data}, where)
         within = self.value(data, "within", str, where) if "within" in data else None
-        return NearTextsStep(column, least, words, within, then)
+        return NearTextsStep(column, least, words, within, then=then)
 
     def near_embeddings(self, data: Mapping[str, Any], then: str) -> NearEmbeddingsStep:
         """A step that compares images by the embeddings of a model."""
@@ -237,7 +261,7 @@ class Reader:
         least = self.value(data, "min_cosine", float, where)
         if not 0 < least <= 1:
             raise self.error(f"min_cosine = {least} is not above 0 and at most 1", "min_cosine")
-        return NearEmbeddingsStep(model, least, then)
+        return NearEmbeddingsStep(model, least, then=then)
 
     def held_out_texts(self, data: Mapping[str, Any], then: str) -> HeldOutTextsStep:
         """A step that looks for held-out questions in a column of text."""
@@ -250,7 +274,7 @@ class Reader:
         least = self.value(data, "min_words", int, where)
         if least < 1:
             raise self.error(f"min_words = {least} is not 1 or more", "min_words")
-        return HeldOutTextsStep(column, self.gram_words(data, where), share, least, then)
+        return HeldOutTextsStep(column, self.gram_words(data, where), share, least, then=then)
 
     def gram_words(self, data: Mapping[str, Any], where: str) -> int:
         """The number of words in a run."""
@@ -262,16 +286,17 @@ class Reader:
             )
         return words
 
-    def query(self, file: str, parameters: Mapping[str, Any]) -> Query:
-        """The one SELECT in a file, its parameters being exactly those given."""
+    def query(
+        self, file: str, parameters: Mapping[str, Any], relations: Collection[str] = ()
+    ) -> Query:
+        """The one SELECT in a file, its parameters being exactly those given.
+
+        It reads the workspace's tables, its views and these `relations`.
+        """
         path = find(file, self.own, self.error(f"there is no {file}", "sql"))
         sql = path.read_text("utf-8").strip()
         statement = self.select(path, sql)
-        if outside := OUTSIDE.search(COMMENT.sub("", sql)):
-            raise RecipeError(
-                f"{path} uses {outside[0].strip()}: a step may depend on the tables and its values"
-                " alone, or the same inputs would not give the same release"
-            )
+        self.check_reads(path, sql, relations)
         wanted = set(statement.named_parameters)
         for name in sorted(wanted - parameters.keys()):
             raise self.error(f"{file} uses ${name}; set {name} in its [[step]]", "sql")
@@ -285,6 +310,26 @@ class Reader:
             if isinstance(value, str) and NUMBER.fullmatch(value):
                 raise self.error(f'{name} = "{value}" is text; take the quotes away', name)
         return Query(file, path, sql, leading_comment(sql))
+
+    def check_reads(self, path: Path, sql: str, relations: Collection[str]) -> None:
+        """Nothing, if the query depends on the workspace's tables and these relations alone."""
+        parsed = reads.parse(self.connection, sql)
+        if parsed is None:
+            raise RecipeError(f"{path} is no plain SELECT; write it without PIVOT and its like")
+        functions = reads.changing_functions(self.connection)
+        for outside in reads.changing(parsed, functions):
+            raise RecipeError(
+                f"{path} uses {outside}: a step may depend on the tables and its values alone, or"
+                " the same inputs would not give the same release"
+            )
+        known = (*relations, *schema.table_names(), *view_names())
+        for name in reads.relations(parsed):
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise RecipeError(
+                    f"{path} reads {name}, which is no table or view of a workspace{hint}"
+                )
 
     def select(self, path: Path, sql: str) -> Any:
         """DuckDB's parsed statement of a file that holds exactly one SELECT."""
@@ -320,13 +365,16 @@ def load_step(stem: str, name: str, values: Mapping[str, Any], own: Path | None 
         RecipeError: there is no such step or file, or it does not know one of the values.
     """
     with reader(stem, own) as opened:
-        steps = [(data, opened.step(data)) for data in opened.data().get("step", [])]
-        for data, step in steps:
-            if name in (data.get("sql"), step.name):
-                return opened.step({**data, **values})
+        given = opened.data().get("step", [])
+        names = [step.name for step in opened.steps(opened.data())]
+        found = [i for i, data in enumerate(given) if name in (data.get("sql"), names[i])]
+        if len(found) > 1:
+            known = ", ".join(names[i] for i in found)
+            raise RecipeError(f"the recipe of {stem} has several steps {name}: name {known}")
+        if found:
+            return opened.step({**given[found[0]], **values})
         if name.endswith(".sql"):
             return opened.step({"sql": name, **values})
-    names = [step.name for _, step in steps]
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(names)}"
     raise RecipeError(f"the recipe of {stem} has no step {name}; {hint}")
@@ -349,11 +397,6 @@ def reader(stem: str, own: Path | None) -> Iterator[Reader]:
         raise RecipeError(f"{path} is not UTF-8 text: {error}") from error
     with duckdb.connect() as connection:
         yield Reader(stem, path, text, own, connection)
-
-
-def own_files(stem: str, own: Path) -> list[Path]:
-    """The files in the folder `own` that a subset's recipe reads instead of those that ship."""
-    return [file for file in load(stem, own).files if file.is_relative_to(own)]
 
 
 def find(file: str, own: Path | None, missing: RecipeError) -> Path:

@@ -1,11 +1,13 @@
 """The kinds of steps a recipe may have: a query of the curator's, or a mechanism of this room."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pixmo.curate.duplicates import Likeness
+from pixmo.curate.near_texts import LEAST_RECALL
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,12 @@ class SqlStep:
     query: Query
     parameters: Mapping[str, Any]
     then: str = "drop"
+    called: str = ""  # as the recipe names it; empty where its kind is name enough
 
     @property
     def name(self) -> str:
         """The step's name in the funnel."""
-        return self.query.path.stem
+        return self.called or self.query.path.stem
 
     @property
     def values(self) -> dict[str, object]:
@@ -47,25 +50,33 @@ class SqlStep:
         return self.query.explanation
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Mechanism:
     """Judges by code of this room."""
 
-    name: ClassVar[str]
+    kind: ClassVar[str]
+    then: str = "drop"
+    called: str = ""  # as the recipe names it; empty where its kind is name enough
+
+    @property
+    def name(self) -> str:
+        """The step's name in the funnel."""
+        return self.called or self.kind
 
     @property
     def values(self) -> dict[str, object]:
         """What decides which rows it names, as a recipe gives it."""
         given = asdict(self)
         given |= given.pop("likeness", {})
-        return {
-            name: value for name, value in given.items() if name != "then" and value is not None
-        }
+        given = {name: value for name, value in given.items() if value != math.inf}
+        for name in ("then", "called"):
+            del given[name]
+        return {name: value for name, value in given.items() if value is not None}
 
     @property
     def identity(self) -> list[object]:
         """All that its verdicts depend on, besides the rows."""
-        return [self.name, self.values]
+        return [self.kind, self.values]
 
 
 @dataclass(frozen=True)
@@ -73,8 +84,7 @@ class NearImagesStep(Mechanism):
     """Names rows whose image resembles a better one."""
 
     likeness: Likeness
-    then: str = "drop"
-    name = "near_duplicate_image"
+    kind = "near_duplicate_image"
 
     @property
     def explanation(self) -> str:
@@ -82,7 +92,8 @@ class NearImagesStep(Mechanism):
         return (
             "Images that resemble a larger or earlier one: perceptual hashes at most"
             f" {self.likeness.max_distance} of 64 bits and"
-            f" {self.likeness.max_distance_256} of 256 bits apart."
+            f" {self.likeness.max_distance_256} of 256 bits apart, and thumbnails, laid over each"
+            f" other, that differ by at most {self.likeness.max_difference:g} of their contrast."
         )
 
 
@@ -94,8 +105,7 @@ class NearTextsStep(Mechanism):
     min_jaccard: float
     gram_words: int = 5
     within: str | None = None  # a column: only rows that share its value are compared
-    then: str = "drop"
-    name = "near_duplicate_text"
+    kind = "near_duplicate_text"
 
     @property
     def explanation(self) -> str:
@@ -104,6 +114,7 @@ class NearTextsStep(Mechanism):
             f"Texts that repeat an earlier {self.column} almost word for word: at least"
             f" {self.min_jaccard:.0%} of their runs of {self.gram_words} words are shared"
             f"{f', of rows with the same {self.within}' if self.within else ''}."
+            f" Each is verified; of pairs just so similar at least {LEAST_RECALL:.1%} are found."
         )
 
 
@@ -113,8 +124,7 @@ class NearEmbeddingsStep(Mechanism):
 
     model: str
     min_cosine: float
-    then: str = "drop"
-    name = "near_duplicate_embedding"
+    kind = "near_duplicate_embedding"
 
     @property
     def explanation(self) -> str:
@@ -130,8 +140,7 @@ class HeldOutImagesStep(Mechanism):
     """Names rows whose image is held out for evaluation."""
 
     likeness: Likeness
-    then: str = "drop"
-    name = "held_out_image"
+    kind = "held_out_image"
 
     @property
     def explanation(self) -> str:
@@ -151,8 +160,7 @@ class HeldOutTextsStep(Mechanism):
     gram_words: int
     min_share: float
     min_words: int
-    then: str = "drop"
-    name = "held_out_text"
+    kind = "held_out_text"
 
     @property
     def explanation(self) -> str:

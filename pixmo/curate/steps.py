@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from pixmo.curate.decontaminate import image_hits, text_hits
 from pixmo.curate.duplicates import Pictures, duplicates, duplicates_table
@@ -102,6 +103,20 @@ def judge_by_sql(
     )
 
 
+def create_as(
+    connection: "duckdb.DuckDBPyConnection",
+    target: str,
+    rows: pa.Table,
+    select: str = "from found_rows",
+) -> None:
+    """`create <target>` holds what `select` selects; it knows `rows` as `found_rows`."""
+    connection.register("found_rows", rows)
+    try:
+        connection.execute(f"create {target} as {select}")
+    finally:
+        connection.unregister("found_rows")
+
+
 def first_id(connection: "duckdb.DuckDBPyConnection", relation: str) -> str:
     """The first id in a relation, for a message; empty where there is no row."""
     rows = connection.execute(f"select id from {relation} order by id limit 1").fetchall()
@@ -122,14 +137,14 @@ def judge_by_image(
 ) -> None:
     """Verdicts are the rows whose image resembles a larger or earlier one with rows alive."""
     found = duplicates(alive(connection, stem, pictures), step.likeness)
-    connection.register("found_images", duplicates_table(found))
-    connection.execute(
-        f"create {target} as"
+    create_as(
+        connection,
+        target,
+        duplicates_table(found),
         " select id, 'near-duplicate of image ' || left(kept_sha256, 12) as reason,"
         " to_json(struct_pack(kept_image_sha256 := kept_sha256, distance, distance_256))::varchar"
-        f" as evidence from {stem} join found_images on image_sha256 = sha256"
+        f" as evidence from {stem} join found_rows on image_sha256 = sha256",
     )
-    connection.unregister("found_images")
 
 
 def judge_by_embedding(
@@ -146,15 +161,15 @@ def judge_by_embedding(
     """
     compared = alive(connection, stem, pictures)
     found = embedded_duplicates(connection, compared, step.model, step.min_cosine)
-    connection.register("found_embeddings", found)
-    connection.execute(
-        f"create {target} as"
+    create_as(
+        connection,
+        target,
+        found,
         " select id, 'embedded like image ' || left(kept_sha256, 12) as reason,"
         " to_json(struct_pack(kept_image_sha256 := kept_sha256,"
         f" cosine := round(cosine, 4)))::varchar as evidence from {stem}"
-        " join found_embeddings on image_sha256 = sha256"
+        " join found_rows on image_sha256 = sha256",
     )
-    connection.unregister("found_embeddings")
 
 
 def alive(connection: "duckdb.DuckDBPyConnection", stem: str, pictures: Pictures) -> Pictures:
@@ -177,14 +192,14 @@ def judge_by_held_out_image(
     The reason names the source alone: reasons are counted, and keys would make each its own.
     """
     found = image_hits(connection, stem, alive(connection, stem, pictures), step.likeness)
-    connection.register("found_images", found)
-    connection.execute(
-        f"create {target} as"
+    create_as(
+        connection,
+        target,
+        found,
         " select id, kind || ' as an image of ' || source as reason,"
         " to_json(struct_pack(source, key, kind, distance, distance_256))::varchar as evidence"
-        f" from {stem} join found_images using (image_sha256)"
+        f" from {stem} join found_rows using (image_sha256)",
     )
-    connection.unregister("found_images")
 
 
 def judge_by_held_out_text(
@@ -201,14 +216,14 @@ def judge_by_held_out_text(
     found = text_hits(
         connection, stem, step.column, step.gram_words, step.min_share, step.min_words
     )
-    connection.register("found_texts", found)
-    connection.execute(
-        f"create {target} as"
+    create_as(
+        connection,
+        target,
+        found,
         " select id, 'holds a question of ' || source as reason,"
         " to_json(struct_pack(source, key, share := round(share, 4)))::varchar as evidence"
-        " from found_texts"
+        " from found_rows",
     )
-    connection.unregister("found_texts")
 
 
 def check_columns(
@@ -237,11 +252,11 @@ def judge_by_text(
     found = near_texts(
         connection, stem, step.column, step.min_jaccard, step.gram_words, step.within
     )
-    connection.register("found_texts", found)
-    connection.execute(
-        f"create {target} as"
+    create_as(
+        connection,
+        target,
+        found,
         " select id, 'near-duplicate of row ' || kept_id as reason,"
         " to_json(struct_pack(kept_id, jaccard := round(jaccard, 4)))::varchar as evidence"
-        " from found_texts"
+        " from found_rows",
     )
-    connection.unregister("found_texts")

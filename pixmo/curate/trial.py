@@ -74,6 +74,7 @@ def check(connection: "duckdb.DuckDBPyConnection", recipe: Recipe) -> None:
     """
     work = Curation(connection, recipe, without_rows=True)
     work.begin()
+    work.agreed()
     for step in recipe.steps:
         work.judge(step)
 
@@ -137,35 +138,45 @@ def explain(
     unusable_images: Mapping[str, str] | None = None,
     cache: Cache = NOTHING_KEPT,
     progress: Progress = SILENT,
+    released: Mapping[str, str] | None = None,
 ) -> Explained:
     """Every step's verdict on the row whose id begins with `row`, of whichever subset.
 
     The first step that takes it decides; what later ones say is said as if it were still there.
-    `unusable_images` are as for `curate`.
+    `unusable_images` and `released` are as for `curate`.
 
     Raises:
         RecipeError: no candidate of any recipe has this id, or several begin so.
     """
+    found: list[tuple[str, str, Curation]] = []
     for recipe in recipes:
         work = Curation(connection, recipe, cache)
         work.begin()
-        found = connection.execute(
+        candidates = connection.execute(
             f"select id, {excerpt(connection, work.stem)} from {work.stem}"
             " where starts_with(id, ?) order by id limit 2",  # a whole id comes first
             [row],
         ).fetchall()
-        if len(found) > 1 and found[0][0] != row:
-            raise RecipeError(f"several rows have an id that begins with {row}; name all of it")
-        if found:
-            row_id, text = found[0]
-            return explain_in(work, row_id, text, unusable_images or {}, progress)
-    raise RecipeError(
-        f"no candidate has the id {row}; ids stand in dropped/ and in the rows of a release"
-    )
+        found += [(row_id, text, work) for row_id, text in candidates]
+    found = [one for one in found if one[0] == row] or found
+    if len(found) > 1:
+        raise RecipeError(f"several rows have an id that begins with {row}; name all of it")
+    if not found:
+        raise RecipeError(
+            f"no candidate has the id {row}; ids stand in dropped/ and in the rows of a release"
+        )
+    row_id, text, work = found[0]
+    work.begin()  # `candidates` are its own again
+    return explain_in(work, row_id, text, unusable_images or {}, released or {}, progress)
 
 
 def explain_in(
-    work: Curation, row: str, text: str, unusable: Mapping[str, str], progress: Progress
+    work: Curation,
+    row: str,
+    text: str,
+    unusable: Mapping[str, str],
+    released: Mapping[str, str],
+    progress: Progress,
 ) -> Explained:
     """The verdicts on one candidate of the recipe at work."""
     said: list[Said] = []
@@ -188,7 +199,7 @@ def explain_in(
             work.judge(step)
             hear(number, step)
             advance(1)
-    work.place()
+    work.place(released)
     ((image_sha256, cluster, split),) = work.connection.execute(
         f"select image_sha256, coalesce(cluster, ''), coalesce(split, '')"
         f" from {work.stem}_candidates left join placed using (image_sha256) where id = ?",

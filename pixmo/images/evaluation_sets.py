@@ -1,7 +1,7 @@
 """Evaluation data as others keep it: its images, or their hashes, and its questions.
 
     a folder of images
-    .txt            a hash a line, else a question a line
+    .txt            a hash a line, as sha256sum writes them too, else a question a line
     .csv, .jsonl    any of the columns image_sha256, phash_64, phash_256, mirrored_phash_64,
                     mirrored_phash_256, question, and a key to call the row by
     .parquet, a folder that `datasets` saved, or hf:NAME[:CONFIG[:SPLIT]] as `datasets` loads it
@@ -21,7 +21,7 @@ from pixmo.errors import HeldOutError, ImageError
 from pixmo.images.fingerprint import SUFFIXES, Unreadable
 from pixmo.images.metadata import NAMES, csv_lines, is_text, json_lines
 from pixmo.images.store import find_files
-from pixmo.text import as_text
+from pixmo.text import as_text, misspelt
 
 if TYPE_CHECKING:
     import datasets
@@ -42,6 +42,7 @@ DIGITS = {
 # What a line of hashes holds, by the digits of each.
 LINES = {(64,): ("image_sha256",), (16,): ("phash_64",), (16, 64): ("phash_64", "phash_256")}
 HASH = re.compile(r"[0-9a-fA-F]+")
+SHA256SUM = re.compile(r"([0-9a-fA-F]{64}) [ *]\S.*")  # a hash, and the name of its file
 READABLE = tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
 
 Hashes = dict[str, str | None]
@@ -135,9 +136,13 @@ def read_list(file: Path, questions: str) -> Iterator[Item]:
 
 
 def read_lines(file: Path, text: str) -> Iterator[Item]:
-    """Yield a hash or a question for every line; the first one says which."""
+    """Yield a hash for every line, or for every line a question.
+
+    Raises:
+        HeldOutError: some lines begin with a hash and some do not.
+    """
     lines = [(n, line.strip()) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
-    if not any(hashes_of(line) for _, line in lines[:1]):
+    if not any(hashes_of(re.split(r"[\s,]", line)[0]) for _, line in lines):
         yield from (Item(str(number), question=line) for number, line in lines)
         return
     for number, line in lines:
@@ -152,6 +157,8 @@ def read_lines(file: Path, text: str) -> Iterator[Item]:
 
 def hashes_of(line: str) -> Hashes | None:
     """The hashes on a line; None where there stands something else."""
+    if summed := SHA256SUM.fullmatch(line):
+        line = summed[1]
     parts = re.split(r"[\s,]+", line)
     names = LINES.get(tuple(len(part) for part in parts))
     if not names or not all(HASH.fullmatch(part) for part in parts):
@@ -162,6 +169,8 @@ def hashes_of(line: str) -> Hashes | None:
 
 def read_row(where: str, number: int, values: Mapping[str, Any], column: str) -> Iterator[Item]:
     """Yield the hashes and the question of one row, as far as it has them."""
+    if hint := misspelt(tuple(values), (*DIGITS, column, "key")):
+        raise HeldOutError(f"{where}: {hint}")
     key = str(values.get("key") or number)
     given = {name: str(values[name]).strip().lower() for name in DIGITS if values.get(name)}
     question = values.get(column)

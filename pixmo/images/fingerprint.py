@@ -7,7 +7,7 @@ from pathlib import Path
 
 import imagehash
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFilter, ImageOps, UnidentifiedImageError
 
 from pixmo.errors import ImageError
 from pixmo.hashing import sha256_bytes, sha256_file
@@ -26,21 +26,27 @@ EXIF_ORIENTATIONS = range(1, 9)
 MULTI_PICTURE = "MPO"  # a JPEG with further pictures behind it, as many phones write
 
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1", b"avif", b"avis")
+THUMBNAIL_SIDE = 64  # grey levels
+BLUR = 4  # before, at four times the size; or thin lines would come and go with a pixel's shift
+
 FLOATING_POINT = "F"  # Pillow's mode; such numbers have no agreed black and white
+
+Raw = bytes  # a fingerprint has a field of that name
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What the `images` table says of a file itself; the fields are named as its columns."""
+    """What a file itself is; the fields are named as columns of `images` and `image_thumbnails`."""
 
     image_sha256: str
     width: int  # pixels, after EXIF orientation
     height: int  # pixels, after EXIF orientation
     format: str
     exif_orientation: int  # 1 to 8
-    bytes: int
+    bytes: int  # of the file
     phash_64: str  # 16 hexadecimal digits
     phash_256: str  # 64 hexadecimal digits
+    thumbnail: Raw  # 64 × 64 grey levels, row by row
 
 
 @dataclass(frozen=True)
@@ -134,6 +140,7 @@ def look(
         bytes=size_bytes,
         phash_64=str(imagehash.phash(gray, hash_size=8)),
         phash_256=str(imagehash.phash(gray, hash_size=16)),
+        thumbnail=thumbnail(gray),
     )
     if not is_mirrored_too:
         return seen
@@ -143,6 +150,14 @@ def look(
         mirrored_phash_64=str(imagehash.phash(mirrored, hash_size=8)),
         mirrored_phash_256=str(imagehash.phash(mirrored, hash_size=16)),
     )
+
+
+def thumbnail(gray: Image.Image) -> bytes:
+    """The picture from afar: 64 × 64 levels, row by row, of the whole squeezed into a square."""
+    side = THUMBNAIL_SIDE
+    large = gray.resize((4 * side, 4 * side), Image.Resampling.LANCZOS, reducing_gap=3)
+    blurred = large.filter(ImageFilter.GaussianBlur(BLUR))
+    return blurred.resize((side, side), Image.Resampling.BOX).tobytes()
 
 
 def is_heif(file: Path | bytes) -> bool:

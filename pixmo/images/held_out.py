@@ -82,7 +82,7 @@ def hold_out(
                         intake.write()
                     advance(1)
                 intake.write()
-        if opened.is_folder:
+        if not source.startswith(HUB):
             workspace.mend(STAGE, Path(source), intake.all_aside)
     return HeldOutAdded(
         intake.added["held_out_images"],

@@ -141,6 +141,7 @@ class Intake:
         self.sources = sources
         self.added = self.known = self.updated = self.set_aside = 0
         self.rows: list[dict[str, Any]] = []
+        self.thumbnails: list[dict[str, Any]] = []
         self.items: list[SetAside] = []
         self.newest: dict[str, dict[str, Any]] = {}  # the newest row of each image_sha256
         self.sha256s_at: dict[str, set[str]] = {}  # of each stored path
@@ -216,7 +217,10 @@ class Intake:
         """A file is a new image."""
         self.added += 1
         place = {"path": path, "ordinal": len(self.newest)}
-        self.rows.append(dataclasses.asdict(seen) | place | given)
+        row = dataclasses.asdict(seen) | place | given
+        thumbnail = row.pop("thumbnail")
+        self.thumbnails.append({"image_sha256": seen.image_sha256, "thumbnail": thumbnail})
+        self.rows.append(row)
         self.remember(self.rows[-1])
 
     def update(self, row: dict[str, Any], **changed: str | None) -> None:
@@ -228,5 +232,7 @@ class Intake:
     def write(self) -> None:
         """What has gathered is in the tables for good."""
         self.workspace.set_aside(self.items)
+        # First, so that no image lacks one; after a kill between the two it stands there twice.
+        self.workspace.append("image_thumbnails", self.thumbnails)
         self.workspace.append("images", self.rows)
-        self.items, self.rows = [], []
+        self.items, self.rows, self.thumbnails = [], [], []

@@ -1,8 +1,10 @@
 """A release is built: whole and checked, or not there at all."""
 
+import contextlib
 import re
 import shutil
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
@@ -12,13 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import pixmo
-from pixmo import schema
+from pixmo import hashing, schema, text
 from pixmo.curate import curate as curating
 from pixmo.curate.cache import Cache
 from pixmo.curate.curate import Curated, curate
 from pixmo.curate.recipe import Recipe, load
 from pixmo.dataset.manifest import FILE_NAME, File, Manifest, Subset, file_entry
-from pixmo.errors import RecipeError, ReleaseError
+from pixmo.errors import RecipeError, ReleaseError, WorkspaceError
 from pixmo.execution.progress import SILENT, Progress
 from pixmo.files import sync_file, sync_folder, write_text
 from pixmo.hashing import sha256_file
@@ -28,6 +30,7 @@ from pixmo.release.images import copy_images, source_images, unusable
 from pixmo.release.report import report
 from pixmo.release.shards import Shards, write_parquet
 from pixmo.release.statistics import distributions, facts
+from pixmo.release.versions import released_splits
 from pixmo.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 
 VERSION = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 BUILDING = ".building"
+DAMAGED = "Corrupt database file"  # in what DuckDB says of a result whose bytes changed
 FLUSHING_THREADS = 16
 # What fills the candidates of the subsets; said when there are none.
 SOURCES = (
@@ -70,18 +74,16 @@ def build_release(workspace: Workspace, version: str, progress: Progress = SILEN
         sweep(workspace.releases)
         staging = workspace.releases / f".{version}{BUILDING}"
         staging.mkdir(parents=True)
-        cache = open_cache(workspace)
         try:
             check_tables(workspace, progress)
             # The views are as of now and the images are read after: all that rows name are there.
-            with workspace.connect() as connection:
+            with opened(workspace) as (connection, cache):
                 content = choose(workspace, connection, version, progress, cache)
                 write(content, workspace, staging, progress)
             staging.rename(target)
             sync_folder(workspace.releases)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-            cache.prune(workspace.settings.curate.cache_bytes)
     return target
 
 
@@ -112,12 +114,14 @@ def choose(
     """The rows of every subset, chosen by its recipe.
 
     Raises:
-        ReleaseError: there is nothing to choose from, or nothing is left.
+        ReleaseError: there is nothing to choose from, or nothing is left, or an earlier release,
+            which says where pictures stay, cannot be read.
     """
     recipes = load_recipes(workspace)
     images = source_images(workspace)
     faults = unusable(images, progress)
-    curated = [curate(connection, recipe, faults, progress, cache) for recipe in recipes]
+    released = released_splits(workspace)
+    curated = [curate(connection, recipe, faults, progress, cache, released) for recipe in recipes]
     curated = [subset for subset in curated if subset.candidates]
     check_not_empty(workspace, curated)
     kept = {
@@ -146,15 +150,40 @@ def held_out(connection: "duckdb.DuckDBPyConnection") -> tuple[HeldOut, ...]:
     return tuple(HeldOut(*row) for row in found)
 
 
-def open_cache(workspace: Workspace) -> Cache:
-    """What earlier builds and trials computed over the tables as they are now.
+@contextlib.contextmanager
+def opened(workspace: Workspace) -> Iterator[tuple["duckdb.DuckDBPyConnection", Cache]]:
+    """The tables as they are now, and what earlier builds and trials computed over just these.
 
-    To be opened before the tables are: what comes in meanwhile is then computed under the name of a
-    state that never comes back, and not kept under that of the next one.
+    Raises:
+        WorkspaceError: what was computed before is damaged.
     """
+    import duckdb
+
+    cache = open_cache(workspace)
+    connection = workspace.connect()
+    try:
+        while (now := open_cache(workspace)) != cache:  # something came in meanwhile
+            connection.close()
+            cache, connection = now, workspace.connect()
+        yield connection, cache
+    except (duckdb.Error, RecipeError) as error:
+        if DAMAGED in str(error):
+            raise WorkspaceError(
+                f"{cache.folder} is damaged; delete it, what it holds is computed again"
+            ) from error
+        raise
+    finally:
+        connection.close()
+        cache.prune(workspace.settings.curate.cache_bytes)
+
+
+def open_cache(workspace: Workspace) -> Cache:
+    """What earlier builds and trials computed over the tables as they are now."""
     packages = ("duckdb", "numpy", "pyarrow", "rensa", "scipy")
     made_by = [f"{name} {metadata.version(name)}" for name in packages]
-    made_by += [sha256_file(path) for path in sorted(Path(curating.__file__).parent.glob("*.py"))]
+    made_by.append(f"Unicode {unicodedata.unidata_version}")
+    code = [*sorted(Path(curating.__file__).parent.glob("*.py")), hashing.__file__, text.__file__]
+    made_by += [sha256_file(Path(str(file))) for file in code]
     promises = [schema.subset(stem).sha256 for stem in schema.stems()]
     return Cache(workspace.cache / "curate", [made_by, promises, workspace.state()])
 

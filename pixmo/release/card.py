@@ -40,6 +40,7 @@ def card(content: Content, figures: Sequence[str], own: Path | None = None) -> s
         "captions": how_captions_were_made(content),
         "funnel": "\n\n".join(funnel(subset) for subset in content.subsets),
         "decontamination": decontamination(content),
+        "preference": preference(content),
         "columns": "\n\n".join(columns(subset) for subset in content.filled),
         "example_subset": example.recipe.name,
         "example_split": next(iter(example.splits)),
@@ -194,6 +195,18 @@ def compared(subset: SubsetContent) -> str:
     if not with_what:
         return f"- {subset.recipe.name} was not compared with it."
     return f"- {subset.recipe.name} was compared with the {with_what}."
+
+
+def preference(content: Content) -> str:
+    """Which pictures are likelier to test than to train; all recipes split alike."""
+    splits = content.subsets[0].recipe.splits
+    if splits.agreed_weight == 1:
+        return "Agreement plays no part in it."
+    explanation = splits.agreed.explanation
+    return (
+        f"To validation and test go {splits.agreed_weight:g} times as often:"
+        f" {explanation[:1].lower()}{explanation[1:]}"
+    )
 
 
 def columns(subset: SubsetContent) -> str:

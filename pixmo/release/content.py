@@ -87,5 +87,6 @@ class Content:
 
     @property
     def licenses(self) -> list[str]:
-        """The licences of the subsets that have rows, as SPDX names."""
-        return sorted({subset.recipe.license for subset in self.filled})
+        """The licences of the subsets that have rows, kept or set apart, as SPDX names."""
+        held = [s for s in self.subsets if s.rows.num_rows or s.curated.apart.num_rows]
+        return sorted({subset.recipe.license for subset in held})

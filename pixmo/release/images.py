@@ -23,6 +23,7 @@ class SourceImage:
     path: Path
     url: str | None
     format: str
+    bytes: int
 
     @property
     def release_url(self) -> str:
@@ -33,24 +34,35 @@ class SourceImage:
 
 def source_images(workspace: Workspace) -> dict[str, SourceImage]:
     """The images of the workspace by sha256."""
-    names = ["image_sha256", "path", "image_url", "format"]
+    names = ["image_sha256", "path", "image_url", "format", "bytes"]
     rows = workspace.read("images").select(names).to_pylist()
     return {
         row["image_sha256"]: SourceImage(
-            row["image_sha256"], workspace.path(row["path"]), row["image_url"], row["format"]
+            row["image_sha256"],
+            workspace.path(row["path"]),
+            row["image_url"],
+            row["format"],
+            row["bytes"],
         )
         for row in rows
     }
 
 
-def unusable(images: Mapping[str, SourceImage], progress: Progress = SILENT) -> dict[str, str]:
-    """Why a file cannot go into a release, by sha256, for images that have no source URL."""
+def unusable(
+    images: Mapping[str, SourceImage], progress: Progress = SILENT, by_size: bool = False
+) -> dict[str, str]:
+    """Why a file cannot go into a release, by sha256, for images that have no source URL.
+
+    Every byte is read, or with `by_size` none: then only a file of another size has changed.
+    """
     files = [image for image in images.values() if image.url is None]
     faults = {}
     with progress.task("Checking image files", total=len(files), unit="images") as advance:
         for image in files:
             try:
-                if sha256_file(image.path) != image.sha256:
+                size = image.path.stat().st_size
+                same = size == image.bytes and (by_size or sha256_file(image.path) == image.sha256)
+                if not same:
                     faults[image.sha256] = CHANGED
             except FileNotFoundError:
                 faults[image.sha256] = GONE

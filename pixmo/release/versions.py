@@ -1,8 +1,14 @@
 """Which releases a workspace has."""
 
+import itertools
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pixmo.dataset import manifest
 from pixmo.dataset.manifest import FILE_NAME
+from pixmo.dataset.reader import SPLITS
 from pixmo.errors import ReleaseError
 from pixmo.workspace.workspace import Workspace
 
@@ -27,6 +33,30 @@ def newest_release(workspace: Workspace) -> str:
             f"{workspace.root} has no release yet; build one with: pixmo build-release v1"
         )
     return releases[-1]
+
+
+def released_splits(workspace: Workspace) -> dict[str, str]:
+    """The split of every image that a release has in one, by sha256; the oldest release counts.
+
+    Raises:
+        ReleaseError: a file of a release is missing or damaged.
+    """
+    split_of: dict[str, str] = {}
+    for version in reversed(complete_releases(workspace)):
+        folder = workspace.releases / version
+        promised = manifest.read(folder)
+        for subset, split in itertools.product(promised.subsets, SPLITS):
+            for file in promised.parquet(subset.name, split):
+                path = folder / file.path
+                try:
+                    images = pq.read_table(path, columns=["image_sha256"]).column(0).unique()
+                except (OSError, pa.ArrowException) as error:
+                    raise ReleaseError(
+                        f"{path} cannot be read, and pictures stay in the splits of earlier"
+                        f" releases: {' '.join(str(error).split())}; mend {folder} or delete it"
+                    ) from error
+                split_of |= dict.fromkeys(images.to_pylist(), split)
+    return split_of
 
 
 def release_folder(workspace: Workspace, named: str) -> Path:

@@ -36,6 +36,11 @@ def literally(path: Path) -> str:
     return "'" + re.sub(r"[*?\[]", r"[\g<0>]", str(path)).replace("'", "''") + "'"
 
 
+def view_names() -> list[str]:
+    """The views of what counts now, beside the tables."""
+    return re.findall(r"^create (?:or replace )?view (\w+)", VIEWS.read_text("utf-8"), re.MULTILINE)
+
+
 @dataclass(frozen=True)
 class SetAside:
     """One piece of input that could not be used."""

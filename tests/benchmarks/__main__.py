@@ -13,13 +13,14 @@ import torch
 
 from pixmo.files import write_json, write_text
 from tests.benchmarks import (
-    ama_points_thresholds,
+    ama_thresholds,
     cap_thresholds,
     curation,
     decontamination,
     look_alikes,
     near_duplicates,
     near_texts,
+    points_thresholds,
     transcription,
     transcription_gpu,
     transcription_memory,
@@ -27,8 +28,9 @@ from tests.benchmarks import (
 
 DOCS = Path(__file__).parents[2] / "docs"
 BENCHMARKS = (
-    ama_points_thresholds,
     cap_thresholds,
+    ama_thresholds,
+    points_thresholds,
     curation,
     near_duplicates,
     near_texts,

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from pixmo.curate.hamming import Words
-from tests.benchmarks.look_alikes import CHANGES, CHARTS_AND_DOCUMENTS, KINDS, hashes
+from tests.benchmarks.look_alikes import CHANGES, CHARTS_AND_DOCUMENTS, KINDS, pictures, seen
 
 PICTURES = 160  # of each kind
 COPIED = 24  # of each kind
@@ -34,6 +34,11 @@ def alike(words: Words, others: Words, distance_256: int) -> np.ndarray[Any, Any
 def mirrored(images: list[Image.Image]) -> list[Image.Image]:
     """The images in a mirror."""
     return [ImageOps.mirror(image) for image in images]
+
+
+def hashes(images: list[Image.Image]) -> Words:
+    """The hashes of these images as files, shape = (n, 5)."""
+    return pictures(seen(images)).hashes
 
 
 def measure(kind: str, count: int, copied: int) -> dict[tuple[str, int], tuple[int, int]]:

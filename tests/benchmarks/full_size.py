@@ -25,6 +25,7 @@ HELD_OUT_IMAGES, HELD_OUT_QUESTIONS = 50_000, 20_000
 PART_ROWS = 50_000
 SENTENCES, WORDS, WORDS_A_SENTENCE = 200_000, 20_000, 13
 SENTENCES_A_CAPTION = 15
+REVIEWED = ("caption_id", "image_sha256", "caption")  # what a review repeats
 COMMON = (
     "the",
     "a",
@@ -42,10 +43,14 @@ COMMON = (
     "two",
 )
 COMMON_SHARE = 0.4  # of the words of English prose
-LABELS = 5_000
+LABELS, LABELS_OF_AN_IMAGE = 5_000, 12
+CLUMP = 200  # near-duplicate images
+COUNTING_SHARE = 0.05  # of the questions
+REVIEWED_SHARE = 0.01  # of the captions
 ANNOTATORS = 400
 DEFECTS = {
     "near-duplicate image": 0.02,
+    "image of a clump": 0.01,
     "near-duplicate caption": 0.02,
     "short caption": 0.01,
     "silent recording": 0.005,
@@ -76,11 +81,15 @@ def make(root: Path, share: float) -> Workspace:
     write(workspace, "held_out_questions", held_out_questions(rng, bank, share))
     for rows in pieces(sizes["captions"]):
         write(workspace, "images", images(rows, hashes))
+        write(workspace, "image_thumbnails", thumbnails(rng, rows, hashes))
         spoken, written = captions(rng, rows, bank)
         write(workspace, "transcripts", spoken)
         write(workspace, "captions", written)
+        reviewed = reviews(rng, rows, written)
+        write(workspace, "caption_reviews", reviewed)
+        write(workspace, "annotations", annotations(reviewed, "cap"))
     for rows in pieces(sizes["answers"]):
-        answered = answers(rng, rows, bank, int(ANSWERED_IMAGES * share))
+        answered = answers(rng, rows, bank, labels, int(ANSWERED_IMAGES * share))
         write(workspace, "answers", answered)
         write(workspace, "annotations", annotations(answered, "ama"))
     for rows in pieces(sizes["points"]):
@@ -159,8 +168,12 @@ def image_sha256(number: int) -> str:
 
 
 def pictures(rng: np.random.Generator, count: int) -> npt.NDArray[np.uint64]:
-    """Hashes of 64 and 256 bits, shape (count, 5); some are an earlier one's but for a bit."""
+    """Hashes of 64 and 256 bits, shape (count, 5); some are an earlier one's but for some bits."""
     hashes = rng.integers(0, 1 << 64, (count, 5), np.uint64)
+    clumped = np.arange(int(count * DEFECTS["image of a clump"]))
+    hashes[clumped] = hashes[clumped // CLUMP * CLUMP]
+    bits = np.uint64(1) << rng.integers(0, 64, (len(clumped), 4), np.uint64)
+    hashes[clumped, 4] ^= np.bitwise_or.reduce(bits, axis=1)
     again = np.flatnonzero(rng.random(count) < DEFECTS["near-duplicate image"])
     again = again[again > 0]
     hashes[again] = hashes[rng.integers(0, again)]
@@ -217,8 +230,37 @@ def images(rows: Integers, hashes: npt.NDArray[np.uint64]) -> Columns:
     }
 
 
+def thumbnails(rng: np.random.Generator, rows: Integers, hashes: npt.NDArray[np.uint64]) -> Columns:
+    """A part of `image_thumbnails`: 32 fields each, the same for near-duplicates but for noise."""
+    fields = np.ascontiguousarray(hashes[rows, :4]).view(np.uint8).reshape(-1, 4, 8) // 2 + 60
+    pixels = fields.repeat(16, axis=1).repeat(8, axis=2)
+    pixels += rng.integers(0, 4, pixels.shape, np.uint8)
+    return {
+        "image_sha256": [image_sha256(number) for number in rows],
+        "thumbnail": [one.tobytes() for one in pixels],
+    }
+
+
+def reviews(rng: np.random.Generator, rows: Integers, written: Columns) -> Columns:
+    """A part of `caption_reviews`, all of them satisfied."""
+    some = np.flatnonzero(rng.random(len(rows)) < REVIEWED_SHARE)
+    some = some if len(some) else np.array([0])
+    return {
+        **states("cap", rows[some]),
+        **{name: [written[name][place] for place in some] for name in REVIEWED},
+        "verdict": ["accept"] * len(some),
+        "annotator": [f"{number}" for number in rng.integers(0, ANNOTATORS, len(some))],
+    }
+
+
+def label_of(rng: np.random.Generator, shown: Integers) -> Integers:
+    """One of the few things that there are on each image."""
+    found: Integers = (shown * 31 + rng.integers(0, LABELS_OF_AN_IMAGE, len(shown))) % LABELS
+    return found
+
+
 def captions(rng: np.random.Generator, rows: Integers, bank: pa.Array) -> tuple[Columns, Columns]:
-    """A part of `transcripts` and of `captions`: what one to three people said of each image."""
+    """A part of `transcripts` and of `captions`: what one or two people said of each image."""
     chosen = list(rng.integers(0, len(bank), (len(rows), SENTENCES_A_CAPTION)))
     for place in np.flatnonzero(rng.random(len(rows)) < DEFECTS["near-duplicate caption"]):
         if place:
@@ -294,8 +336,10 @@ def speakers_turns(speakers: Integers) -> Integers:
     return turns
 
 
-def answers(rng: np.random.Generator, rows: Integers, bank: pa.Array, of_images: int) -> Columns:
-    """A part of `answers`."""
+def answers(
+    rng: np.random.Generator, rows: Integers, bank: pa.Array, labels: pa.Array, of_images: int
+) -> Columns:
+    """A part of `answers`; some questions ask how many there are of what others point at."""
     asked = bank.take(pa.array(rng.integers(0, len(bank), len(rows)))).to_pylist()
     told = joined(bank, list(rng.integers(0, len(bank), (len(rows), 2)))).to_pylist()
     shown = rng.integers(0, max(1, of_images), len(rows))
@@ -306,11 +350,16 @@ def answers(rng: np.random.Generator, rows: Integers, bank: pa.Array, of_images:
                 told[place - 1],
                 shown[place - 1],
             )
+    questions = [f"What is {question[:-1].lower()}?" for question in asked]
+    things = labels.take(pa.array(label_of(rng, shown))).to_pylist()
+    for place in np.flatnonzero(rng.random(len(rows)) < COUNTING_SHARE):
+        questions[place] = f"How many {things[place]} are there?"
+        told[place] = f"There are {rng.integers(1, 9)} of them."
     is_rejected = rng.random(len(rows)) < DEFECTS["rejected answer"]
     return {
         **states("ama", rows),
         "image_sha256": [image_sha256(number) for number in shown],
-        "question": [f"What is {question[:-1].lower()}?" for question in asked],
+        "question": questions,
         "answer": told,
         "verdict": np.where(is_rejected, "reject", "accept").tolist(),
         "annotator": [f"{number}" for number in rng.integers(0, ANNOTATORS, len(rows))],
@@ -326,13 +375,12 @@ def points(rng: np.random.Generator, rows: Integers, labels: pa.Array, of_images
     for defect, shift in (("point set twice", 0.0), ("point outside", 150.0)):
         some = starts[:-1][(rng.random(len(rows)) < DEFECTS[defect]) & (counts > 1)]
         x[some + 1], y[some + 1] = x[some] + shift, y[some]
+    shown = rng.integers(0, max(1, of_images), len(rows))
     spots = pa.StructArray.from_arrays([pa.array(x), pa.array(y)], ["x", "y"])
     return {
         **states("points", rows),
-        "image_sha256": [
-            image_sha256(number) for number in rng.integers(0, max(1, of_images), len(rows))
-        ],
-        "label": labels.take(pa.array(rng.integers(0, len(labels), len(rows)))),
+        "image_sha256": [image_sha256(number) for number in shown],
+        "label": labels.take(pa.array(label_of(rng, shown))),
         "collection_method": ["pointing"] * len(rows),
         "presence": np.where(is_there, "present", "none").tolist(),
         "points": pa.ListArray.from_arrays(pa.array(starts.astype(np.int32)), spots),

@@ -14,22 +14,24 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import duckdb
 import matplotlib
 import numpy as np
+import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from pixmo.curate.duplicates import Likeness, Pictures, alike, clusters, parse_hashes
-from pixmo.curate.hamming import Words
+from pixmo.curate.duplicates import Pictures, clusters, read_pictures
+from pixmo.curate.recipe import load
 from pixmo.demo.drawing import draw
 from pixmo.demo.scenes import scene
-from pixmo.images.fingerprint import fingerprint
+from pixmo.images.fingerprint import Fingerprint, fingerprint
 from tests.workspaces import prose
 
 PICTURES = 240  # of each kind
 COPIED = 40  # of each kind
-LIKENESS = Likeness(8, 32)  # at which the recipes drop a picture
+LIKENESS = load("cap").splits.likeness
 SEED = 0
 WIDTH, HEIGHT = 640, 480  # pixels
 FONT = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
@@ -189,61 +191,83 @@ CHANGES: dict[str, tuple[Callable[[Image.Image], Image.Image], ...]] = {
 }
 
 
-def hashes(images: list[Image.Image]) -> Words:
-    """The hashes of these images as files, shape = (n, 5)."""
+def seen(images: list[Image.Image]) -> list[Fingerprint]:
+    """What is known of these images as files."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "image.png"
-        texts = []
+        found = []
         for image in images:
             image.save(file, compress_level=1)
-            seen = fingerprint(file)
-            texts.append(seen.phash_64 + seen.phash_256)
-    return parse_hashes(texts)
+            found.append(fingerprint(file))
+    return found
 
 
-def merged(words: Words) -> int:
+def pictures(fingerprints: list[Fingerprint]) -> Pictures:
+    """These images as a workspace has them, called 0, 1, …"""
+    rows = [vars(one) | {"image_sha256": str(i)} for i, one in enumerate(fingerprints)]
+    known = pa.Table.from_pylist(rows)
+    connection = duckdb.connect()
+    connection.register("seen", known)
+    connection.execute("create table images as select *, image_sha256::int as ordinal from seen")
+    connection.execute("create table image_thumbnails as select image_sha256, thumbnail from seen")
+    return read_pictures(connection)
+
+
+def merged(distinct: Pictures) -> int:
     """How many pairs of these distinct pictures share a cluster."""
-    names = [str(i) for i in range(len(words))]
-    found = clusters(Pictures(names, np.ones(len(words), np.int64), words), LIKENESS)
+    found = clusters(distinct, LIKENESS)
     return sum(count * (count - 1) // 2 for count in Counter(found.values()).values())
 
 
-def share_merged(words: Words) -> str:
+def share_merged(distinct: Pictures) -> str:
     """Merged pairs as a share of all pairs."""
-    return f"{100 * merged(words) / math.comb(len(words), 2):.4f} %"
+    return f"{100 * merged(distinct) / math.comb(len(distinct), 2):.4f} %"
 
 
-def recall(images: list[Image.Image], originals: Words) -> list[str]:
+def share_near(distinct: Pictures) -> str:
+    """Pairs whose hashes alone are near, as a share of all pairs."""
+    first, second = np.triu_indices(len(distinct), 1)
+    return f"{100 * len(distinct.near(first, second, LIKENESS)) / len(first):.4f} %"
+
+
+def recall(images: list[Image.Image], originals: list[Fingerprint]) -> list[str]:
     """For each kind of change the share of copies that are alike with their originals."""
     cells = []
     every = np.arange(len(images))
     for changes in CHANGES.values():
         found = 0
         for change in changes:
-            both = np.concatenate([originals, hashes([change(image) for image in images])])
-            found += len(alike(both, every, every + len(images), LIKENESS))
+            both = pictures([*originals, *seen([change(image) for image in images])])
+            found += len(both.alike(every, every + len(images), LIKENESS))
         cells.append(f"{found / len(images) / len(changes):.3f}")
     return cells
 
 
 def run() -> dict[str, Any]:
     """Merged pairs and recall for every kind of picture."""
-    rows, words_of = {}, {}
+    rows, of_kind = {}, {}
     for kind, make in KINDS.items():
         images = [make(number) for number in range(PICTURES)]
-        words_of[kind] = hashes(images)
-        found = recall(images[:COPIED], words_of[kind][:COPIED])
-        rows[kind] = [share_merged(words_of[kind]), *found]
-    every = np.concatenate([words_of[kind] for kind in CHARTS_AND_DOCUMENTS])
-    rows["all charts and documents"] = [share_merged(every), *["–"] * len(CHANGES)]
+        of_kind[kind] = seen(images)
+        found = recall(images[:COPIED], of_kind[kind][:COPIED])
+        distinct = pictures(of_kind[kind])
+        rows[kind] = [share_merged(distinct), share_near(distinct), *found]
+    every = pictures([one for kind in CHARTS_AND_DOCUMENTS for one in of_kind[kind]])
+    dashes = ["–"] * len(CHANGES)
+    rows["all charts and documents"] = [share_merged(every), share_near(every), *dashes]
     return {
         "title": "Near-duplicate images: what is merged that should not be, what is found",
-        "columns": ["distinct pairs merged", *(f"recall, {change}" for change in CHANGES)],
+        "columns": [
+            "distinct pairs merged",
+            "near by hashes alone",
+            *(f"recall, {change}" for change in CHANGES),
+        ],
         "rows": rows,
         "notes": [
             f"{PICTURES} generated pictures of each kind, {COPIED} of them copied in every way, at"
             f" the recipes' {LIKENESS.max_distance} of 64 and {LIKENESS.max_distance_256} of 256"
-            " bits. A pair is merged when a chain of alike pictures connects it. Cropped by 2 %:"
-            " 1 % of width and height at every edge.",
+            f" bits and a difference of {LIKENESS.max_difference:g}. A pair is merged when a chain"
+            " of alike pictures connects it. Cropped by 2 %: 1 % of width and of height at every"
+            " edge.",
         ],
     }

@@ -7,7 +7,7 @@ import importlib.util
 import multiprocessing
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
@@ -46,7 +46,11 @@ def plant(among: Words, seeds: Words) -> Words:
 
 def pixmo_within(count: int) -> Pairs:
     """Every pair within the distance among so many hashes, sorted."""
-    pieces = list(near_pairs(hashes(count), WITHIN))
+    return gathered(near_pairs(hashes(count), WITHIN))
+
+
+def gathered(pieces: Iterable[Pairs]) -> Pairs:
+    """All pairs in order."""
     first, second = (np.concatenate(side) for side in zip(*pieces, strict=True))
     order = np.lexsort((second, first))
     return first[order], second[order]
@@ -66,7 +70,7 @@ def lists() -> tuple[Words, Words]:
 
 def pixmo_between() -> Pairs:
     """Every pair within the distance between the two lists."""
-    return near_between(*lists(), BETWEEN)
+    return gathered(near_between(*lists(), BETWEEN))
 
 
 def faiss_between() -> Pairs:
