@@ -170,6 +170,29 @@ def test_a_released_picture_keeps_its_split_whatever_comes_later(tmp_path: Path)
     assert splits_of(build_release(workspace, "v2")) != second
 
 
+def test_what_was_tested_with_trains_in_no_later_release(tmp_path: Path) -> None:
+    planter = Planter(Workspace.init(tmp_path))
+    planter.image("a.png", workspaces.picture(1))
+    planter.points("a", "a.png", [(1.0, 1.0)], label="leaf")
+    workspace = planter.write()
+    workspace.recipes.mkdir()
+    text = shared("pipelines", "points.toml").read_text("utf-8")
+    for number, kept in enumerate(("train", "test", "train")):
+        shares = {split: float(split == kept) for split in SPLITS}
+        for stem in schema.stems():
+            text = shared("pipelines", f"{stem}.toml").read_text("utf-8")
+            for split, share in shares.items():
+                text = re.sub(rf"^{split} = .*$", f"{split} = {share}", text, flags=re.MULTILINE)
+            (workspace.recipes / f"{stem}.toml").write_text(text, "utf-8")
+        if number == 1:
+            shutil.move(workspace.releases / "v0", tmp_path / "v0")
+        build_release(workspace, f"v{number}")
+        if number == 1:
+            shutil.move(tmp_path / "v0", workspace.releases / "v0")
+    assert set(splits_of(workspace.releases / "v0").values()) == {"train"}
+    assert set(splits_of(workspace.releases / "v2").values()) == {"test"}
+
+
 def splits_of(release: Path) -> dict[str, str]:
     """The split of every image of a release."""
     opened = Release.open(release)

@@ -7,11 +7,13 @@ from random import Random
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from pixmo import schema
+from pixmo.curate import thumbnails
 from pixmo.curate.duplicates import (
     Likeness,
     Pictures,
@@ -21,7 +23,7 @@ from pixmo.curate.duplicates import (
     parse_hashes,
 )
 from pixmo.curate.hamming import Words, near_pairs
-from pixmo.curate.thumbnails import Thumbnails
+from pixmo.curate.thumbnails import Floats, Levels, Thumbnails
 from pixmo.images.fingerprint import thumbnail
 from tests.benchmarks.look_alikes import table
 
@@ -284,3 +286,55 @@ def test_clusters_keep_their_names_when_pictures_are_added() -> None:
     before = clusters(make_pictures([(h, h) for h in hashes[:220]]), Likeness(2, 2))
     after = clusters(make_pictures([(h, h) for h in hashes]), Likeness(2, 2))
     assert {sha256: after[sha256] for sha256 in before} == before
+
+
+def test_a_crowd_of_forms_is_compared_with_its_nearest_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # All near each other by their hashes; every tenth is a copy of the one before it.
+    forms, bits = 300, np.random.default_rng(5).integers(0, 64, (300, 2))
+    words = np.repeat(random_words(1), forms, axis=0)
+    words[:, 1] ^= np.bitwise_or.reduce(np.uint64(1) << bits.astype(np.uint64), axis=1)
+    words[:, 2] = np.arange(forms)
+    shown = np.arange(forms)
+    for copy in range(9, forms, 10):
+        words[copy], shown[copy] = words[copy - 1], copy - 1
+        words[copy, 4] ^= np.uint64(1)
+    levels = np.random.default_rng(6).integers(0, 256, (forms, 8, 8), np.uint8)
+    known = [
+        (str(i), levels[look].repeat(8, 0).repeat(8, 1).tobytes()) for i, look in enumerate(shown)
+    ]
+    compared = 0
+    really = thumbnails.difference
+
+    def counting(first: Levels, second: Levels, enough: float) -> Floats:
+        nonlocal compared
+        compared += len(first)
+        return really(first, second, enough)
+
+    monkeypatch.setattr(thumbnails, "difference", counting)
+    with duckdb.connect() as connection:
+        connection.register("image_thumbnails", thumbnails_table(known))
+        pictures = replace(pictures_of(words), thumbnails=Thumbnails(connection))
+        first, second = np.triu_indices(forms, 1)
+        assert len(pictures.near(first, second, FORMS)) == len(first)  # a crowd indeed
+        found = {d.sha256: d.kept_sha256 for d in duplicates(pictures, FORMS)}
+    assert found == {str(copy): str(copy - 1) for copy in range(9, forms, 10)}
+    assert compared < 40 * forms < len(first)
+
+
+FORMS = Likeness(12, 60, 0.19)
+
+
+@pytest.mark.parametrize("members", [5, 60])
+def test_copies_with_many_nearer_ones_are_connected_all_the_same(members: int) -> None:
+    # Two clumps, each nearer to itself than to the other, and all the same picture.
+    words = np.repeat(random_words(1), 2 * members, axis=0)
+    words[:, 2] ^= np.arange(2 * members).astype(np.uint64)
+    words[members:, 3] ^= np.uint64(2**40 - 1)
+    same = Image.linear_gradient("L").resize((64, 64)).tobytes()
+    with duckdb.connect() as connection:
+        known = [(str(i), same) for i in range(2 * members)]
+        connection.register("image_thumbnails", thumbnails_table(known))
+        pictures = replace(pictures_of(words), thumbnails=Thumbnails(connection))
+        assert set(clusters(pictures, FORMS).values()) == {"0"}

@@ -214,6 +214,16 @@ MISTAKES = {
         'sql = "short.sql"\nmin_words = 90\n[[step]]\nnear_duplicates = "image"',
         'two steps are called short; give one another name: as = "…"',
     ),
+    "a preference without bound": (
+        "agreed_weight = 2",
+        "agreed_weight = inf",
+        "cap.toml:13: [splits] agreed_weight = inf is no number",
+    ),
+    "a difference that is none": (
+        "max_difference = 0.3",
+        "max_difference = nan",
+        "cap.toml:11: [splits] max_difference = nan is no number",
+    ),
     "a step's name is no name": (
         "min_words = 10",
         'min_words = 10\nas = "quite short"',
@@ -251,6 +261,13 @@ SQL_MISTAKES = {
     "the time": ("words < $min_words", "words < $min_words or now() > '2026-01-01'", "uses now()"),
     "the hour": ("words <", "localtimestamp > '2026-01-01' or words <", "uses localtimestamp"),
     "chance": ("words < $min_words", "words < $min_words or random() < 0.5", "uses random()"),
+    "last week": ("words <", "now_is < ago(interval 7 days) or words <", "uses ago()"),
+    "today": ("words <", "age(timestamp '2026-01-01') > interval 1 day or words <", "uses age()"),
+    "a pivot inside": (
+        "from cap",
+        "from (pivot cap on words using count(*) group by id) as p(id, words)",
+        "exactly one SELECT",
+    ),
     "a sample": ("from cap", "from cap tablesample reservoir(10)", "uses a sample"),
     "a setting": ("words <", "current_setting('threads')::int <", "uses current_setting()"),
     "another subset": ("from cap", "from cap semi join ama using (image_sha256)", "reads ama,"),
@@ -280,7 +297,7 @@ def test_a_mistake_in_a_step_is_named(mistake: str, tmp_path: Path) -> None:
 
 def test_a_query_may_name_what_it_defines_and_make_rows_of_values(tmp_path: Path) -> None:
     sql = """
-        with recursive ours as (select id, words from cap), steps as (
+        with recursive Ours as (select id, words from Cap), steps as (
             select 1 as n union all select n + 1 from steps where n < 3
         )
         select id, 'short' as reason from ours, steps, unnest([1, 2]) as u(x), range(3) as r(y)

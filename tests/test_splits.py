@@ -82,6 +82,13 @@ def test_released_pictures_keep_their_split_whatever_people_agree_on_later() -> 
     assert place(CLUSTERS, PREFERRING, IMAGES[:10_000]) != later
 
 
+def test_shares_hold_for_what_no_release_has() -> None:
+    first = place(CLUSTERS, PREFERRING)
+    released = {image: first[image] for image in IMAGES[:10_000]}
+    later = place(CLUSTERS, PREFERRING, IMAGES[:10_000], released)
+    assert shares_of(later, IMAGES[10_000:]) == pytest.approx(SHARES, abs=0.015)
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_what_was_ever_tested_with_is_never_trained_on(order: int) -> None:
     a, b, c, d = IMAGES[:4]

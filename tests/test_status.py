@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 
 from pixmo.cli.status import Status, status
+from pixmo.curate.recipe import load
+from pixmo.images.held_out import hold_out
+from pixmo.images.measures import add_scores
 from pixmo.images.store import add_images
 from pixmo.release.build import build_release
 from pixmo.speech.captioning.captions import write_captions
@@ -138,3 +141,25 @@ def test_captions_wait_for_the_writer_that_the_settings_name(released: Workspace
     assert chosen(model)["captions to write"] == described
     assert chosen('writer = "language-model"')["captions to write"] == described  # which model?
     assert "captions to write" not in chosen("")
+
+
+CALLS = "release of what came after v1"
+
+
+def test_evaluation_data_that_came_later_calls_for_a_release(released: Workspace) -> None:
+    assert CALLS not in waiting(status(released))
+    (released.root / "benchmark.txt").write_text("What is the man holding in his left hand?\n")
+    hold_out(released, str(released.root / "benchmark.txt"))
+    assert CALLS in waiting(status(released))
+
+
+def test_scores_call_for_a_release_if_a_recipe_asks_them(released: Workspace) -> None:
+    scores = released.root / "nsfw.csv"
+    scores.write_text(f"file,name,score,model\nimages/{name(1)},nsfw,0.1,mine\n")
+    add_scores(released, scores)
+    assert CALLS not in waiting(status(released))
+    released.recipes.mkdir()
+    text = load("cap").path.read_text("utf-8")
+    step = '[[step]]\nsql = "images/score_above.sql"\nname = "nsfw"\nmax_score = 0.5\n'
+    (released.recipes / "cap.toml").write_text(text + step, "utf-8")
+    assert CALLS in waiting(status(released))

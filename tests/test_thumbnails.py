@@ -62,6 +62,8 @@ def test_it_is_the_same_either_way_round_and_nothing_for_equals() -> None:
     first, second = (index.ravel() for index in np.indices((len(shown), len(shown))))
     found = difference(shown[first], shown[second])
     assert (found == difference(shown[second], shown[first])).all()
+    verdict = difference(shown[first], shown[second], MOST) <= MOST
+    assert (verdict == (difference(shown[second], shown[first], MOST) <= MOST)).all()
     assert (found[first == second] == 0).all()
     assert (found[first != second] > MOST).all()
 
@@ -90,7 +92,7 @@ def test_pictures_without_a_thumbnail_are_judged_by_their_hashes() -> None:
         assert found.tolist() == [False, True, False, False]
 
 
-def test_each_thumbnail_is_read_once_and_stays(tmp_path: Path) -> None:
+def test_each_thumbnail_is_read_once_and_stays() -> None:
     shown = levels(*(KINDS["tables"](number) for number in range(6)))
     rows = {"image_sha256": list("abcdef"), "thumbnail": [one.tobytes() for one in shown]}
     with duckdb.connect() as connection:

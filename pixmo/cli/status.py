@@ -4,15 +4,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixmo import schema
+from pixmo.curate.recipe import load
+from pixmo.curate.step_kinds import NearEmbeddingsStep, SqlStep
 from pixmo.dataset.manifest import FILE_NAME
-from pixmo.errors import SpeechError
+from pixmo.errors import RecipeError, SpeechError
 from pixmo.label.ingest import waiting_exports
 from pixmo.release.versions import complete_releases
 from pixmo.speech.captioning.captions import captions_to_write
 from pixmo.speech.recordings import METADATA_NAMES, linked_since
 from pixmo.workspace.workspace import Workspace
 
-RELEASED_TABLES = ("annotations", "captions", "point_annotations", "answers", "caption_reviews")
+RELEASED_TABLES = (
+    *("annotations", "captions", "point_annotations", "answers", "caption_reviews"),
+    *("held_out_images", "held_out_questions"),
+)
 # Of a table whose rows are corrected by newer ones: what a release repeats of it.
 CORRECTED = {
     "images": ("image_sha256", "{0}.image_url"),
@@ -118,7 +123,7 @@ def is_stale(workspace: Workspace, version: str) -> bool:
         parts = workspace.table(name).parts()
         return [str(part) for part in parts if part.stat().st_mtime_ns > finished]
 
-    if any(newer(name) for name in RELEASED_TABLES):
+    if any(newer(name) for name in (*RELEASED_TABLES, *measures_used(workspace))):
         return True
     with workspace.connect() as connection:
         for name, (key, said) in CORRECTED.items():
@@ -132,6 +137,22 @@ def is_stale(workspace: Workspace, version: str) -> bool:
             if connection.execute(query, {"newer": newer(name)}).fetchone():
                 return True
     return False
+
+
+def measures_used(workspace: Workspace) -> list[str]:
+    """The tables of what a user's model says of images, as far as a recipe asks them."""
+    try:
+        recipes = [load(stem, workspace.recipes) for stem in schema.stems()]
+    except RecipeError:  # pixmo recipe check says what is wrong
+        return []
+    steps = [step for recipe in recipes for step in recipe.steps]
+    used = {
+        "image_scores": any(
+            isinstance(step, SqlStep) and "image_scores" in step.query.sql for step in steps
+        ),
+        "image_embeddings": any(isinstance(step, NearEmbeddingsStep) for step in steps),
+    }
+    return [name for name, is_used in used.items() if is_used]
 
 
 def unseen(workspace: Workspace, folder: Path, known: set[str]) -> int:

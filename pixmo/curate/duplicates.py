@@ -2,17 +2,18 @@
 
 Two pictures are alike when their 64-bit perceptual hashes differ in at most `max_distance` bits and
 their 256-bit hashes, which see more detail, in at most `max_distance_256`, and when their
-thumbnails, laid over each other, differ by at most `max_difference`.
+thumbnails, laid over each other, differ by at most `max_difference`; those of equal hashes are.
 
 Equal pictures are one group. Groups that a chain of alike pictures connects are one cluster; of a
 cluster `duplicates` keeps the best, then the best that resembles none kept, and so on. So a clump
-of pictures costs its length, a long chain its length times what is kept of it. What grows with the
-square, in time and not in memory, is a crowd that shares one hash of 64 bits and no hash of 256.
+of pictures costs its length, a long chain its length times what is kept of it. In a crowd whose
+hashes are near and whose thumbnails differ, as forms have them, each is compared with its nearest
+only. What grows with the square, in time and not in memory, is telling hashes of one crowd apart.
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 WORDS_PER_PICTURE = 5  # one word of 64 bits for phash_64, four for phash_256
 NEIGHBOUR_ROUNDS = 16
 LINKS = 1 << 21  # kept before they are drawn together
+LOOKED_AT = 8  # of the pictures near one: those whose hashes are nearest
 LARGE = 1 << 15  # groups of a cluster; above, what resembles the kept is searched, not compared
 BEST = 1 << 12  # groups of a large cluster that are settled at a time
 
@@ -110,61 +112,33 @@ class Duplicate:
 
 
 class Chains:
-    """Which of some pictures links connect; their memory stays bounded however many come."""
+    """Which of `count` things links connect; their memory stays bounded however many come."""
 
-    def __init__(self, pictures: Pictures, likeness: Likeness) -> None:
-        self._pictures = pictures
-        self._likeness = likeness
-        self._label: Integers = np.arange(len(pictures))
+    def __init__(self, count: int) -> None:
+        self._label: Integers = np.arange(count)
         self._links: list[tuple[Integers, Integers]] = []
         self._waiting = 0
 
     def link(self, first: Integers, second: Integers) -> None:
-        """Pictures first[i] and second[i], whose hashes are near, are connected if alike."""
+        """first[i] and second[i] are connected."""
         self._links.append((first, second))
         self._waiting += len(first)
         if self._waiting > LINKS:
             self.labels()
 
     def labels(self) -> Integers:
-        """A number for each picture, equal for what is connected."""
-        if self._waiting:
-            first, second = (np.concatenate(side) for side in zip(*self._links, strict=True))
-            self._links, self._waiting = [], 0
-            # A tree of links connects as much as all of them: only these are looked at closer, and
-            # then others, where one does not hold.
-            while len(first):
-                tree = self.tree(first, second)
-                held = tree[self._pictures.verified(first[tree], second[tree], self._likeness)]
-                self.connect(first[held], second[held])
-                left = np.delete(np.arange(len(first)), tree)
-                left = left[self._label[first[left]] != self._label[second[left]]]
-                first, second = first[left], second[left]
-        return self._label
-
-    def tree(self, first: Integers, second: Integers) -> Integers:
-        """The positions of links that connect as much as all of them, and no more than needed."""
-        from scipy.sparse import coo_array
-        from scipy.sparse.csgraph import minimum_spanning_tree
-
-        count = len(self._label)
-        ends = np.sort(np.stack([self._label[first], self._label[second]]), axis=0)
-        _, some = np.unique(ends[0] * count + ends[1], return_index=True)
-        some = some[ends[0, some] != ends[1, some]]
-        # Weights are positions, so that a tree's links are known again; 0 would be no link.
-        graph = coo_array((some + 1.0, (ends[0, some], ends[1, some])), (count, count))
-        found: Integers = minimum_spanning_tree(graph.tocsr()).data.astype(np.int64) - 1
-        return found
-
-    def connect(self, first: Integers, second: Integers) -> None:
-        """Pictures first[i] and second[i] are connected."""
+        """A number for each thing, equal for what is connected."""
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
 
-        count = len(self._label)
-        ends = self._label[first], self._label[second]
-        graph = coo_array((np.ones(len(first), np.int8), ends), (count, count))
-        self._label = connected_components(graph, directed=False)[1][self._label]
+        if self._waiting:
+            first, second = (np.concatenate(side) for side in zip(*self._links, strict=True))
+            count = len(self._label)
+            ends = self._label[first], self._label[second]
+            graph = coo_array((np.ones(len(first), np.int8), ends), (count, count))
+            self._label = connected_components(graph, directed=False)[1][self._label]
+            self._links, self._waiting = [], 0
+        return self._label
 
 
 def read_pictures(connection: "duckdb.DuckDBPyConnection") -> Pictures:
@@ -207,18 +181,17 @@ def chained(pictures: Pictures, likeness: Likeness) -> Integers:
 
     Their hashes ascend and are distinct. Only pictures with others near are looked at closer.
     """
-    label = linked(pictures, replace(likeness, max_difference=math.inf))
-    if pictures.looks is None or likeness.max_difference == math.inf:
-        return label
-    some = np.flatnonzero(np.bincount(label)[label] > 1)
-    label[some] = len(label) + linked(pictures.only(some), likeness)
+    label = chained_by_hash(pictures, likeness)
+    if pictures.looks is not None and likeness.max_difference < math.inf:
+        some = np.flatnonzero(np.bincount(label)[label] > 1)
+        label[some] = len(label) + chained_closely(pictures.only(some), likeness)
     return label
 
 
-def linked(pictures: Pictures, likeness: Likeness) -> Integers:
-    """What `chained` returns, by one search."""
+def chained_by_hash(pictures: Pictures, likeness: Likeness) -> Integers:
+    """What `chained` returns where hashes alone decide."""
     short = pictures.hashes[:, 0]
-    chains = Chains(pictures, likeness)
+    chains = Chains(len(pictures))
 
     def link(first: Integers, second: Integers) -> None:
         near = pictures.near(first, second, likeness)
@@ -232,6 +205,80 @@ def linked(pictures: Pictures, likeness: Likeness) -> Integers:
         apart = label[first] != label[second]
         link(first[apart], second[apart])
     return chains.labels()
+
+
+def chained_closely(pictures: Pictures, likeness: Likeness) -> Integers:
+    """What `chained` returns where thumbnails decide of what is near by its hashes.
+
+    A crowd of forms has as many near pairs as the square of its number, and none of them holds. So
+    of what is near a picture and not yet connected with it, the nearest are looked at, and after
+    every turn that connected something, the nearest of what is left.
+    """
+    short = pictures.hashes[:, 0]
+    chains = Chains(len(pictures))
+    search = neighbours(short, likeness.max_distance, NEIGHBOUR_ROUNDS)
+    is_first = True
+    while True:
+        label = chains.labels()
+        first, second = nearest(pictures, search, label, likeness)
+        found = False
+        # A tree of links connects as much as all of them; others are tried where one does not hold.
+        while len(first):
+            tree = spanning(label, first, second)
+            held = tree[pictures.verified(first[tree], second[tree], likeness)]
+            chains.link(first[held], second[held])
+            label, found = chains.labels(), found or bool(len(held))
+            left = np.delete(np.arange(len(first)), tree)
+            left = left[label[first[left]] != label[second[left]]]
+            first, second = first[left], second[left]
+        if not (found or is_first):
+            return label
+        search = unconnected(group(short), label, likeness.max_distance)
+        is_first = False
+
+
+def nearest(
+    pictures: Pictures,
+    search: Iterable[tuple[Integers, Integers]],
+    label: Integers,
+    likeness: Likeness,
+) -> tuple[Integers, Integers]:
+    """Of the pairs found that are near and of two labels, those nearest to either picture."""
+    chosen: Integers = np.zeros((3, 0), np.int64)  # first, second, bits of 256
+    for first, second in search:
+        apart = np.flatnonzero(label[first] != label[second])
+        first, second = first[apart], second[apart]
+        near = pictures.near(first, second, likeness)
+        _, bits = distances(pictures.hashes, first[near], second[near])
+        chosen = np.concatenate([chosen, np.stack([first[near], second[near], bits])], axis=1)
+        if chosen.shape[1] > LINKS:
+            chosen = chosen[:, nearest_of_either(chosen)]
+    first, second, _ = chosen[:, nearest_of_either(chosen)]
+    return first, second
+
+
+def nearest_of_either(pairs: Integers) -> Integers:
+    """The positions of pairs that are among the nearest of their first or of their second."""
+    ends = np.concatenate([pairs[0], pairs[1]])
+    order = np.lexsort((np.tile(pairs[2], 2), ends))
+    starts = np.flatnonzero(np.diff(ends[order], prepend=-1))
+    rank = np.arange(len(ends)) - np.repeat(starts, np.diff(starts, append=len(ends)))
+    found: Integers = np.unique(order[rank < LOOKED_AT] % max(1, pairs.shape[1]))
+    return found
+
+
+def spanning(label: Integers, first: Integers, second: Integers) -> Integers:
+    """The positions of links that connect as much as all of them, and no more than needed."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import minimum_spanning_tree
+
+    count = len(label)
+    ends = np.sort(np.stack([label[first], label[second]]), axis=0)
+    _, some = np.unique(ends[0] * count + ends[1], return_index=True)
+    # Weights are positions, so that a tree's links are known again; 0 would be no link.
+    graph = coo_array((some + 1.0, (ends[0, some], ends[1, some])), (count, count))
+    found: Integers = minimum_spanning_tree(graph.tocsr()).data.astype(np.int64) - 1
+    return found
 
 
 def unconnected(

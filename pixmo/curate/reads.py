@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 MADE_OF_VALUES = ("generate_series", "json_each", "json_tree", "range", "repeat", "unnest")
 TIMES = ("current_date", "current_time", "current_timestamp", "localtime", "localtimestamp")
 HARMLESS = ("error",)  # DuckDB counts it among what changes from call to call
+CHANGING = ("ago", "age")  # and not these, the second of which may speak of today
 
 Node = dict[str, Any]
 
@@ -28,12 +29,14 @@ def parse(connection: "duckdb.DuckDBPyConnection", sql: str) -> Node | None:
 def relations(parsed: Node) -> Iterator[str]:
     """Yield what is read `from`, as far as the query does not define it itself."""
     named = {
-        entry["key"] for node in nodes(parsed) for entry in node.get("cte_map", {}).get("map", [])
+        entry["key"].lower()
+        for node in nodes(parsed)
+        for entry in node.get("cte_map", {}).get("map", [])
     }
     for node in nodes(parsed):
         if node.get("type") == "BASE_TABLE":
             parts = (node["catalog_name"], node["schema_name"], node["table_name"])
-            name = ".".join(part for part in parts if part)
+            name = ".".join(part for part in parts if part).lower()
             if name not in named:
                 yield name
 
@@ -59,7 +62,7 @@ def changing_functions(connection: "duckdb.DuckDBPyConnection") -> frozenset[str
     found = connection.execute(
         "select function_name from duckdb_functions() where stability != 'CONSISTENT'"
     ).fetchall()
-    return frozenset(name for (name,) in found) - set(HARMLESS)
+    return frozenset(name for (name,) in found) - set(HARMLESS) | set(CHANGING)
 
 
 def nodes(value: Any) -> Iterator[Node]:

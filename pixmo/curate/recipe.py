@@ -6,6 +6,7 @@ that ships, file by file: a copied recipe may keep the SQL steps that ship, or r
 
 import contextlib
 import difflib
+import math
 import re
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -127,6 +128,8 @@ class Reader:
             value = float(value)
         if type(value) is not kind:
             raise self.error(f"{where} {key} = {value!r} is not of type {kind.__name__}", key)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise self.error(f"{where} {key} = {value} is no number", key)
         return value
 
     def data(self) -> dict[str, Any]:

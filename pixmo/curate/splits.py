@@ -33,20 +33,25 @@ def place(
     `released` gives the split of those that a release has. A cluster with a released image stays
     where that is; with several, nearest to the test, so that no later model trains on what an
     earlier release tested with. Any other goes by its name and by whether people agreed on it.
-    Of what no release has, the shares hold for all clusters together; as people agree on more of
-    them, single ones of the others may come to train.
+    Of what no release has, the shares hold for all clusters together, so what people agree on moves
+    some of the others: only a release settles where they are.
     """
     agreed_clusters = {clusters[image] for image in agreed if image in clusters}
     split: dict[str, str] = {}
     for image, of_image in (released or {}).items():
         if name := clusters.get(image):
-            split[name] = max(of_image, split.get(name, TRAIN), key=SPLITS.index)
-    names = set(clusters.values())
-    share = len(agreed_clusters) / max(1, len(names))
+            split[name] = nearest_to_test(of_image, split.get(name, TRAIN))
+    names = set(clusters.values()) - split.keys()
+    share = len(agreed_clusters & names) / max(1, len(names))
     others, preferred = weighted(splits.shares, splits.agreed_weight, share)
-    for name in names - split.keys():
+    for name in names:
         split[name] = split_of(name, preferred if name in agreed_clusters else others)
     return split
+
+
+def nearest_to_test(*splits: str) -> str:
+    """Of several splits the one that a picture must be in, not to train what tested or will."""
+    return max(splits, key=SPLITS.index)
 
 
 def weighted(

@@ -93,7 +93,8 @@ class NearImagesStep(Mechanism):
             "Images that resemble a larger or earlier one: perceptual hashes at most"
             f" {self.likeness.max_distance} of 64 bits and"
             f" {self.likeness.max_distance_256} of 256 bits apart, and thumbnails, laid over each"
-            f" other, that differ by at most {self.likeness.max_difference:g} of their contrast."
+            f" other, that differ by at most {self.likeness.max_difference:g} of their contrast;"
+            " equal hashes are one picture."
         )
 
 

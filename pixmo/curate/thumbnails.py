@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +29,7 @@ INNER = slice(3, -3)  # what a crop of a twentieth leaves in place at every edge
 FIELDS = 8  # along a side
 WORST = 6  # fields: a tenth of the picture
 LEAST_CONTRAST = 4.0  # grey levels; noise in an empty picture is no difference
-ROUNDS, LONGEST_STEP, FARTHEST = 6, 0.03, 0.08  # of a Gauss-Newton search; half sides of a picture
+ROUNDS, LONGEST_STEP, FARTHEST = 4, 0.03, 0.08  # of a Gauss-Newton search; half sides of a picture
 BATCH = 512  # pairs
 # From -1 to 1 over a side.
 PLACES: Floats = ((np.arange(SIDE, dtype=np.float32) + 0.5) * 2 / SIDE - 1).astype(np.float32)
@@ -55,21 +56,26 @@ class Thumbnails:
     def _read(self, sha256s: Sequence[str]) -> None:
         """These images' thumbnails are among the others."""
         self._place_of |= dict.fromkeys(sha256s, -1)
-        done = len(self._levels)
-        # The file has no name, so none is left behind; it is in memory while there is room.
-        with tempfile.TemporaryFile() as file:
-            file.truncate((done + len(sha256s)) * SIDE * SIDE)
-            levels = np.memmap(file, np.uint8, "r+").reshape(-1, SIDE, SIDE)
-        levels[:done], self._levels = self._levels, levels
+        ((folder,),) = self._connection.execute(
+            "select current_setting('temp_directory')"
+        ).fetchall()
+        Path(folder or tempfile.gettempdir()).mkdir(parents=True, exist_ok=True)
         self._connection.register("wanted", pa.table({"image_sha256": list(sha256s)}))
         rows = self._connection.sql("from image_thumbnails semi join wanted using (image_sha256)")
-        for batch in rows.to_arrow_reader(BATCH):
-            columns = (column.to_pylist() for column in batch.columns)
-            for sha256, pixels in zip(*columns, strict=True):
-                if self._place_of[sha256] < 0:
-                    self._place_of[sha256] = done
-                    self._levels[done] = np.frombuffer(pixels, np.uint8).reshape(SIDE, SIDE)
-                    done += 1
+        # The file has no name, so none is left behind; it is in memory while there is room.
+        with tempfile.TemporaryFile(dir=folder or None) as file:
+            file.write(self._levels.tobytes())
+            done = len(self._levels)
+            for batch in rows.to_arrow_reader(BATCH):
+                columns = (column.to_pylist() for column in batch.columns)
+                for sha256, pixels in zip(*columns, strict=True):
+                    if self._place_of[sha256] < 0:
+                        self._place_of[sha256] = done
+                        file.write(pixels)
+                        done += 1
+            file.flush()
+            if done:
+                self._levels = np.memmap(file, np.uint8, "r").reshape(-1, SIDE, SIDE)
         self._connection.unregister("wanted")
 
 
@@ -101,11 +107,12 @@ class Looks:
 
 
 def difference(first: Levels, second: Levels, enough: float = 0.0) -> Floats:
-    """How far picture first[i] is from second[i], either way round the same; 0 is equal.
+    """How far picture first[i] is from second[i]; 0 is equal.
 
     Shapes: (n, 64, 64) twice give (n,). It is the root of the mean square of what differs, in units
-    of the standard deviation of the picture, over the tenth of the picture where most does. Where
-    they differ no more than `enough` as they lie, one is not moved over the other.
+    of the standard deviation of the picture, over the tenth of the picture where most does. Either
+    is laid over the other, unless no more than `enough` is left before; whether it is at most
+    `enough` is the same either way round.
     """
     one, other = first.astype(np.float32), second.astype(np.float32)
     found = worst(standard(one[:, INNER, INNER]) - standard(other[:, INNER, INNER]))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pixmo.curate.splits import nearest_to_test
 from pixmo.dataset import manifest
 from pixmo.dataset.manifest import FILE_NAME
 from pixmo.dataset.reader import SPLITS
@@ -36,13 +37,13 @@ def newest_release(workspace: Workspace) -> str:
 
 
 def released_splits(workspace: Workspace) -> dict[str, str]:
-    """The split of every image that a release has in one, by sha256; the oldest release counts.
+    """The split of every image that a release has in one, by sha256; of several that to test with.
 
     Raises:
         ReleaseError: a file of a release is missing or damaged.
     """
     split_of: dict[str, str] = {}
-    for version in reversed(complete_releases(workspace)):
+    for version in complete_releases(workspace):
         folder = workspace.releases / version
         promised = manifest.read(folder)
         for subset, split in itertools.product(promised.subsets, SPLITS):
@@ -55,7 +56,8 @@ def released_splits(workspace: Workspace) -> dict[str, str]:
                         f"{path} cannot be read, and pictures stay in the splits of earlier"
                         f" releases: {' '.join(str(error).split())}; mend {folder} or delete it"
                     ) from error
-                split_of |= dict.fromkeys(images.to_pylist(), split)
+                for image in images.to_pylist():
+                    split_of[image] = nearest_to_test(split, split_of.get(image, split))
     return split_of
 
 

@@ -2,10 +2,8 @@
 
 import re
 import resource
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +11,9 @@ from typing import Any
 
 from pixmo.resources import shared
 from tests.benchmarks.full_size import make
-from tests.benchmarks.transcription import memory
+from tests.benchmarks.watched import run_watched
 
 SHARES = (0.01, 0.1, 1.0)  # of PixMo's rows
-LOOK_SECONDS = 0.5
 CHANGE = (r"(?m)^max_repeated = \S+", "max_repeated = 0.15")  # a threshold of the captions
 
 
@@ -83,22 +80,7 @@ def measured(workspace: Path, *words: str) -> Measured:
     before = processor_seconds()
     start = time.perf_counter()
     command = [sys.executable, "-c", "from pixmo.cli.app import main; main()", *words]
-    process = subprocess.Popen(
-        command, cwd=workspace, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    taken = [0.0]
-
-    def watch() -> None:
-        while process.poll() is None:
-            taken.append(memory(process.pid))
-            time.sleep(LOOK_SECONDS)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    _, errors = process.communicate()
-    watcher.join()
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(words)} failed:\n{errors}")
+    _, taken = run_watched(command, workspace)
     wall = time.perf_counter() - start
     return Measured(wall, processor_seconds() - before, max(taken))
 

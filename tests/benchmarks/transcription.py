@@ -2,11 +2,8 @@
 
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
-import threading
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from pixmo.speech.audio import SAMPLE_RATE, decode
 from pixmo.text import normalise
 from tests.benchmarks.clips import make_clips
 from tests.benchmarks.faster_whisper_folder import faster_whisper_folder
+from tests.benchmarks.watched import run_watched
 
 CLIPS = 24
 ROUNDS = 3
@@ -34,7 +32,6 @@ PEERS = (
 )
 STAGES = ("input", "encoder", "decoder", "text", "writing")
 MEGABYTE = 1 << 20
-LOOK_SECONDS = 0.5
 
 
 @dataclass
@@ -85,38 +82,10 @@ def run(clips: int = CLIPS, rounds: int = ROUNDS) -> dict[str, Any]:
 
 def run_peer(peer: str, arguments: list[Path]) -> tuple[dict[str, Any], list[float]]:
     """What a peer's process prints, and the megabytes that it and its own took, over time."""
-    command = [sys.executable, "-m", "tests.benchmarks.speech_peers", peer]
-    process = subprocess.Popen(
-        [*command, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    taken = [0.0]
-
-    def watch() -> None:
-        while process.poll() is None:
-            taken.append(memory(process.pid))
-            time.sleep(LOOK_SECONDS)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    output, errors = process.communicate()
-    watcher.join()
-    if process.returncode:
-        raise RuntimeError(f"{peer} failed:\n{errors}")
+    command = [sys.executable, "-m", "tests.benchmarks.speech_peers", peer, *arguments]
+    output, taken = run_watched(command)
     result: dict[str, Any] = json.loads(output.splitlines()[-1])
     return result, taken
-
-
-def memory(process: int) -> float:
-    """Megabytes of a process and all that it started; what they share counts once."""
-    total = 0.0
-    try:
-        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-        total += sum(int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:"))
-        for task in Path(f"/proc/{process}/task").iterdir():
-            total += sum(memory(int(child)) for child in (task / "children").read_text().split())
-    except OSError:  # it has just ended
-        pass
-    return total
 
 
 def add(measured: Measured, result: dict[str, Any], taken: list[float]) -> None:
