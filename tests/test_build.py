@@ -26,6 +26,7 @@ from pixmo.dataset.manifest import differences
 from pixmo.dataset.reader import SPLITS, Release
 from pixmo.errors import RecipeError, ReleaseError, WorkspaceError
 from pixmo.release.build import build_release
+from pixmo.release.images import CHANGED, GONE, source_images, unusable
 from pixmo.release.plots import edges, histogram
 from pixmo.release.shards import Shards, write_parquet
 from pixmo.resources import shared
@@ -459,6 +460,21 @@ def test_images_that_went_or_changed_drop_their_rows(tmp_path: Path) -> None:
     }
     kept = [row for s in opened.splits("points") for row in opened.read("points", s).to_pylist()]
     assert {row["annotation_uid"] for row in kept} == {"good.png", "elsewhere.png"}
+
+
+def test_sizes_alone_show_what_is_gone_and_bytes_what_has_changed(tmp_path: Path) -> None:
+    planter = Planter(Workspace.init(tmp_path))
+    for number, name in enumerate(("same.png", "gone.png", "longer.png", "other bytes.png")):
+        planter.image(name, workspaces.picture(number))
+    workspace = planter.write()
+    (workspace.images / "gone.png").unlink()
+    for name, data in (("longer.png", b"+"), ("other bytes.png", b"")):
+        path = workspace.images / name
+        path.write_bytes(path.read_bytes()[:-1] + b"!" + data)
+    images = source_images(workspace)
+    by_size = {planter.sha256["gone.png"]: GONE, planter.sha256["longer.png"]: CHANGED}
+    assert unusable(images, by_size=True) == by_size
+    assert unusable(images) == by_size | {planter.sha256["other bytes.png"]: CHANGED}
 
 
 def test_recipes_that_split_differently_are_refused(tmp_path: Path) -> None:

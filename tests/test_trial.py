@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import pytest
 from pixmo import schema
 from pixmo.curate import curate as curating
 from pixmo.curate.cache import Cache
-from pixmo.curate.curate import curate
+from pixmo.curate.curate import Curation, curate
+from pixmo.curate.duplicates import duplicates
 from pixmo.curate.recipe import Recipe, load, load_step
+from pixmo.curate.step_kinds import NearImagesStep
 from pixmo.curate.trial import check, explain, parse_values, try_step
 from pixmo.errors import RecipeError, WorkspaceError
 from pixmo.images.held_out import hold_out
@@ -411,3 +414,18 @@ def test_a_build_keeps_what_it_computed_and_gives_the_same_bytes_again(tmp_path:
     assert sorted(path.name for path in (workspace.cache / "curate").iterdir()) == kept
     for path in sorted(first.rglob("*.parquet")):
         assert path.read_bytes() == (second / path.relative_to(first)).read_bytes()
+
+
+def test_near_duplicates_are_looked_for_in_clusters_alone_and_found_all_the_same(
+    planted: tuple[Workspace, Planter], connection: duckdb.DuckDBPyConnection
+) -> None:
+    work = Curation(connection, load("cap"))
+    work.begin()
+    step = next(s for s in work.recipe.steps if isinstance(s, NearImagesStep))
+    alone = work.pictures_for(step)
+    assert 0 < len(alone) < len(work.pictures)
+    wider = replace(step.likeness, max_distance=step.likeness.max_distance + 1)
+    assert work.pictures_for(replace(step, likeness=wider)) is work.pictures
+    every = duplicates(work.pictures, step.likeness)
+    assert every
+    assert duplicates(alone, step.likeness) == every

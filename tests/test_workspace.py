@@ -10,8 +10,9 @@ import pytest
 from pixmo import schema
 from pixmo.errors import SchemaError, SettingsError, WorkspaceError
 from pixmo.workspace import settings
+from pixmo.workspace.tables import Table
 from pixmo.workspace.workspace import SetAside, Workspace
-from tests.workspaces import Planter, prose
+from tests.workspaces import Planter, picture, prose
 
 REASON = SetAside("images", "abc", "images/a.png", "damaged image", "cut short")
 
@@ -267,8 +268,6 @@ def test_a_newer_state_without_a_parsed_row_hides_the_older(workspace: Workspace
 
 def test_images_are_found_by_their_content(workspace: Workspace) -> None:
     planter = Planter(workspace)
-    from tests.workspaces import picture
-
     sha256 = planter.image("a.png", picture(1))
     planter.write()
     assert workspace.local_images() == {sha256: workspace.root / "images/a.png"}
@@ -295,3 +294,28 @@ def test_a_part_that_was_cut_short_is_named(workspace: Workspace) -> None:
     part.write_bytes(part.read_bytes()[:-20])
     with pytest.raises(WorkspaceError, match=r"part-00000000\.parquet is damaged"):
         workspace.connect()
+
+
+def test_parts_that_were_whole_are_read_again_only_when_they_change(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planter = Planter(workspace)
+    planter.image("a.png", picture(1))
+    planter.write()
+    read = Table.read_part
+    parts: list[str] = []
+    monkeypatch.setattr(
+        Table, "read_part", lambda self, path: parts.append(self.folder.name) or read(self, path)
+    )
+    told: list[int] = []
+    workspace.check_tables(told.append)
+    assert sorted(parts) == ["image_thumbnails", "images"]
+    workspace.check_tables(told.append)
+    assert (len(parts), sum(told)) == (2, 4)
+    (part,) = workspace.table("images").parts()
+    part.write_bytes(part.read_bytes()[:-9])
+    with pytest.raises(WorkspaceError, match="is damaged"):
+        workspace.check_tables(told.append)
+    (workspace.cache / "whole_parts.json").write_text("no json")
+    with pytest.raises(WorkspaceError, match="is damaged"):
+        workspace.check_tables(told.append)

@@ -92,14 +92,18 @@ select
     -- Where most of a text is in a script that puts no spaces between words, `words` is null, and the
     -- steps that count words leave it alone.
     if(
-        length(
-            regexp_replace(
-                left(captioned.caption, 500),
-                '[^\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]+',
-                '',
-                'g'
-            )
-        ) > length(left(captioned.caption, 500)) / 2,
+        case
+            -- Each of their signs takes three bytes, so a text of fewer bytes has fewer of them.
+            when strlen(captioned.caption) < 2 * length(captioned.caption) then false
+            else length(
+                regexp_replace(
+                    left(captioned.caption, 500),
+                    '[^\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]+',
+                    '',
+                    'g'
+                )
+            ) > length(left(captioned.caption, 500)) / 2
+        end,
         null,
         len(
             regexp_extract_all(

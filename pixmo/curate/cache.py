@@ -102,11 +102,13 @@ def keep(
         temporary.unlink(missing_ok=True)  # of a killed process that had this one's number
         log.unlink(missing_ok=True)
         try:
-            connection.execute(f"attach {literal(temporary)} as making")
+            # A name of its own: what is made may need another result, which is made meanwhile.
+            making = f"making_{path.stem}"
+            connection.execute(f"attach {literal(temporary)} as {making}")
             try:
-                make("table making.result")
+                make(f"table {making}.result")
             finally:
-                connection.execute("detach making")
+                connection.execute(f"detach {making}")
             sync_file(temporary)
             temporary.replace(path)
         finally:

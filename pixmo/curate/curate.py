@@ -1,11 +1,13 @@
 """A recipe run over a workspace's tables: the rows kept, set apart and dropped, and why."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
 from pixmo import schema
@@ -14,7 +16,7 @@ from pixmo.curate.duplicates import Pictures, clusters, read_pictures
 from pixmo.curate.recipe import Recipe
 from pixmo.curate.rows import Rows
 from pixmo.curate.splits import place
-from pixmo.curate.step_kinds import Step
+from pixmo.curate.step_kinds import NearImagesStep, Step
 from pixmo.curate.steps import create_as, create_from, first_id, judge
 from pixmo.dataset.manifest import FunnelStep
 from pixmo.errors import RecipeError
@@ -65,11 +67,13 @@ def curate(
     progress: Progress = SILENT,
     cache: Cache = NOTHING_KEPT,
     released: Mapping[str, str] | None = None,
+    is_placed: bool = False,
 ) -> Curated:
     """The candidates of `recipe` are judged step by step over the tables of `connection`.
 
     `unusable_images` gives, by sha256, why an image's file cannot be used; its rows go first.
-    `released` gives, by sha256, the split that an image has and keeps.
+    `released` gives, by sha256, the split that an image has and keeps. With `is_placed`, a recipe
+    of the same splits has placed the images over the same connection.
 
     Raises:
         RecipeError: a query cannot run, or does not give the columns it must.
@@ -86,7 +90,8 @@ def curate(
             work.judge(step)
             funnel.append(work.settle(number, step))
             advance(1)
-        work.place(released or {})
+        if not is_placed:
+            work.place(released or {})
         result = Curated(
             recipe,
             candidates,
@@ -211,10 +216,30 @@ class Curation:
         """
 
         def make(target: str) -> None:
-            judge(self.connection, self.stem, step, lambda: self.pictures, target)
+            judge(self.connection, self.stem, step, lambda: self.pictures_for(step), target)
 
         key = self.cache.key(self.key, self.gone(), step.identity)
         self.cache.view(self.connection, "verdicts", key, make)
+
+    def pictures_for(self, step: Step) -> Pictures:
+        """The images that a step looks at; for near-duplicates those alone that are in a cluster.
+
+        Clusters are searched once for all recipes; a step that asks for more likeness than they do
+        finds nothing outside of them.
+        """
+        asks_more = isinstance(step, NearImagesStep) and all(
+            asked <= given
+            for asked, given in zip(
+                astuple(step.likeness), astuple(self.recipe.splits.likeness), strict=True
+            )
+        )
+        if not asks_more or self.without_rows:
+            return self.pictures
+        cluster_of = self.clusters()
+        sizes = Counter(cluster_of.values())
+        names = enumerate(self.pictures.sha256)
+        some = [place for place, sha256 in names if sizes[cluster_of[sha256]] > 1]
+        return self.pictures.only(np.array(some, np.int64))
 
     def gone(self) -> list[str]:
         """A number and a hash of the rows gone: together with the candidates, who is alive."""

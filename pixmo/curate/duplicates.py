@@ -11,6 +11,7 @@ hashes are near and whose thumbnails differ, as forms have them, each is compare
 only. What grows with the square, in time and not in memory, is telling hashes of one crowd apart.
 """
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -212,15 +213,15 @@ def chained_closely(pictures: Pictures, likeness: Likeness) -> Integers:
 
     A crowd of forms has as many near pairs as the square of its number, and none of them holds. So
     of what is near a picture and not yet connected with it, the nearest are looked at, and after
-    every turn that connected something, the nearest of what is left.
+    every turn that connected something, the nearest of what is left to those that are connected.
     """
     short = pictures.hashes[:, 0]
     chains = Chains(len(pictures))
     search = neighbours(short, likeness.max_distance, NEIGHBOUR_ROUNDS)
-    is_first = True
-    while True:
+    for turn in itertools.count():
         label = chains.labels()
-        first, second = nearest(pictures, search, label, likeness)
+        asked = np.bincount(label)[label] > 1 if turn > 1 else np.ones(len(label), bool)
+        first, second = nearest(pictures, search, label, asked, likeness)
         found = False
         # A tree of links connects as much as all of them; others are tried where one does not hold.
         while len(first):
@@ -231,22 +232,26 @@ def chained_closely(pictures: Pictures, likeness: Likeness) -> Integers:
             left = np.delete(np.arange(len(first)), tree)
             left = left[label[first[left]] != label[second[left]]]
             first, second = first[left], second[left]
-        if not (found or is_first):
-            return label
+        if turn and not found:
+            break
         search = unconnected(group(short), label, likeness.max_distance)
-        is_first = False
+    return chains.labels()
 
 
 def nearest(
     pictures: Pictures,
     search: Iterable[tuple[Integers, Integers]],
     label: Integers,
+    asked: npt.NDArray[np.bool_],
     likeness: Likeness,
 ) -> tuple[Integers, Integers]:
-    """Of the pairs found that are near and of two labels, those nearest to either picture."""
+    """Of the pairs found that are near and of two labels, those nearest to either picture.
+
+    One of the two at least is `asked`, shape = (n,).
+    """
     chosen: Integers = np.zeros((3, 0), np.int64)  # first, second, bits of 256
     for first, second in search:
-        apart = np.flatnonzero(label[first] != label[second])
+        apart = np.flatnonzero((label[first] != label[second]) & (asked[first] | asked[second]))
         first, second = first[apart], second[apart]
         near = pictures.near(first, second, likeness)
         _, bits = distances(pictures.hashes, first[near], second[near])

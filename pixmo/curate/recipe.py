@@ -102,6 +102,7 @@ class Reader:
     text: str
     own: Path | None
     connection: "duckdb.DuckDBPyConnection"
+    changing_functions: frozenset[str]
 
     def error(self, message: str, key: str = "") -> RecipeError:
         """An error that names the file and, where `key` stands in it, the line."""
@@ -319,8 +320,7 @@ class Reader:
         parsed = reads.parse(self.connection, sql)
         if parsed is None:
             raise RecipeError(f"{path} is no plain SELECT; write it without PIVOT and its like")
-        functions = reads.changing_functions(self.connection)
-        for outside in reads.changing(parsed, functions):
+        for outside in reads.changing(parsed, self.changing_functions):
             raise RecipeError(
                 f"{path} uses {outside}: a step may depend on the tables and its values alone, or"
                 " the same inputs would not give the same release"
@@ -399,7 +399,7 @@ def reader(stem: str, own: Path | None) -> Iterator[Reader]:
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path} is not UTF-8 text: {error}") from error
     with duckdb.connect() as connection:
-        yield Reader(stem, path, text, own, connection)
+        yield Reader(stem, path, text, own, connection, reads.changing_functions(connection))
 
 
 def find(file: str, own: Path | None, missing: RecipeError) -> Path:

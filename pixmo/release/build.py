@@ -121,7 +121,10 @@ def choose(
     images = source_images(workspace)
     faults = unusable(images, progress)
     released = released_splits(workspace)
-    curated = [curate(connection, recipe, faults, progress, cache, released) for recipe in recipes]
+    curated = [
+        curate(connection, recipe, faults, progress, cache, released, is_placed=number > 0)
+        for number, recipe in enumerate(recipes)
+    ]
     curated = [subset for subset in curated if subset.candidates]
     check_not_empty(workspace, curated)
     kept = {

@@ -12,6 +12,7 @@ my-workspace/
 import contextlib
 import dataclasses
 import fcntl
+import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from pixmo import schema
 from pixmo.errors import WorkspaceError
-from pixmo.files import sweep_temporary, write_text
+from pixmo.files import sweep_temporary, write_json, write_text
 from pixmo.workspace import settings
 from pixmo.workspace.tables import Table
 
@@ -146,16 +147,25 @@ class Workspace:
     def check_tables(self, progress: Callable[[int], None]) -> None:
         """Nothing, if every page of every table is as it was written; DuckDB does not look.
 
+        A part that was whole, and has had the same size and time since, is not read again.
         `progress` is called with 1 for each part.
 
         Raises:
             WorkspaceError: a part is damaged.
         """
-        for name in schema.table_names():
-            table = self.table(name)
-            for part in table.parts():
-                table.read_part(part)
-                progress(1)
+        note = self.cache / "whole_parts.json"
+        try:
+            whole = json.loads(note.read_text("utf-8"))
+        except (OSError, ValueError):  # there is none yet, or it is damaged itself
+            whole = []
+        _, *parts = self.state()
+        for part in parts:
+            if part not in whole:
+                table = self.table(str(part[0]))
+                table.read_part(table.folder / str(part[1]))
+            progress(1)
+        note.parent.mkdir(exist_ok=True)
+        write_json(note, parts)
 
     def set_aside(self, items: Sequence[SetAside]) -> int:
         """Every item stands in `set_aside`, once; returns how many were new."""
