@@ -214,6 +214,21 @@ def test_a_newest_release_that_cannot_be_read_stops_the_next(tmp_path: Path) -> 
     assert [path.name for path in workspace.releases.iterdir()] == ["v1"]
 
 
+@pytest.mark.parametrize("damage", ["no manifest", "other bytes"])
+def test_a_release_that_was_tampered_with_unpins_nothing(damage: str, tmp_path: Path) -> None:
+    workspace, _ = make(tmp_path)
+    built = build_release(workspace, "v1")
+    if damage == "no manifest":
+        (built / "manifest.json").unlink()
+    else:
+        folder = built / NAMES["points"]
+        other = folder / "validation-00000-of-00001.parquet"
+        shutil.copy(other, folder / "test-00000-of-00001.parquet")
+    with pytest.raises(ReleaseError, match=r"v1.* pictures stay in the splits of earlier releases"):
+        build_release(workspace, "v2")
+    assert [path.name for path in workspace.releases.iterdir()] == ["v1"]
+
+
 def test_images_are_inside_unless_they_have_a_url(
     release: Path, world: tuple[Workspace, Planter]
 ) -> None:

@@ -253,6 +253,13 @@ WRONG: dict[str, tuple[str, bytes, str, str]] = {
     "no hash": ("h.txt", f"{A}\nxyz".encode(), "", "line 2: 'xyz' is no hash; write a sha256"),
     "a header": ("h.txt", f"sha256\n{A}\n".encode(), "", "line 1: 'sha256' is no hash; write a"),
     "questions too": ("h.txt", f"Who?\n{A} x\n".encode(), "", "line 1: 'Who?' is no hash"),
+    "a hash too short": ("h.txt", f"{'a1' * 30}\n".encode(), "", "line 1: 'a1a1"),
+    "a hash unnamed": (
+        "h.csv",
+        f"question,image_sha\nWho?,{'a1' * 32}".encode(),
+        "",
+        "line 2: image_sha looks like a hash; call it one of image_sha256, phash_64",
+    ),
     "misspelt": (
         "h.csv",
         f"question,phash64\nWho?,{'0' * 16}".encode(),

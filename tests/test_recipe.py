@@ -179,6 +179,21 @@ MISTAKES = {
         "min_words = [1]",
         "cap.toml:17: min_words = [1] is not a number",
     ),
+    "a number that is none": (
+        "min_words = 10",
+        "min_words = nan",
+        "cap.toml:17: min_words = nan is no number",
+    ),
+    "the rows' file missing": (
+        "cap/rows.sql",
+        "cap/row.sql",
+        "cap.toml:3: there is no cap/row.sql",
+    ),
+    "the agreement's file missing": (
+        "images/agreed.sql",
+        "images/agred.sql",
+        "cap.toml:12: there is no images/agred.sql",
+    ),
     "a number in quotes": (
         "min_words = 10",
         'min_words = "10"',
@@ -270,7 +285,11 @@ SQL_MISTAKES = {
     ),
     "a sample": ("from cap", "from cap tablesample reservoir(10)", "uses a sample"),
     "a setting": ("words <", "current_setting('threads')::int <", "uses current_setting()"),
-    "another subset": ("from cap", "from cap semi join ama using (image_sha256)", "reads ama,"),
+    "another subset": (
+        "from cap",
+        "from cap semi join ama using (image_sha256)",
+        "reads ama, which is no table or view of a workspace; a step judges the rows of its own",
+    ),
     "flags": ("from cap", "from cap semi join cap_flagged using (id)", "reads cap_flagged,"),
     "its own verdicts": ("from cap", "from temp.verdicts", "reads temp.verdicts, which is no"),
     "a table misspelt": ("from cap", "from image", "did you mean images?"),

@@ -316,6 +316,7 @@ def test_parts_that_were_whole_are_read_again_only_when_they_change(
     part.write_bytes(part.read_bytes()[:-9])
     with pytest.raises(WorkspaceError, match="is damaged"):
         workspace.check_tables(told.append)
-    (workspace.cache / "whole_parts.json").write_text("no json")
-    with pytest.raises(WorkspaceError, match="is damaged"):
-        workspace.check_tables(told.append)
+    for garbage in ("no json", "null", '{"images": 3}', "[[1], 2]"):
+        (workspace.cache / "whole_parts.json").write_text(garbage)
+        with pytest.raises(WorkspaceError, match="is damaged"):
+            workspace.check_tables(told.append)

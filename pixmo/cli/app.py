@@ -27,6 +27,8 @@ app = typer.Typer(
 )
 
 INTERRUPTED = 130  # the exit status of a program that Ctrl-C stopped
+STOPPED = "stopped; what was finished is kept, run the same command to go on"
+INTERRUPTED_QUERY = "Query interrupted"
 
 WORKSPACE = Annotated[
     Path,
@@ -82,9 +84,12 @@ def main() -> None:
         if status.code == INTERRUPTED:  # typer turns Ctrl-C into this
             # People press it again while worker processes end; that would print tracebacks.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            show.fail("stopped; what was finished is kept, run the same command to go on")
+            show.fail(STOPPED)
         raise
     except Exception as error:  # noqa: BLE001 - the last place where a traceback can be kept away
+        if INTERRUPTED_QUERY in str(error):  # DuckDB heard Ctrl-C first
+            show.fail(STOPPED)
+            sys.exit(INTERRUPTED)
         stop(
             f"unexpected {type(error).__name__}: {error}; this is a bug in pixmo, please report it"
             " with what `pixmo --debug …` prints"

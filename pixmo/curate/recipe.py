@@ -155,7 +155,7 @@ class Reader:
             self.path,
             name,
             self.license(self.value(data, "license", str, "the recipe")),
-            self.query(self.value(data, "rows", str, "the recipe"), {}),
+            self.query(self.value(data, "rows", str, "the recipe"), {}, key="rows"),
             self.splits(self.value(data, "splits", dict, "the recipe")),
             self.steps(data),
         )
@@ -179,7 +179,7 @@ class Reader:
         weight = self.value(data, "agreed_weight", float, "[splits]")
         if weight < 1:
             raise self.error(f"agreed_weight = {weight} is not 1 or more", "agreed_weight")
-        agreed = self.query(self.value(data, "agreed", str, "[splits]"), {})
+        agreed = self.query(self.value(data, "agreed", str, "[splits]"), {}, key="agreed")
         return Splits(shares, self.likeness(data, "[splits]"), agreed, weight)
 
     def likeness(self, data: Mapping[str, Any], where: str, of_hashes: bool = False) -> Likeness:
@@ -291,13 +291,17 @@ class Reader:
         return words
 
     def query(
-        self, file: str, parameters: Mapping[str, Any], relations: Collection[str] = ()
+        self,
+        file: str,
+        parameters: Mapping[str, Any],
+        relations: Collection[str] = (),
+        key: str = "sql",
     ) -> Query:
         """The one SELECT in a file, its parameters being exactly those given.
 
-        It reads the workspace's tables, its views and these `relations`.
+        It reads the workspace's tables, its views and these `relations`; `key` names it.
         """
-        path = find(file, self.own, self.error(f"there is no {file}", "sql"))
+        path = find(file, self.own, self.error(f"there is no {file}", key))
         sql = path.read_text("utf-8").strip()
         statement = self.select(path, sql)
         self.check_reads(path, sql, relations)
@@ -311,6 +315,8 @@ class Reader:
         for name, value in parameters.items():
             if not isinstance(value, int | float | str | bool):
                 raise self.error(f"{name} = {value!r} is not a number, text, true or false", name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise self.error(f"{name} = {value} is no number", name)
             if isinstance(value, str) and NUMBER.fullmatch(value):
                 raise self.error(f'{name} = "{value}" is text; take the quotes away', name)
         return Query(file, path, sql, leading_comment(sql))
@@ -330,6 +336,8 @@ class Reader:
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1)
                 hint = f"; did you mean {near[0]}?" if near else ""
+                if name in schema.stems():
+                    hint = "; a step judges the rows of its own subset, and may read the tables"
                 raise RecipeError(
                     f"{path} reads {name}, which is no table or view of a workspace{hint}"
                 )

@@ -42,6 +42,7 @@ DIGITS = {
 # What a line of hashes holds, by the digits of each.
 LINES = {(64,): ("image_sha256",), (16,): ("phash_64",), (16, 64): ("phash_64", "phash_256")}
 HASH = re.compile(r"[0-9a-fA-F]+")
+LIKE_HASH = re.compile(r"(?=.*\d)[0-9a-fA-F]{16,}")  # of some length; words and numbers are not
 SHA256SUM = re.compile(r"([0-9a-fA-F]{64}) [ *]\S.*")  # a hash, and the name of its file
 READABLE = tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
 
@@ -142,7 +143,7 @@ def read_lines(file: Path, text: str) -> Iterator[Item]:
         HeldOutError: some lines begin with a hash and some do not.
     """
     lines = [(n, line.strip()) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
-    if not any(hashes_of(re.split(r"[\s,]", line)[0]) for _, line in lines):
+    if not any(LIKE_HASH.fullmatch(re.split(r"[\s,]", line)[0]) for _, line in lines):
         yield from (Item(str(number), question=line) for number, line in lines)
         return
     for number, line in lines:
@@ -169,8 +170,12 @@ def hashes_of(line: str) -> Hashes | None:
 
 def read_row(where: str, number: int, values: Mapping[str, Any], column: str) -> Iterator[Item]:
     """Yield the hashes and the question of one row, as far as it has them."""
-    if hint := misspelt(tuple(values), (*DIGITS, column, "key")):
+    if hint := misspelt(tuple(values), (*DIGITS, QUESTION, "key") if column == QUESTION else ()):
         raise HeldOutError(f"{where}: {hint}")
+    for name, value in values.items():
+        if name not in (*DIGITS, column, "key") and LIKE_HASH.fullmatch(str(value)):
+            names = ", ".join(DIGITS)
+            raise HeldOutError(f"{where}: {name} looks like a hash; call it one of {names}")
     key = str(values.get("key") or number)
     given = {name: str(values[name]).strip().lower() for name in DIGITS if values.get(name)}
     question = values.get(column)

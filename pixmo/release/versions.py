@@ -6,11 +6,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pixmo.curate.splits import nearest_to_test
+from pixmo.curate.splits import TRAIN, nearest_to_test
 from pixmo.dataset import manifest
 from pixmo.dataset.manifest import FILE_NAME
 from pixmo.dataset.reader import SPLITS
 from pixmo.errors import ReleaseError
+from pixmo.hashing import sha256_file
 from pixmo.workspace.workspace import Workspace
 
 
@@ -40,8 +41,16 @@ def released_splits(workspace: Workspace) -> dict[str, str]:
     """The split of every image that a release has in one, by sha256; of several that to test with.
 
     Raises:
-        ReleaseError: a file of a release is missing or damaged.
+        ReleaseError: a release's manifest, or a file of a release, is missing or damaged.
     """
+    for folder in sorted(
+        {path.parent.parent for path in workspace.releases.glob("[!.]*/*/*.parquet")}
+    ):
+        if not (folder / FILE_NAME).is_file():
+            raise ReleaseError(
+                f"{folder} has lost its {FILE_NAME}, and pictures stay in the splits of earlier"
+                " releases; restore it, or delete the folder and with it what it tested with"
+            )
     split_of: dict[str, str] = {}
     for version in complete_releases(workspace):
         folder = workspace.releases / version
@@ -50,6 +59,8 @@ def released_splits(workspace: Workspace) -> dict[str, str]:
             for file in promised.parquet(subset.name, split):
                 path = folder / file.path
                 try:
+                    if split != TRAIN and sha256_file(path) != file.sha256:
+                        raise pa.ArrowInvalid("its bytes are not those that were released")
                     images = pq.read_table(path, columns=["image_sha256"]).column(0).unique()
                 except (OSError, pa.ArrowException) as error:
                     raise ReleaseError(

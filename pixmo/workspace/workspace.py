@@ -157,6 +157,8 @@ class Workspace:
         try:
             whole = json.loads(note.read_text("utf-8"))
         except (OSError, ValueError):  # there is none yet, or it is damaged itself
+            whole = None
+        if not isinstance(whole, list):
             whole = []
         _, *parts = self.state()
         for part in parts:

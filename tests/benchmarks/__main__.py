@@ -74,13 +74,13 @@ def main() -> None:
     """Both files hold what was measured just now, and before it what was not measured again."""
     file = DOCS / "benchmarks.json"
     known = {result.get("benchmark"): result for result in json.loads(file.read_text())}
+    names = [name_of(benchmark) for benchmark in BENCHMARKS]
     for benchmark in wanted(sys.argv[1:]):
         known[name_of(benchmark)] = {"benchmark": name_of(benchmark), **benchmark.run()}
-    names = [name_of(benchmark) for benchmark in BENCHMARKS]
-    results = [known[name] for name in names if name in known]
-    write_json(file, results)
-    write_text(DOCS / "benchmarks.md", page(results))
-    print(json.dumps(results, indent=2))
+        results = [known[name] for name in names if name in known]
+        write_json(file, results)
+        write_text(DOCS / "benchmarks.md", page(results))
+        print(json.dumps(known[name_of(benchmark)], indent=2), flush=True)
 
 
 if __name__ == "__main__":
