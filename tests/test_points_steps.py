@@ -1,5 +1,6 @@
 """Every step of the points recipe: what it names and why, and what lies just beside it."""
 
+import re
 from collections.abc import Callable
 from random import Random
 
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixmo.hashing import sha256_bytes
+from pixmo.resources import shared
 from tests.benchmarks import points_thresholds
 from tests.benchmarks.planted_trials import Trial
 from tests.benchmarks.points_thresholds import Clicks
@@ -437,3 +439,21 @@ def test_the_steps_do_what_was_measured(make: Callable[[int], Trial]) -> None:
 
 def test_the_recipes_comments_say_what_was_measured() -> None:
     assert not not_in_comments("points")
+
+
+def test_two_steps_make_singular_and_plural_alike_in_the_same_words() -> None:
+    # A step shares nothing with another but the tables, so the words stand in both files.
+    first, second = (
+        [line.split(", ", 1)[1] for line in sql.splitlines() if re.search(CHANGED_IN_TURN, line)]
+        for sql in (
+            shared("pipelines", file).read_text("utf-8")
+            for file in ("points/none_against_present.sql", "ama/count_against_points.sql")
+        )
+    )
+    assert first == second
+    assert len(first) == 9
+
+
+CHANGED_IN_TURN = (
+    r"^ +regexp_replace\((?:label|expression|person|man|child|tooth|mouse|dress|hat|cherry), "
+)

@@ -60,9 +60,9 @@ def released_splits(workspace: Workspace) -> dict[str, str]:
                 path = folder / file.path
                 try:
                     if split != TRAIN and sha256_file(path) != file.sha256:
-                        raise pa.ArrowInvalid("its bytes are not those that were released")
+                        raise ValueError("its bytes are not those that were released")
                     images = pq.read_table(path, columns=["image_sha256"]).column(0).unique()
-                except (OSError, pa.ArrowException) as error:
+                except (OSError, ValueError, pa.ArrowException) as error:
                     raise ReleaseError(
                         f"{path} cannot be read, and pictures stay in the splits of earlier"
                         f" releases: {' '.join(str(error).split())}; mend {folder} or delete it"
