@@ -112,6 +112,12 @@ def test_two_steps_of_one_file_have_names_of_their_own(tmp_path: Path) -> None:
         load_step("cap", "short.sql", {}, own)
 
 
+def test_a_step_to_try_that_is_not_there_is_named_and_no_line_of_the_recipe() -> None:
+    with pytest.raises(RecipeError) as raised:
+        load_step("cap", "cap/tooshort.sql", {})
+    assert str(raised.value) == "there is no cap/tooshort.sql; did you mean cap/too_short.sql?"
+
+
 def test_a_mechanism_may_have_a_name_which_decides_nothing(tmp_path: Path) -> None:
     plain = load("cap", write(tmp_path)).steps[2]
     named = load("cap", write(tmp_path, RECIPE + 'as = "same_words"\n')).steps[2]

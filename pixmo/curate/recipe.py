@@ -385,6 +385,9 @@ def load_step(stem: str, name: str, values: Mapping[str, Any], own: Path | None 
         if found:
             return opened.step({**given[found[0]], **values})
         if name.endswith(".sql"):
+            near = difflib.get_close_matches(name, [data.get("sql", "") for data in given], n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            find(name, own, RecipeError(f"there is no {name}{hint}"))
             return opened.step({"sql": name, **values})
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(names)}"
