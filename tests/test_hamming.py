@@ -1,5 +1,6 @@
 """Near pairs are exactly those within the distance, each once, whatever the hashes are."""
 
+import itertools
 from collections.abc import Iterable
 
 import numpy as np
@@ -7,7 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixmo.curate.hamming import PIECE, Integers, Words, near_between, near_pairs, ranges
+from pixmo.curate import hamming
+from pixmo.curate.hamming import (
+    PIECE,
+    Integers,
+    Words,
+    compare,
+    compiled_compare,
+    near_between,
+    near_pairs,
+    ranges,
+)
 
 BITS_64 = st.integers(0, 2**64 - 1)
 FLIPS = st.sets(st.integers(0, 63), max_size=12)
@@ -60,6 +71,38 @@ def test_pairs_of_one_label_are_left_out(
     every = found_pairs(hashes, most, agreeing=agreeing)
     found = found_pairs(hashes, most, agreeing=agreeing, label=np.array(label))
     assert found == [(i, j) for i, j in every if label[i] != label[j]]
+
+
+def test_more_pairs_than_a_piece_holds_all_come() -> None:
+    alike = [0xFEDCBA9876543210] * 600
+    every = list(itertools.combinations(range(600), 2))
+    assert len(every) > PIECE
+    assert found_pairs(alike, 3) == every
+
+
+@pytest.mark.parametrize("is_compiled", [False, True])
+@pytest.mark.parametrize("room", [1, 2, 5])
+@pytest.mark.parametrize("most_compared", [1, 4, 1 << 27])
+def test_comparing_goes_on_where_it_stopped(
+    is_compiled: bool, room: int, most_compared: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hamming, "MOST_COMPARED", most_compared)  # machine code has its own
+    run = compiled_compare() if is_compiled else compare
+    mask, none = np.uint64(1 << 63), words([])
+    # The last is in a bucket with hashes that are not equal to it under the mask.
+    bucket = words([1, 1, 1, 1, 1, 2, 2, 2, 3, 4, 4, 4])
+    hashes = words([0, 1, 3, 7, 255, 0, 0, 1, 0, 5, 4, 4 | 1 << 63])
+    label = np.array([0, 0, 1, 2, 3, 0, 0, 1, 0, 0, 1, 2])
+    pairs = np.empty((2, room), np.int64)
+    found, calls, one, other = [], 0, 0, 0
+    while one < len(bucket):
+        with np.errstate(over="ignore"):  # the product of the count's last step is cut to 64 bits
+            count, one, other = run(bucket, hashes, label, 2, mask, none, one, other, pairs)
+        found += pairs[:, :count].T.tolist()
+        calls += 1
+    assert found == [[0, 2], [1, 2], [1, 3], [2, 3], [5, 7], [6, 7], [9, 10]]
+    if room == 1 or (most_compared == 1 and not is_compiled):
+        assert calls > 6
 
 
 @settings(max_examples=200, deadline=None)

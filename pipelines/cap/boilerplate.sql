@@ -21,17 +21,33 @@ pairs as (
     where annotator != 'unknown' and len(sentence) > 1
 ),
 
-counted as (
-    select id, annotator, said, length, count(*) over (partition by annotator, said) as images
+repeated as (
+    select annotator, said, count(*) as images
     from pairs
+    group by annotator, said
+    having count(*) >= $min_images
+),
+
+counted as (
+    select id, annotator, sum(length) as repeated_length, max(images) as images
+    from pairs
+    join repeated using (annotator, said)
+    group by id, annotator
+),
+
+whole as (
+    select id, annotator, sum(length) as length
+    from pairs
+    where id in (select id from counted)
+    group by id, annotator
 )
 
 select
     id,
-    round(100 * sum(length) filter (images >= $min_images) / sum(length))::int
+    round(100 * repeated_length / length)::int
     || ' percent of what ' || annotator || ' says is said of other images too' as reason,
     annotator,
-    max(images) as images
+    images
 from counted
-group by id, annotator
-having sum(length) filter (images >= $min_images) > $max_share * sum(length)
+join whole using (id, annotator)
+where repeated_length > $max_share * length

@@ -9,7 +9,7 @@ with said as (
 ),
 
 -- Long words tell most, and what an image is of is said first; five letters are near enough to a stem.
-worded as (
+worded as materialized (
     select
         id,
         place,
@@ -19,12 +19,12 @@ worded as (
 
 -- What is said of many images tells nothing of one; a sample shows what that is.
 sampled as (
-    select list_distinct(words) as words from worded order by id, place limit $sampled
+    select words from worded order by id, place limit $sampled
 ),
 
 common as (
     select word
-    from (select unnest(words) as word from sampled)
+    from (select unnest(list_distinct(words)) as word from sampled)
     group by word
     having count(*) > greatest($common_times, $common_share * (select count(*) from sampled))
 ),

@@ -35,14 +35,15 @@ patterns as (
     from opened
 ),
 
-counted as (
-    select
-        id,
-        annotator,
-        openings,
-        count(distinct id) over (partition by annotator, pattern) as images,
-        count(distinct id) over (partition by annotator) as told
+told as (
+    select annotator, count(distinct id) as told from opened group by annotator
+),
+
+repeated as (
+    select annotator, pattern, count(distinct id) as images
     from patterns
+    group by annotator, pattern
+    having count(distinct id) >= $min_images
 )
 
 select
@@ -51,6 +52,8 @@ select
     annotator,
     array_to_string(openings, ' … ') as openings,
     images
-from counted
-where images >= $min_images and images >= $min_share * told
+from patterns
+join repeated using (annotator, pattern)
+join told using (annotator)
+where images >= $min_share * told
 qualify row_number() over (partition by id order by images desc, annotator, openings) = 1

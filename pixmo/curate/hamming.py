@@ -4,9 +4,10 @@ Both searches cut the 64 bits into blocks and compare only hashes that agree on 
 arrays as long as the hashes and one piece of pairs, whatever the hashes are.
 """
 
+import functools
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,10 +17,16 @@ HASH_BITS = 64
 MOST_AGREEING = 4  # blocks in a mask; with more of them the masks themselves would cost most
 FEWEST_BLOCKS = 3  # a table has a place for every content of a block: 2 ** 22 at most
 ROUND_COST = 3000  # hashes; what a mask or a flip costs beyond its hashes
+MEETING_COST = 0.1  # hashes; what comparing two costs beside sorting one
 PIECE = 1 << 17  # pairs looked at together; what the processor's own memory holds
+MOST_COMPARED = 1 << 27  # a tenth of a second, after which an interrupt is heard
 # An odd number with its bits in no order: a product with it carries the bits under a mask up to its
 # upper end (multiplicative hashing; Knuth, The Art of Computer Programming 3, section 6.4).
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+BY_TWO, BY_FOUR, BY_EIGHT, IN_EVERY_BYTE = (
+    np.uint64((1 << 64) // divisor) for divisor in (3, 5, 17, 255)
+)  # 0101…, 00110011…, 0000111100001111…, a one at the end of each byte
+ONE, TWO, FOUR, TOP_BYTE = (np.uint64(bits) for bits in (1, 2, 4, 56))
 
 Integers = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
@@ -58,17 +65,9 @@ def near_pairs(
     hashes, label = hashes[by_label], label[by_label]
     agreeing = agreeing_blocks(label, max_distance) if agreeing is None else agreeing
     for mask, passed_over in masks(max_distance, agreeing):
-        for left, right in meetings(hashes, label, mask):
-            differing = hashes[left] ^ hashes[right]
-            near = np.flatnonzero(np.bitwise_count(differing) <= max_distance)
-            differing = differing[near]
-            # A pair that agrees on a block passed over too has met under an earlier mask.
-            new = differing & mask == 0
-            for block in passed_over:
-                new &= differing & block != 0
-            left, right = by_label[left[near[new]]], by_label[right[near[new]]]
-            if len(left):
-                yield np.minimum(left, right), np.maximum(left, right)
+        for left, right in meetings(hashes, label, max_distance, mask, passed_over):
+            left, right = by_label[left], by_label[right]
+            yield np.minimum(left, right), np.maximum(left, right)
 
 
 def agreeing_blocks(label: Integers, max_distance: int) -> int:
@@ -79,7 +78,7 @@ def agreeing_blocks(label: Integers, max_distance: int) -> int:
     def cost(agreeing: int) -> float:
         blocks = max_distance + agreeing
         met = pairs / 2 ** (HASH_BITS * agreeing / blocks) if agreeing else pairs
-        return math.comb(blocks, agreeing) * (ROUND_COST + len(label) + met)
+        return math.comb(blocks, agreeing) * (ROUND_COST + len(label) + MEETING_COST * met)
 
     return min(range(MOST_AGREEING + 1), key=cost)
 
@@ -120,17 +119,79 @@ def neighbours(
 
 
 def meetings(
-    hashes: Words, label: Integers, mask: np.uint64
+    hashes: Words, label: Integers, max_distance: int, mask: np.uint64, passed_over: list[np.uint64]
 ) -> Iterator[tuple[Integers, Integers]]:
-    """Yield, in pieces, the pairs of different label that are equal under the mask.
+    """Yield, in pieces, the near pairs of different label that meet under this mask first.
 
-    `label` ascends. Some pairs that are not equal under the mask come as well.
+    `label` ascends.
     """
     bucket, order = sorted_under(hashes, mask)
-    bucket_ends = bucket[1:] != bucket[:-1]
-    label_ends = bucket_ends | (np.diff(label[order]) != 0)
-    for one, other in ranges(ends(label_ends), ends(bucket_ends)):
-        yield order[one], order[other]
+    hashes, label = hashes[order], label[order]
+    blocks = np.array(passed_over, np.uint64)
+    pairs = np.empty((2, PIECE), np.int64)
+    one = other = 0
+    while one < len(order):
+        count, one, other = compiled_compare()(
+            bucket, hashes, label, max_distance, mask, blocks, one, other, pairs
+        )
+        if count:
+            yield order[pairs[0, :count]], order[pairs[1, :count]]
+
+
+def compare(
+    bucket: Words,
+    hashes: Words,
+    label: Integers,
+    max_distance: int,
+    mask: np.uint64,
+    passed_over: Words,
+    one: int,
+    other: int,
+    pairs: Integers,
+) -> tuple[int, int, int]:
+    """`pairs` is filled with those at most `max_distance` bits apart, from (one, other) on.
+
+    Shapes: `bucket`, `hashes` and `label` (n,), sorted by bucket and then by label; `pairs` (2, m).
+    Returns how many pairs were found and where to go on; nothing is left to compare when that is n.
+    """
+    found, compared, bucket_end, label_end = 0, 0, one, one
+    while one < len(bucket) and compared < MOST_COMPARED:
+        if one == bucket_end:
+            while bucket_end < len(bucket) and bucket[bucket_end] == bucket[one]:
+                bucket_end += 1
+        if one == label_end:
+            while label_end < bucket_end and label[label_end] == label[one]:
+                label_end += 1
+        other = max(other, label_end)
+        compared += bucket_end - other
+        for right in range(other, bucket_end):
+            differing = hashes[one] ^ hashes[right]
+            # Sums of the ones in every 2, 4 and 8 bits, then of all bytes (Warren: Hacker's
+            # Delight, section 5-1); compilers know it as the processor's own count.
+            ones_of = differing - (differing >> ONE & BY_TWO)
+            ones_of = (ones_of & BY_FOUR) + (ones_of >> TWO & BY_FOUR)
+            ones_of = (ones_of + (ones_of >> FOUR)) & BY_EIGHT
+            if ones_of * IN_EVERY_BYTE >> TOP_BYTE <= max_distance and differing & mask == 0:
+                # A pair that agrees on a block passed over too has met under an earlier mask.
+                is_new = True
+                for block in passed_over:
+                    is_new = is_new and differing & block != 0
+                if is_new:
+                    pairs[0, found], pairs[1, found] = one, right
+                    found += 1
+                    if found == pairs.shape[1]:
+                        return found, one, right + 1
+        one, other = one + 1, 0
+    return found, one, other
+
+
+@functools.cache
+def compiled_compare() -> Callable[..., tuple[int, int, int]]:
+    """`compare` as machine code; making it takes a second."""
+    import numba
+
+    compiled: Callable[..., tuple[int, int, int]] = numba.njit(compare)
+    return compiled
 
 
 def sorted_under(hashes: Words, mask: np.uint64) -> tuple[Words, Integers]:
@@ -145,12 +206,6 @@ def sorted_under(hashes: Words, mask: np.uint64) -> tuple[Words, Integers]:
     packed.sort()
     order = packed & np.uint64((1 << int(index_bits)) - 1)
     return packed >> index_bits, order.astype(np.int64)
-
-
-def ends(is_last: npt.NDArray[np.bool_]) -> Integers:
-    """The end of the run of each place; `is_last` says which end one, the last place left out."""
-    run_ends = np.append(np.flatnonzero(is_last), len(is_last)) + 1
-    return np.repeat(run_ends, np.diff(run_ends, prepend=0))
 
 
 def near_between(
