@@ -5,12 +5,16 @@ import functools
 import re
 import unicodedata
 
-WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
+import regex
+
+# Vowel signs of Devanagari and the like are marks: part of a word, which `re` does not know.
+WORD = regex.compile(r"[\p{L}\p{M}\p{N}]+(?:['’\-][\p{L}\p{M}\p{N}]+)*")
 
 
 def words(text: str) -> list[str]:
     """The words of `text` in order, as written; hyphens and apostrophes stay inside a word."""
-    return WORD.findall(text)
+    found: list[str] = WORD.findall(text)
+    return found
 
 
 def normalise(text: str) -> str:

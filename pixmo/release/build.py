@@ -182,7 +182,7 @@ def opened(workspace: Workspace) -> Iterator[tuple["duckdb.DuckDBPyConnection", 
 
 def open_cache(workspace: Workspace) -> Cache:
     """What earlier builds and trials computed over the tables as they are now."""
-    packages = ("duckdb", "numpy", "pyarrow", "rensa", "scipy")
+    packages = ("duckdb", "numpy", "numba", "pyarrow", "regex", "rensa", "scipy")
     made_by = [f"{name} {metadata.version(name)}" for name in packages]
     made_by.append(f"Unicode {unicodedata.unidata_version}")
     code = [*sorted(Path(curating.__file__).parent.glob("*.py")), hashing.__file__, text.__file__]

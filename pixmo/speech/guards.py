@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import regex
+
 from pixmo.speech.audio import SAMPLE_RATE
 from pixmo.speech.recogniser import Segment
 from pixmo.speech.speech_activity import Span
@@ -15,7 +17,7 @@ SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])")
 NEARLY_NO_SPEECH = 0.1  # of a segment's time
 TIME_TOLERANCE_SECONDS = 0.25  # of Whisper's times
 RUN_WORDS = 8
-RUN_WORD = re.compile(r"[^\W_]+")
+RUN_WORD = regex.compile(r"[\p{L}\p{M}\p{N}]+")
 DIGITS = 3
 
 

@@ -1,0 +1,44 @@
+"""Words are found in every script, and the same ones by Python and by the recipes' SQL."""
+
+import re
+
+import duckdb
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pixmo.curate.recipe import load
+from pixmo.text import words
+
+# Letters, marks and digits of several scripts, and what stands between words.
+SIGNS = "aéZß9٣हिन्दीไทยพื้日本語カe\u0301n\u0303'’-_ .,·\u200d"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (
+            "Don't stop at the well-known café!",
+            ["Don't", "stop", "at", "the", "well-known", "café"],
+        ),
+        ("यह एक हिन्दी वाक्य है।", ["यह", "एक", "हिन्दी", "वाक्य", "है"]),
+        ("cafe\u0301 under_score -dash- 3.5", ["cafe\u0301", "under", "score", "dash", "3", "5"]),
+        ("", []),
+    ],
+)
+def test_words_keep_their_marks(text: str, found: list[str]) -> None:
+    assert words(text) == found
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.text(st.sampled_from(SIGNS), max_size=20), min_size=1, max_size=20))
+def test_the_recipe_counts_the_same_words(texts: list[str]) -> None:
+    (pattern,) = re.findall(
+        r"regexp_extract_all\(\s*captioned\.caption, '(.+)'", load("cap").rows.sql
+    )
+    with duckdb.connect() as connection:
+        counted = connection.execute(
+            "select regexp_extract_all(text, ?) from (select unnest(?::varchar[]) as text)",
+            [pattern.replace("''", "'"), texts],
+        ).fetchall()
+    assert [found for (found,) in counted] == [words(text) for text in texts]
