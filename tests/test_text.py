@@ -1,6 +1,7 @@
 """Words are found in every script, and the same ones by Python and by the recipes' SQL."""
 
 import re
+from collections.abc import Iterator
 
 import duckdb
 import pytest
@@ -30,15 +31,22 @@ def test_words_keep_their_marks(text: str, found: list[str]) -> None:
     assert words(text) == found
 
 
+@pytest.fixture(scope="module")
+def connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as opened:
+        yield opened
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.text(st.sampled_from(SIGNS), max_size=20), min_size=1, max_size=20))
-def test_the_recipe_counts_the_same_words(texts: list[str]) -> None:
+def test_the_recipe_counts_the_same_words(
+    connection: duckdb.DuckDBPyConnection, texts: list[str]
+) -> None:
     (pattern,) = re.findall(
         r"regexp_extract_all\(\s*captioned\.caption, '(.+)'", load("cap").rows.sql
     )
-    with duckdb.connect() as connection:
-        counted = connection.execute(
-            "select regexp_extract_all(text, ?) from (select unnest(?::varchar[]) as text)",
-            [pattern.replace("''", "'"), texts],
-        ).fetchall()
+    counted = connection.execute(
+        "select regexp_extract_all(text, ?) from (select unnest(?::varchar[]) as text)",
+        [pattern.replace("''", "'"), texts],
+    ).fetchall()
     assert [found for (found,) in counted] == [words(text) for text in texts]
