@@ -99,10 +99,16 @@ def test_a_folder_without_a_manifest_is_no_release(release: Path) -> None:
         Release.open(release / "nowhere")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 1}', "\x00", '{"subsets": [1]}'])
-def test_a_broken_manifest_is_named(release: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        *(("", ""), ("\x00", ""), ('{"subsets": [1]}', ""), ("[]", "it holds no JSON object")),
+        *(("{}", "it lacks 'subsets'"), ('{"subsets": []}', "it lacks 'files'")),
+    ],
+)
+def test_a_broken_manifest_is_named(release: Path, text: str, fault: str) -> None:
     (release / "manifest.json").write_text(text, "utf-8")
-    with pytest.raises(ReleaseError, match="is not a manifest"):
+    with pytest.raises(ReleaseError, match=f"is not a manifest: .*{fault}"):
         manifests.read(release)
 
 

@@ -81,6 +81,12 @@ def test_the_steps_are_shown_in_order(planted: tuple[Workspace, Planter], pixmo:
 MISTAKES = {
     ("show", "dogs"): "'dogs' is no subset; the subsets are ama, cap, points",
     ("try", "images/too_small.sql"): "of which subset? --subset ama, cap, points",
+    (
+        "try",
+        "cap/too_long",
+        "--subset",
+        "dogs",
+    ): "there is no subset dogs; --subset ama, cap, points",
     ("try", "cap/too_long", "max_word=3"): "did you mean max_words?",
     ("try", "cap/too_long", "many"): "'many' is not name=value",
     ("copy", "cap/nothing.sql"): "have no cap/nothing.sql",

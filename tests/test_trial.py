@@ -300,6 +300,13 @@ def test_a_result_whose_making_fails_is_not_kept(tmp_path: Path) -> None:
         assert keep(connection, cache, "x", "select 2 as x") == [(1,)]  # kept, not made
 
 
+def test_a_file_where_results_should_be_kept_is_named(tmp_path: Path) -> None:
+    (tmp_path / "kept").touch()
+    with duckdb.connect() as connection, pytest.raises(OSError, match="exists") as raised:
+        keep(connection, Cache(tmp_path / "kept"), "x", "select 1 as x")
+    assert raised.value.filename == str(tmp_path / "kept")
+
+
 @pytest.mark.parametrize("damage", [b"", b"no database", None])
 def test_a_damaged_result_is_made_again(damage: bytes | None, tmp_path: Path) -> None:
     cache = Cache(tmp_path)

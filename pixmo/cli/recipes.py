@@ -152,7 +152,8 @@ def recipe_try(
     folder, _, name = step.rpartition("/")
     stem = subset or folder
     if stem not in schema.stems():
-        raise RecipeError(f"{step}: of which subset? --subset {', '.join(schema.stems())}")
+        asked = f"there is no subset {subset};" if subset else f"{step}: of which subset?"
+        raise RecipeError(f"{asked} --subset {', '.join(schema.stems())}")
     opened = open_workspace(workspace)
     file = step if step.endswith(".sql") else name
     tried = load_step(stem, file, parse_values(given or []), opened.recipes)

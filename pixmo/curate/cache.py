@@ -84,7 +84,7 @@ def is_attached(connection: "duckdb.DuckDBPyConnection", key: str, path: Path) -
         os.utime(path)
         connection.execute(f"attach if not exists {literal(path)} as kept_{key} (read_only)")
         connection.execute(f"from kept_{key}.result limit 0")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     except duckdb.Error:  # of a power cut, or a disk's fault
         connection.execute(f"detach database if exists kept_{key}")

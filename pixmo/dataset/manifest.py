@@ -95,14 +95,18 @@ def read(release: Path) -> Manifest:
     if not path.is_file():
         raise ReleaseError(f"{release} is not a complete release: it has no {FILE_NAME}")
     try:
-        data: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        data: Any = json.loads(path.read_text("utf-8"))
+        if not isinstance(data, dict):
+            raise TypeError("it holds no JSON object")
         subsets = tuple(
             Subset(**{**subset, "funnel": tuple(FunnelStep(**step) for step in subset["funnel"])})
             for subset in data.pop("subsets")
         )
         files = tuple(File(**file) for file in data.pop("files"))
         return Manifest(**data, subsets=subsets, files=files)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except KeyError as error:
+        raise ReleaseError(f"{path} is not a manifest: it lacks {error}") from error
+    except (ValueError, TypeError, AttributeError) as error:
         raise ReleaseError(f"{path} is not a manifest: {error}") from error
 
 
