@@ -229,7 +229,10 @@ def long_text(words: int) -> str:
     return " ".join(["the", "a", "of", "and", "with"][place % 5] for place in range(words))
 
 
-SILENT = spoken("Thanks for watching.", speech_seconds=0.4, stock_phrases=["thanks for watching"])
+# What a recogniser writes for silence, at length.
+SILENT = spoken(
+    f"Thanks for watching. {OTHER}", speech_seconds=0.4, stock_phrases=["thanks for watching"]
+)
 # Nothing is known of how this was recorded: another tool's transcripts.
 UNMEASURED = Said(
     TEXT,
@@ -246,7 +249,7 @@ EVERYWHERE = (
     described("written", WRITTEN),
     described("both", spoken(), WRITTEN, caption=TEXT),
     described("unmeasured", UNMEASURED),
-    described("silent beside good", spoken(), SILENT),
+    described("silent beside good", spoken(), SILENT, caption=TEXT),
 )
 
 Expected = dict[str, tuple[str, dict[str, Any]]]  # reason and evidence by the image's name

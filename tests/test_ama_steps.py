@@ -82,6 +82,12 @@ NO_QUESTIONS = {
     "dog": "a single word, and no question mark",
     "Dog?": None,
     "狗？": None,
+    "この写真には何匹の犬がいますか。": None,
+    "图中有几只狗": None,
+    "นี่คืออะไร": None,
+    "ما هذا؟": None,
+    "كلب؟": None,
+    "собака": "a single word, and no question mark",
     "Describe it": None,
     "What is the capital of France?": None,
 }
@@ -180,6 +186,9 @@ def test_the_language_wanted_is_a_parameter() -> None:
         answer("en", ASKED, "A dog is on the sofa."),
     ]
     assert named(rows, "language", language="de").keys() == {"en"}
+    # Of one that is not listed the script is not known.
+    rows = [answer("ru", ASKED, "На столе стоит красная ваза."), *rows]
+    assert named(rows, "language", language="ru").keys() == {"de", "en"}
 
 
 def test_a_language_is_named_with_what_was_counted() -> None:
@@ -247,6 +256,12 @@ COUNTS = {
     ("How many red cars are there?", "1,200"): False,
     ("How many red cars are there?", "At least two."): False,
     ("How many red cars are there?", "Two pairs."): False,
+    # No count at all.
+    ("How many red cars are there?", "There is no way to tell."): False,
+    ("How many red cars are there?", "I have no idea."): False,
+    ("How many red cars are there?", "It is hard to say from this one."): False,
+    ("How many red cars are there?", "I cannot see any one of them."): False,
+    ("How many red cars are there?", "There are no red cars."): True,
     ("How many red cars are there?", "20"): True,
     ("How many red cars are there?", "Nineteen."): True,
 }

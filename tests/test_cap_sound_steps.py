@@ -6,6 +6,7 @@ import pytest
 
 from tests.planted_captions import (
     OTHER,
+    SILENT,
     TEXT,
     UNSPACED,
     WRITTEN,
@@ -40,8 +41,12 @@ PLANTED: Planted = {
             described("brief", spoken(duration_seconds=58.9)),
             described("enough", spoken(duration_seconds=59.0)),
             described("one is enough", spoken(duration_seconds=10.0), spoken()),
+            described("long silence", spoken(duration_seconds=20.0), SILENT, caption=TEXT),
         ],
-        {"brief": ("longest recording is 58.9 seconds", {"longest_seconds": 58.9})},
+        {
+            "brief": ("longest recording is 58.9 seconds", {"longest_seconds": 58.9}),
+            "long silence": ("longest recording is 20.0 seconds", {"longest_seconds": 20.0}),
+        },
     ),
     "mostly_silent": (
         [
@@ -55,7 +60,7 @@ PLANTED: Planted = {
         {
             "waits": (
                 "only 34 percent of the recording is speech",
-                {"spoken_share": 0.34, "speech_seconds": 34.0},
+                {"spoken_share": 0.34},
             )
         },
     ),

@@ -17,7 +17,6 @@ from pixmo.hashing import sha256_bytes, sha256_file
 from pixmo.images.store import add_images
 from pixmo.workspace.workspace import Workspace
 from tests import planted_rows, test_cap_sound_steps, test_cap_text_steps, workspaces
-from tests.conftest import ROOT
 from tests.planted_captions import (
     OTHER,
     TEXT,
@@ -54,6 +53,38 @@ def test_a_text_without_spaces_is_judged_by_its_language_only() -> None:
         found = {name: set(planted.judged(name)) for name in judged}
         assert planted.judged("language", language="en", min_common_words=0) == {}
     assert {name for name, images in found.items() if images} == {"language"}
+
+
+# What a transcript's column is of the caption, and whether its most or its least is the worst.
+WORST = {
+    "words_over_silence_share": ("words_over_silence_share", max),
+    "repeated_share": ("repeated_share", max),
+    "compression_ratio": ("compression_ratio", max),
+    "language_prob": ("language_prob", min),
+    "avg_logprob": ("avg_logprob", min),
+    "highest_temperature": ("highest_temperature", max),
+    "no_speech_prob": ("no_speech_prob", max),
+    "overlap_disagreement": ("overlap_disagreement", max),
+    "clipped_share": ("clipped_share", max),
+    "rms_dbfs": ("rms_dbfs", min),
+    "duration_seconds": ("longest_seconds", max),  # here the best one counts
+}
+
+
+def test_a_caption_is_as_bad_as_the_worst_of_its_transcripts() -> None:
+    """In whichever order they come, and whatever is in those that it leaves out."""
+    more, less = dict.fromkeys(WORST, 0.6), dict.fromkeys(WORST, 0.5)
+    unused = {name: 0.9 if worst is max else 0.1 for name, (_, worst) in WORST.items()}
+    silent = spoken(speech_seconds=0.4, **unused)
+    heard = {name: spoken(**values) for name, values in (("more", more), ("less", less))}
+    images = [
+        described("more, less", heard["more"], heard["less"], silent),
+        described("less, more", silent, heard["less"], heard["more"]),
+    ]
+    with candidates(images) as planted:
+        columns = [column for column, _ in WORST.values()]
+        rows = planted.connection.execute(f"select {', '.join(columns)} from cap").fetchall()
+    assert rows == [tuple(worst(0.6, 0.5) for _, worst in WORST.values())] * 2
 
 
 def test_a_caption_whose_recording_was_replaced_is_stale(tmp_path: Path) -> None:
@@ -213,18 +244,3 @@ def test_signals_flag_rows_that_stay(curated: tuple[dict[str, str], Curated]) ->
     names, result = curated
     found = {names[row["id"]]: row["flags"] for row in result.kept.to_pylist()}
     assert found == {image.name: flags for image, step, flags in mixed() if not step}
-
-
-def test_the_recipes_comments_say_what_was_measured() -> None:
-    """At every default and beside it: precision and recall as in `docs/benchmarks.json`."""
-    measured = json.loads((ROOT / "docs/benchmarks.json").read_text("utf-8"))
-    (rows,) = (result["rows"] for result in measured if result["benchmark"] == "cap_thresholds")
-    blocks = load("cap").path.read_text("utf-8").split("[[step]]")
-    for name, (setting, _, _, precision, recall, beside) in rows.items():
-        step, _, parameter = name.partition(" ")
-        first = {"near_duplicate_text": 'near_duplicates = "text"'}.get(step, f"cap/{step}.sql")
-        (block,) = (block for block in blocks if first in block)
-        line = next(line for line in block.splitlines() if line.startswith(parameter or "sql"))
-        assert line.startswith(setting), name
-        at = [f"at {other}" for other in beside.split("; ") if other]
-        assert "; ".join([f"# {precision} / {recall}", *at]) in line, name

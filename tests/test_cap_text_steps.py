@@ -13,6 +13,7 @@ from tests.planted_captions import (
     UNSPACED,
     Candidates,
     Planted,
+    Said,
     candidates,
     caption,
     described,
@@ -37,6 +38,25 @@ def pattern(number: int, *varied: int) -> str:
     """Six sentences that begin as those of every other number, but for the varied ones."""
     begin = [f"New{number} word" if place in varied else text for place, text in enumerate(BEGIN)]
     return ". ".join(f"{words} x{number} thing" for words in begin)
+
+
+def unused(text: str, annotator: str = "ann") -> Said:
+    """A transcript of a recording without speech, which its caption leaves out."""
+    return spoken(text, annotator, speech_seconds=0.4)
+
+
+KITCHEN = "There is a kettle on the stove, and next to it a jar with spoons and a red towel."
+LONG = "A very long sentence, which is about nothing and takes more letters than others, is this"
+
+
+def short_sentences(number: int) -> str:
+    """Fifteen sentences that nobody says of another image."""
+    return ". ".join(f"W{number} {place}" for place in range(15))
+
+
+def long_sentences(number: int) -> str:
+    """Eighteen of them."""
+    return ". ".join(f"{LONG} W{number} {place}" for place in range(18))
 
 
 KITTENS = spoken("Two kittens between dandelions play with marbles while raindrops are falling.")
@@ -179,8 +199,11 @@ PLANTED: Planted = {
             described("capitals", spoken("KITTENS, DANDELIONS, MARBLES, RAINDROPS"), KITTENS),
             described("accepted", spoken(), spoken(OTHER), verdict="accept"),
             described("thai", *(spoken(text) for text in THAI_TAKES)),
+            described("not used", spoken(), unused(OTHER), caption=TEXT),
+            described("of those used", spoken(), unused(OTHER), spoken(OTHER), caption=TEXT),
         ],
         {
+            "of those used": ("two transcripts share # of # telling words", {}),
             "another image": ("two transcripts share # of # telling words", {}),
             "one of three": ("two transcripts share # of # telling words", {}),
             "four words": (
@@ -210,13 +233,35 @@ PLANTED: Planted = {
                 described(f"two takes {n}", *(spoken(f"{TEXT} It is {n}.", "twice"),) * 2)
                 for n in range(4)
             ),
+            *(
+                described(f"not used {n}", unused(f"{TEXT} No {n}.", "idle"), spoken(KITCHEN))
+                for n in range(6)
+            ),
+            # One of 20 sentences is long, and it alone is said again: its letters count, not it.
+            *(
+                described(
+                    f"one long {n}", spoken(f"{LONG}. {LONG} so. {short_sentences(n)}", "lon")
+                )
+                for n in range(5)
+            ),
+            # Two short ones in a row of 20 long ones.
+            *(
+                described(f"two short {n}", spoken(f"So. It is. {long_sentences(n)}", "sho"))
+                for n in range(5)
+            ),
         ],
         {
-            f"lazy {n}": (
-                "# percent of what lazy says is said of other images too",
-                {"annotator": "lazy", "images": 5},
-            )
-            for n in range(5)
+            **{
+                f"lazy {n}": (
+                    "# percent of what lazy says is said of other images too",
+                    {"annotator": "lazy", "images": 5},
+                )
+                for n in range(5)
+            },
+            **{
+                f"one long {n}": ("# percent of what lon says is said of other images too", {})
+                for n in range(5)
+            },
         },
     ),
     "counts_disagree": (
@@ -233,12 +278,19 @@ PLANTED: Planted = {
             described("some of them", spoken("Two red cars."), spoken("Three cars.")),
             described("stuff", spoken("Two glass doors."), spoken("Three glass walls.")),
             described("of one person", spoken("Two young men."), spoken("Three young men.")),
+            described("women", spoken("Three women."), spoken("10 women.")),
+            described("not used", spoken("Two dogs."), unused("Five dogs."), caption=TEXT),
+            described("compound", spoken("Twenty-five dogs."), spoken("Thirty five dogs.")),
+            described("end of it", spoken("Twenty-five dogs."), spoken("Three dogs.")),
+            described("decimal", spoken("It is 2.5 meters."), spoken("It is 3 meters.")),
+            described("hundreds", spoken("A hundred and two dogs."), spoken("Six dogs.")),
         ],
         {
             "differ": ("counts of dogs differ", {"thing": "dogs", "numbers": [2, 3]}),
             "colour": ("counts of red cars differ", {"thing": "red cars", "numbers": [2, 3]}),
             "of one person": ("counts of young men differ", {"numbers": [2, 3]}),
             "people": ("counts of people differ", {"thing": "people", "numbers": [5, 6]}),
+            "women": ("counts of women differ", {"numbers": [3, 10]}),
         },
     ),
     "template": (
@@ -255,6 +307,9 @@ PLANTED: Planted = {
                 described(f"the others {n}", spoken(pattern(n, *range(6)), "pro"))
                 for n in range(100, 124)
             ),
+            *(described(f"mostly brief {n}", spoken(pattern(n), "bri")) for n in range(5)),
+            *(described(f"brief {n}", spoken(f"{BEGIN[n % 5]} {n}.", "bri")) for n in range(45)),
+            *(described(f"not used {n}", spoken(), unused(pattern(n), "uma")) for n in range(10)),
         ],
         {
             **{

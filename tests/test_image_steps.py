@@ -73,9 +73,11 @@ def test_images_on_which_a_second_person_agreed() -> None:
         points("8", [(1, 1)], "cats", "other things", "ben"),
         points("9", [(1, 1)], "dogs", "one person", "ann"),
         points("10", [(1, 1)], "dogs", "one person", "ann"),
+        points("11", [(1, 1)], "The red cars.", "tidied", "ann"),
+        points("12", [(1, 1)], "red cars", "tidied", "ben"),
     ]
     work = Curation(connect("points", rows), load("points"))
-    agreed = {sha256_bytes(name.encode()) for name in ("agreed", "both saw none")}
+    agreed = {sha256_bytes(name.encode()) for name in ("agreed", "both saw none", "tidied")}
     assert set(work.agreed()) == agreed
 
 
@@ -86,8 +88,22 @@ def test_images_whose_caption_a_reviewer_accepted(tmp_path: Path) -> None:
         caption = planter.caption(f"{name}.png", workspaces.prose(number))
         if name != "not reviewed":
             planter.review(name, f"{name}.png", caption, "", verdict=name)
+    for number, verdicts in enumerate((("accept", "reject"), ("reject", "accept")), 3):
+        image = f"{' then '.join(verdicts)}.png"
+        planter.image(image, workspaces.picture(number))
+        caption = planter.caption(image, workspaces.prose(number))
+        for month, verdict in enumerate(verdicts, 1):
+            when = f"2026-0{month}-01T00:00:00.000000Z"
+            planter.review(f"{image} {month}", image, caption, "", verdict=verdict, when=when)
     with planter.write().connect() as connection:
-        assert Curation(connection, load("cap")).agreed() == [planter.sha256["accept.png"]]
+        expected = {planter.sha256[name] for name in ("accept.png", "reject then accept.png")}
+        assert set(Curation(connection, load("cap")).agreed()) == expected
+        # The newest counts for the row, too.
+        curation = Curation(connection, load("cap"))
+        curation.begin()
+        found = connection.execute("select image_sha256, review_verdict from cap").fetchall()
+        accepted = {image for image, verdict in found if verdict == "accept"}
+        assert accepted == expected
 
 
 def test_every_recipe_says_the_same_of_images() -> None:

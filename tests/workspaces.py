@@ -188,8 +188,16 @@ class Planter:
             lead_time_seconds=None,
         )
 
-    def review(self, uid: str, image: str, caption_id: str, caption: str, verdict: str) -> None:
-        shared = self.annotation("cap", uid, "2026-01-02T00:00:00.000000Z")
+    def review(
+        self,
+        uid: str,
+        image: str,
+        caption_id: str,
+        caption: str,
+        verdict: str,
+        when: str = "2026-01-02T00:00:00.000000Z",
+    ) -> None:
+        shared = self.annotation("cap", uid, when)
         self.row(
             "caption_reviews",
             **shared,

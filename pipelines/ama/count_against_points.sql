@@ -23,7 +23,8 @@ asked as (
         -- Numbers of several words, and those that are not meant exactly, are left alone.
         and not regexp_matches(
             answer_words,
-            '\b(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundreds?|thousands?|dozens?|couples?|pairs?|half|about|around|almost|nearly|roughly|approximately|over|least|most|more|less|fewer)\b'
+            -- Nor is `no way to tell` a count, or `this one`.
+            '\b(?:no (?:way|idea|clue|telling)|(?:hard|difficult|impossible) to|(?:cannot|can t|can not|couldn t|could not)|not (?:sure|clear|possible)|(?:this|that|the|which|each|any|every) one|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundreds?|thousands?|dozens?|couples?|pairs?|half|about|around|almost|nearly|roughly|approximately|over|least|most|more|less|fewer)\b'
         )
 ),
 

@@ -20,7 +20,11 @@ judged as (
     select
         id,
         regexp_replace(unquoted_answer, '[^\p{L}]+', ' ', 'g') as letters,
-        len(regexp_replace(letters, '[ \p{Latin}]+', '', 'g')) / greatest(len(replace(letters, ' ', '')), 1) as other_script_share,
+        -- Of a language that is not listed the script is not known.
+        case
+            when $language in (select language from common)
+                then len(regexp_replace(letters, '[ \p{Latin}]+', '', 'g')) / greatest(len(replace(letters, ' ', '')), 1)
+        end as other_script_share,
         string_split(trim(letters), ' ') as words
     from ama
     where not regexp_matches(
@@ -72,4 +76,4 @@ from judged
 left join likeliest using (id)
 where other_script_share > $max_other_script_share
     -- Some words, such as `in`, are of several languages; in van Gogh, van Eyck there is one kind of them.
-    or (its_words >= $min_share * len(words) and its_words >= $min_ratio * own_words and kinds >= $min_kinds and likeliest != $language)
+    or (its_words >= $min_share * len(words) and its_words >= $min_ratio * own_words and kinds >= $min_kinds)

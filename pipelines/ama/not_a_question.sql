@@ -41,7 +41,10 @@ judged as (
             when question_words in (from trials) then 'a trial or a greeting'
             when exists (from about_the_work where contains(' ' || question_words || ' ', ' ' || phrase || ' ')) then 'about the work and not about the image'
             when len(mashed) > $max_mashed_share * len(words) then 'keys hit at random'
-            when len(words) < $min_words and not regexp_matches(question, '[?？؟]') then 'a single word, and no question mark'
+            when len(words) < $min_words
+                -- Scripts that put no spaces between words, and may ask without a mark, show no words to count.
+                and not regexp_matches(question, '[?？؟\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]')
+                then 'a single word, and no question mark'
         end as reason
     from looked_at
 )

@@ -1,6 +1,10 @@
 -- Speakers who say the same of every image: most of a text is sentences in a row that they said of others.
 with said as (
-    select id, unnest(annotators) as annotator, string_split(lower(unnest(transcripts)), '. ') as sentence
+    select
+        id,
+        unnest(are_used) as is_used,
+        unnest(annotators) as annotator,
+        string_split(lower(unnest(transcripts)), '. ') as sentence
     from cap
     where not is_accepted
 ),
@@ -18,7 +22,7 @@ pairs as (
             recursive := true
         )
     from said
-    where annotator != 'unknown' and len(sentence) > 1
+    where is_used and annotator != 'unknown' and len(sentence) > 1
 ),
 
 repeated as (

@@ -1,6 +1,10 @@
 -- Images of which two transcripts give different counts of one thing: both are in the caption.
 with said as (
-    select id, generate_subscripts(transcripts, 1) as place, unnest(transcripts) as text
+    select
+        id,
+        generate_subscripts(transcripts, 1) as place,
+        unnest(are_used) as is_used,
+        unnest(transcripts) as text
     from cap
     where len(transcripts) > 1
 ),
@@ -9,14 +13,22 @@ counts as (
     select
         id,
         place,
-        -- "two dogs", or with one word between them, "two brown dogs", which is a thing of its own
+        -- "two dogs", or with one word between them, "two brown dogs", which is a thing of its own; not the end of a
+        -- longer number, such as "twenty-five dogs" or "2.5 meters".
         unnest(
             regexp_extract_all(
-                lower(text),
-                '\b(?:two|three|four|five|six|seven|eight|nine|ten|[2-9]|10) (?:[a-z]+ )??(?:[a-z]{2,}[a-rt-z]s|people|men|women|children)\b'
+                regexp_replace(
+                    lower(text),
+                    '\b(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|point)[ -](?:and )?[a-z0-9]+',
+                    'many',
+                    'g'
+                ),
+                '(?:^|[^a-z0-9.,-])((?:two|three|four|five|six|seven|eight|nine|ten|[2-9]|10) (?:[a-z]+ )??(?:[a-z]{2,}[a-rt-z]s|people|men|women|children))\b',
+                1
             )
         ) as counted
     from said
+    where is_used
 ),
 
 things as (

@@ -3,6 +3,7 @@ with said as (
     select
         id,
         generate_subscripts(transcripts, 1) as place,
+        unnest(are_used) as is_used,
         string_split(lower(left(unnest(transcripts), $first_characters)), ' ') as words
     from cap
     where len(transcripts) > 1 and words is not null and not is_accepted
@@ -15,6 +16,7 @@ worded as materialized (
         place,
         list_transform(list_filter(words, lambda word: len(word) > 5), lambda word: left(word, 5)) as words
     from said
+    where is_used
 ),
 
 -- What is said of many images tells nothing of one; a sample shows what that is.

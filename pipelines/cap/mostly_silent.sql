@@ -2,7 +2,6 @@
 select
     id,
     'only ' || round(100 * spoken_share)::int || ' percent of the recording is speech' as reason,
-    round(spoken_share, 3) as spoken_share,
-    round(speech_seconds, 2) as speech_seconds
+    round(spoken_share, 3) as spoken_share
 from cap
 where is_only_spoken and spoken_share < $min_spoken_share

@@ -25,12 +25,12 @@ together as (
         list(annotator order by place) as annotators,
         list_sum(list(duration_seconds order by place)) as duration_seconds,
         list_sum(list(speech_seconds order by place)) as speech_seconds,
-        max(duration_seconds) as longest_seconds,
         bool_or(source = 'speech') as is_spoken,
         bool_and(source = 'speech') as is_only_spoken,
         -- A caption merges its transcripts, so the worst of them spoils it. Those without a second of
         -- speech are not among them: pixmo caption leaves them out. Written ones have no sound, and
         -- null where a column is about it.
+        list(is_used order by place) as are_used,
         min(words_per_minute) filter (is_used) / 60 as slowest_words_per_second,
         max(words_per_minute) filter (is_used) / 60 as fastest_words_per_second,
         max(words_over_silence_share) filter (is_used) as words_over_silence_share,
@@ -48,6 +48,7 @@ together as (
         min(rms_dbfs - noise_dbfs) filter (is_used) as signal_to_noise_db,
         -- What is only missing spoils nothing: here the best of them counts.
         max(spoken_share) filter (is_used) as spoken_share,
+        max(duration_seconds) filter (is_used) as longest_seconds,
         -- In the order of `transcripts`, where several signs must meet in one.
         list(words_per_minute / 60 order by place) as words_per_second,
         list(longest_silence_seconds order by place) as longest_silence_seconds,

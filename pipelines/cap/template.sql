@@ -2,6 +2,7 @@
 with said as (
     select
         id,
+        unnest(are_used) as is_used,
         unnest(annotators) as annotator,
         string_split(lower(left(unnest(transcripts), 900)), '. ')[1:6] as sentences
     from cap
@@ -15,7 +16,7 @@ opened as (
             sentences, lambda sentence: array_to_string(string_split(sentence, ' ')[1:2], ' ')
         ) as openings
     from said
-    where annotator != 'unknown' and len(sentences) = 6
+    where is_used and annotator != 'unknown' and len(sentences) = 6
 ),
 
 -- Of the six one may be free: six patterns an image, each with another free place.
@@ -36,7 +37,7 @@ patterns as (
 ),
 
 told as (
-    select annotator, count(distinct id) as told from opened group by annotator
+    select annotator, count(distinct id) as told from said where is_used group by annotator
 ),
 
 repeated as (

@@ -1,12 +1,21 @@
 -- Images on which a second person agreed: another annotator found as many of the same thing, or a reviewer accepted the caption.
 select image_sha256
 from current_point_annotations
-group by image_sha256, lower(trim(label)), len(points)
+group by
+    image_sha256,
+    regexp_replace(trim(regexp_replace(lower(nfc_normalize(label)), '[^\p{L}\p{M}\p{N}]+', ' ', 'g')), '^(?:an?|the) ', ''),
+    len(points)
 having min(annotator) != max(annotator)
 
 union
 
-select captions.image_sha256
-from current_captions as captions
-join current_caption_reviews as reviews using (caption_id)
+select image_sha256
+from (
+    select captions.image_sha256, verdict
+    from current_captions as captions
+    join current_caption_reviews as reviews using (caption_id)
+    qualify row_number() over (
+        partition by caption_id order by updated_at desc, annotation_uid desc
+    ) = 1
+)
 where verdict = 'accept'

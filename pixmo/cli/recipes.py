@@ -1,7 +1,6 @@
 """Commands that look into recipes, and try ideas before a build."""
 
 import json as jsons
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -104,6 +103,7 @@ def recipe_copy(
     from pixmo import schema
     from pixmo.curate.recipe import find
     from pixmo.errors import RecipeError
+    from pixmo.files import write_text
 
     opened = open_workspace(workspace)
     if subset in schema.stems():
@@ -118,7 +118,7 @@ def recipe_copy(
             continue
         source = find(name, None, RecipeError(f"pipelines/ that ship have no {name}"))
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+        write_text(target, source.read_text("utf-8"))
         show.say(f"copied  {show.here(target)}")
 
 

@@ -116,6 +116,7 @@ class Curation:
     recipe: Recipe
     cache: Cache = NOTHING_KEPT
     without_rows: bool = False  # only to see whether the queries run
+    keeps_verdicts: bool = True  # in the cache, for who judges the same rows again
     key: str = field(default="", init=False)  # of the candidates
 
     @property
@@ -218,8 +219,11 @@ class Curation:
         def make(target: str) -> None:
             judge(self.connection, self.stem, step, lambda: self.pictures_for(step), target)
 
-        key = self.cache.key(self.key, self.gone(), step.identity)
-        self.cache.view(self.connection, "verdicts", key, make)
+        # Near-duplicate images are looked for within the clusters, which the likeness makes.
+        made_from = [step.identity, asdict(self.recipe.splits.likeness)]
+        key = self.cache.key(self.key, self.gone(), *made_from)
+        cache = self.cache if self.keeps_verdicts else NOTHING_KEPT
+        cache.view(self.connection, "verdicts", key, make)
 
     def pictures_for(self, step: Step) -> Pictures:
         """The images that a step looks at; for near-duplicates those alone that are in a cluster.

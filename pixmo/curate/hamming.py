@@ -132,7 +132,7 @@ def meetings(
     one = other = 0
     while one < len(order):
         count, one, other = compiled_compare()(
-            bucket, hashes, label, max_distance, mask, blocks, one, other, pairs
+            bucket, hashes, label, max_distance, mask, blocks, one, other, pairs, MOST_COMPARED
         )
         if count:
             yield order[pairs[0, :count]], order[pairs[1, :count]]
@@ -148,14 +148,16 @@ def compare(
     one: int,
     other: int,
     pairs: Integers,
+    most_compared: int,
 ) -> tuple[int, int, int]:
     """`pairs` is filled with those at most `max_distance` bits apart, from (one, other) on.
 
     Shapes: `bucket`, `hashes` and `label` (n,), sorted by bucket and then by label; `pairs` (2, m).
-    Returns how many pairs were found and where to go on; nothing is left to compare when that is n.
+    Returns how many pairs were found and where to go on, after some more than `most_compared`
+    comparisons or when `pairs` is full; nothing is left to compare when that is n.
     """
     found, compared, bucket_end, label_end = 0, 0, one, one
-    while one < len(bucket) and compared < MOST_COMPARED:
+    while one < len(bucket) and compared < most_compared:
         if one == bucket_end:
             while bucket_end < len(bucket) and bucket[bucket_end] == bucket[one]:
                 bucket_end += 1

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 MADE_OF_VALUES = ("generate_series", "json_each", "json_tree", "range", "repeat", "unnest")
 TIMES = ("current_date", "current_time", "current_timestamp", "localtime", "localtimestamp")
 HARMLESS = ("error",)  # DuckDB counts it among what changes from call to call
-CHANGING = ("ago", "age")  # and not these, the second of which may speak of today
+# And not these, of which the second may speak of today and the others do.
+CHANGING = ("ago", "age", "pg_conf_load_time", "pg_postmaster_start_time")
 
 Node = dict[str, Any]
 
@@ -26,13 +27,16 @@ def parse(connection: "duckdb.DuckDBPyConnection", sql: str) -> Node | None:
     return None if parsed.get("error") else parsed
 
 
+def definitions(parsed: Node) -> Iterator[str]:
+    """Yield the names that the query defines itself, by WITH."""
+    for node in nodes(parsed):
+        for entry in node.get("cte_map", {}).get("map", []):
+            yield entry["key"].lower()
+
+
 def relations(parsed: Node) -> Iterator[str]:
     """Yield what is read `from`, as far as the query does not define it itself."""
-    named = {
-        entry["key"].lower()
-        for node in nodes(parsed)
-        for entry in node.get("cte_map", {}).get("map", [])
-    }
+    named = set(definitions(parsed))
     for node in nodes(parsed):
         if node.get("type") == "BASE_TABLE":
             parts = (node["catalog_name"], node["schema_name"], node["table_name"])
@@ -55,6 +59,8 @@ def changing(parsed: Node, changing_functions: Collection[str]) -> Iterator[str]
             yield str(node["column_names"][-1])
         if node.get("sample"):
             yield "a sample"
+        if node.get("type") == "SHOW_REF":
+            yield "SHOW, DESCRIBE or SUMMARIZE"
 
 
 def changing_functions(connection: "duckdb.DuckDBPyConnection") -> frozenset[str]:

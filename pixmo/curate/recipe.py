@@ -332,6 +332,13 @@ class Reader:
                 " the same inputs would not give the same release"
             )
         known = (*relations, *schema.table_names(), *view_names())
+        for name in reads.definitions(parsed):
+            # Inside itself and beside the part that defines it, the name is the table's or file's.
+            if name in (*known, *schema.stems()) or not name.isidentifier():
+                raise RecipeError(
+                    f"{path} defines {name}: a part of a query has a name of its own, which no"
+                    " table, view, subset or file has"
+                )
         for name in reads.relations(parsed):
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1)

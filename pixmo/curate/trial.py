@@ -190,7 +190,7 @@ def explain_in(
         said.append(Said(step.name, step.then, reason, evidence))
         work.settle(number, step, but=row)
         if reason and step.then != "flag":
-            work.cache = NOTHING_KEPT  # what is said from now on holds for this row alone
+            work.keeps_verdicts = False  # what is said from now on holds for this row alone
 
     with progress.task(f"Explaining {row}", total=len(steps), unit="steps") as advance:
         work.find_unusable(unusable)

@@ -11,6 +11,7 @@ from pixmo.files import write_json
 from pixmo.hashing import sha256_file
 
 FILE_NAME = "manifest.json"
+APART = "apart"  # the folder of the rows that were set apart, a file a subset
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,10 @@ class Manifest:
     def parquet(self, name: str, split: str) -> list[File]:
         """The Parquet files of one split of the subset called `name`, in order."""
         return [file for file in self.files if file.path.startswith(f"{name}/{split}-")]
+
+    def apart_files(self) -> list[File]:
+        """The Parquet files of the rows that were set apart, in order."""
+        return [file for file in self.files if file.path.startswith(f"{APART}/")]
 
     def write(self, release: Path) -> None:
         """The release in this folder is complete."""

@@ -176,7 +176,7 @@ def read_row(where: str, number: int, values: Mapping[str, Any], column: str) ->
         if name not in (*DIGITS, column, "key") and LIKE_HASH.fullmatch(str(value)):
             names = ", ".join(DIGITS)
             raise HeldOutError(f"{where}: {name} looks like a hash; call it one of {names}")
-    key = str(values.get("key") or number)
+    key = str(number if values.get("key") in (None, "") else values["key"])
     given = {name: str(values[name]).strip().lower() for name in DIGITS if values.get(name)}
     question = values.get(column)
     for name, value in given.items():

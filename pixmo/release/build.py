@@ -19,7 +19,7 @@ from pixmo.curate import curate as curating
 from pixmo.curate.cache import Cache
 from pixmo.curate.curate import Curated, curate
 from pixmo.curate.recipe import Recipe, load
-from pixmo.dataset.manifest import FILE_NAME, File, Manifest, Subset, file_entry
+from pixmo.dataset.manifest import APART, FILE_NAME, File, Manifest, Subset, file_entry
 from pixmo.errors import RecipeError, ReleaseError, WorkspaceError
 from pixmo.execution.progress import SILENT, Progress
 from pixmo.files import sync_file, sync_folder, write_text
@@ -94,7 +94,7 @@ def sweep(releases: Path) -> None:
 
 
 def check_tables(workspace: Workspace, progress: Progress) -> None:
-    """Nothing, if every page of every table is as it was written.
+    """Nothing, if every page of every table is as it was written, as far as it is not known to be.
 
     Raises:
         WorkspaceError: a table is damaged.
@@ -290,7 +290,7 @@ def write_subset(
     path = staging / "dropped" / f"{subset.stem}.parquet"
     rows_of[path] = write_parquet(path, dropped.tables(), dropped.schema)
     if apart.num_rows:
-        path = staging / "apart" / f"{subset.stem}.parquet"
+        path = staging / APART / f"{subset.stem}.parquet"
         target = pa.schema([*promise.arrow(), *list(apart.schema)[len(promise.columns) :]])
         tables = (table.cast(target) for table in subset.filled(apart))
         rows_of[path] = write_parquet(path, tables, target)

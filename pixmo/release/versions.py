@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from pixmo.curate.splits import TRAIN, nearest_to_test
 from pixmo.dataset import manifest
-from pixmo.dataset.manifest import FILE_NAME
+from pixmo.dataset.manifest import FILE_NAME, File
 from pixmo.dataset.reader import SPLITS
 from pixmo.errors import ReleaseError
 from pixmo.hashing import sha256_file
@@ -40,6 +40,8 @@ def newest_release(workspace: Workspace) -> str:
 def released_splits(workspace: Workspace) -> dict[str, str]:
     """The split of every image that a release has in one, by sha256; of several that to test with.
 
+    A row that was set apart has one, too.
+
     Raises:
         ReleaseError: a release's manifest, or a file of a release, is missing or damaged.
     """
@@ -57,19 +59,32 @@ def released_splits(workspace: Workspace) -> dict[str, str]:
         promised = manifest.read(folder)
         for subset, split in itertools.product(promised.subsets, SPLITS):
             for file in promised.parquet(subset.name, split):
-                path = folder / file.path
-                try:
-                    if split != TRAIN and sha256_file(path) != file.sha256:
-                        raise ValueError("its bytes are not those that were released")
-                    images = pq.read_table(path, columns=["image_sha256"]).column(0).unique()
-                except (OSError, ValueError, pa.ArrowException) as error:
-                    raise ReleaseError(
-                        f"{path} cannot be read, and pictures stay in the splits of earlier"
-                        f" releases: {' '.join(str(error).split())}; mend {folder} or delete it"
-                    ) from error
-                for image in images.to_pylist():
+                found = read_columns(folder, file, ["image_sha256"], is_exact=split != TRAIN)
+                for image in found.column(0).unique().to_pylist():
                     split_of[image] = nearest_to_test(split, split_of.get(image, split))
+        for file in promised.apart_files():
+            found = read_columns(folder, file, ["image_sha256", "split"], is_exact=True)
+            for image, split in zip(*found.to_pydict().values(), strict=True):
+                split_of[image] = nearest_to_test(split, split_of.get(image, split))
     return split_of
+
+
+def read_columns(folder: Path, file: File, columns: list[str], is_exact: bool) -> pa.Table:
+    """Columns of a file of the release in `folder`; its bytes are compared if `is_exact`.
+
+    Raises:
+        ReleaseError: the file is missing or damaged.
+    """
+    path = folder / file.path
+    try:
+        if is_exact and sha256_file(path) != file.sha256:
+            raise ValueError("its bytes are not those that were released")
+        return pq.read_table(path, columns=columns, partitioning=None)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise ReleaseError(
+            f"{path} cannot be read, and pictures stay in the splits of earlier"
+            f" releases: {' '.join(str(error).split())}; mend {folder} or delete it"
+        ) from error
 
 
 def release_folder(workspace: Workspace, named: str) -> Path:

@@ -17,6 +17,7 @@ from tests.benchmarks import cap_text_trials as texts
 from tests.benchmarks.cap_trials import Trial
 from tests.planted_captions import candidates, step
 
+IMAGES = 4000
 TRIALS: tuple[Callable[[int], Trial], ...] = (
     *(sound.coughs, sound.stopped_early, sound.waiting, texts.hurried, texts.run_on),
     *(texts.credited, sound.over_silence, texts.looped),
@@ -80,7 +81,7 @@ def score(found: set[str], defects: set[str]) -> tuple[str, str]:
     return f"{right / len(found):.3f}" if found else "–", f"{right / len(defects):.3f}"
 
 
-def run(size: int = 4000) -> dict[str, Any]:
+def run(size: int = IMAGES) -> dict[str, Any]:
     """Precision and recall of every step with a planted defect; one image in ten has it."""
     rows = {}
     for make in (*TRIALS, texts.used_again):

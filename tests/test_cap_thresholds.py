@@ -1,0 +1,33 @@
+"""The steps of cap do on planted defects what their benchmark measured, and the recipe says so."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from pixmo.curate.recipe import load
+from tests.benchmarks import cap_thresholds
+from tests.benchmarks.cap_trials import Trial
+from tests.planted_rows import measured
+
+
+@pytest.mark.parametrize("make", cap_thresholds.TRIALS)
+def test_the_steps_do_what_was_measured(make: Callable[[int], Trial]) -> None:
+    trial = make(cap_thresholds.IMAGES)
+    _, found = next(cap_thresholds.named(replace(trial, beside=())))
+    *_, precision, recall, _ = measured("cap")[f"{trial.step} {trial.parameter}".rstrip()]
+    assert cap_thresholds.score(found, trial.defects) == (precision, recall)
+
+
+def test_the_recipes_comments_say_what_was_measured() -> None:
+    """At every default and beside it: precision and recall as in `docs/benchmarks.json`."""
+    rows = measured("cap")
+    blocks = load("cap").path.read_text("utf-8").split("[[step]]")
+    for name, (setting, _, _, precision, recall, beside) in rows.items():
+        step, _, parameter = name.partition(" ")
+        first = {"near_duplicate_text": 'near_duplicates = "text"'}.get(step, f"cap/{step}.sql")
+        (block,) = (block for block in blocks if first in block)
+        line = next(line for line in block.splitlines() if line.startswith(parameter or "sql"))
+        assert line.startswith(setting), name
+        at = [f"at {other}" for other in beside.split("; ") if other]
+        assert "; ".join([f"# {precision} / {recall}", *at]) in line, name
