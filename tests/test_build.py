@@ -171,27 +171,57 @@ def test_a_released_picture_keeps_its_split_whatever_comes_later(tmp_path: Path)
     assert splits_of(build_release(workspace, "v2")) != second
 
 
-def test_what_was_tested_with_trains_in_no_later_release(tmp_path: Path) -> None:
+@pytest.mark.parametrize("splits", [("train", "test", "train"), ("test", "train", "train")])
+def test_what_was_tested_with_trains_in_no_later_release(
+    splits: tuple[str, ...], tmp_path: Path
+) -> None:
     planter = Planter(Workspace.init(tmp_path))
     planter.image("a.png", workspaces.picture(1))
     planter.points("a", "a.png", [(1.0, 1.0)], label="leaf")
     workspace = planter.write()
     workspace.recipes.mkdir()
-    text = shared("pipelines", "points.toml").read_text("utf-8")
-    for number, kept in enumerate(("train", "test", "train")):
-        shares = {split: float(split == kept) for split in SPLITS}
-        for stem in schema.stems():
-            text = shared("pipelines", f"{stem}.toml").read_text("utf-8")
-            for split, share in shares.items():
-                text = re.sub(rf"^{split} = .*$", f"{split} = {share}", text, flags=re.MULTILINE)
-            (workspace.recipes / f"{stem}.toml").write_text(text, "utf-8")
+    for number, kept in enumerate(splits):
+        put_all_into(workspace, kept)
         if number == 1:
             shutil.move(workspace.releases / "v0", tmp_path / "v0")
         build_release(workspace, f"v{number}")
         if number == 1:
             shutil.move(tmp_path / "v0", workspace.releases / "v0")
-    assert set(splits_of(workspace.releases / "v0").values()) == {"train"}
-    assert set(splits_of(workspace.releases / "v2").values()) == {"test"}
+    for number, kept in enumerate((*splits[:2], "test")):
+        assert set(splits_of(workspace.releases / f"v{number}").values()) == {kept}
+
+
+def put_all_into(workspace: Workspace, kept: str) -> None:
+    """The recipes of the workspace put every picture into one split."""
+    for stem in schema.stems():
+        text = shared("pipelines", f"{stem}.toml").read_text("utf-8")
+        for split in SPLITS:
+            share = f"{split} = {float(split == kept)}"
+            text = re.sub(rf"^{split} = .*$", share, text, flags=re.MULTILINE)
+        (workspace.recipes / f"{stem}.toml").write_text(text, "utf-8")
+
+
+def test_what_was_set_apart_stays_in_its_split(tmp_path: Path) -> None:
+    planter = Planter(Workspace.init(tmp_path))
+    planter.workspace.recipes.mkdir()
+    for number, name in enumerate(("few.png", "many.png")):
+        planter.image(name, workspaces.picture(number))
+    planter.points("few", "few.png", [(1.0, 1.0)], label="leaf")
+    crowd = [(float(x), float(y)) for x in range(2, 92, 10) for y in range(1, 92, 11)]
+    planter.points("many", "many.png", crowd, label="leaf")
+    workspace = planter.write()
+    put_all_into(workspace, "test")
+    first = build_release(workspace, "v1")
+    assert planter.sha256["many.png"] not in splits_of(first)
+    planter.points("more", "many.png", [(1.0, 1.0)], label="tree")
+    planter.write()
+    put_all_into(workspace, "train")
+    second = build_release(workspace, "v2")
+    assert splits_of(second)[planter.sha256["many.png"]] == "test"
+    path = first / "apart/points.parquet"
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(ReleaseError, match="its bytes are not those that were released"):
+        build_release(workspace, "v3")
 
 
 def splits_of(release: Path) -> dict[str, str]:

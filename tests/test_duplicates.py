@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pixmo import schema
+from pixmo.curate import duplicates as module
 from pixmo.curate import thumbnails
 from pixmo.curate.duplicates import (
     Likeness,
@@ -62,6 +63,16 @@ def make_pictures(hashes: list[tuple[int, int]], pixels: list[int] | None = None
         np.array(pixels or [1] * len(hashes), np.int64),
         parse_hashes([f"{short:016x}{long:064x}" for short, long in hashes]),
     )
+
+
+@pytest.fixture(scope="module", params=["as it ships", "little"])
+def memory(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With little of it, links are drawn together, and clusters judged in parts, all the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "little":
+            for name, value in {"LINKS": 3, "LARGE": 3, "BEST": 2}.items():
+                patch.setattr(module, name, value)
+        yield
 
 
 def test_hashes_are_read_from_their_hexadecimal_digits() -> None:
@@ -117,6 +128,7 @@ def kept_slowly(hashes: list[tuple[int, int]], pixels: list[int], likeness: Like
     return kept_of
 
 
+@pytest.mark.usefixtures("memory")
 @settings(max_examples=60, deadline=None)
 @given(clumped_pictures(), likenesses(), st.randoms(use_true_random=False))
 def test_duplicates_are_those_that_comparing_all_finds(
@@ -157,6 +169,7 @@ def components(count: int, is_alike: Callable[[int, int], bool]) -> Iterator[set
         yield reached
 
 
+@pytest.mark.usefixtures("memory")
 @settings(max_examples=60, deadline=None)
 @given(clumped_pictures(), likenesses())
 def test_clusters_are_components_named_by_their_first(
@@ -171,6 +184,7 @@ SHOWN = [table(0), table(1), table(2), Image.new("RGB", (40, 30), "white")]
 LEVELS = np.array([np.frombuffer(thumbnail(image.convert("L")), np.uint8) for image in SHOWN])
 
 
+@pytest.mark.usefixtures("memory")
 @settings(max_examples=60, deadline=None)
 @given(clumped_pictures(), likenesses(), st.data())
 def test_pictures_near_by_their_hashes_are_looked_at_closer(

@@ -136,21 +136,23 @@ def test_a_table_gives_hashes_and_questions_with_keys(
     rows = [
         {"key": "a", "phash_64": A, "mirrored_phash_64": B, "asked": "Who is it?"},
         {"key": "", "phash_64": "", "mirrored_phash_64": "", "asked": "Where?"},
+        {"key": 0, "phash_64": "", "mirrored_phash_64": "", "asked": "When?"},
     ]
     file = tmp_path / f"table{suffix}"
     if suffix == ".csv":
-        text = "\n".join([",".join(rows[0]), *(",".join(row.values()) for row in rows)])
+        text = "\n".join([",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows)])
     else:
         text = "\n".join(map(json.dumps, rows))
     file.write_text(text, "utf-8")
-    assert hold_out(workspace, str(file), questions="asked") == HeldOutAdded(1, 2, 0, 0)
-    assert hold_out(workspace, str(file), questions="asked") == HeldOutAdded(0, 0, 3, 0)
+    assert hold_out(workspace, str(file), questions="asked") == HeldOutAdded(1, 3, 0, 0)
+    assert hold_out(workspace, str(file), questions="asked") == HeldOutAdded(0, 0, 4, 0)
     key = {"source": file.name, "key": "a"}
     assert images(workspace) == [key | NO_HASHES | {"phash_64": A, "mirrored_phash_64": B}]
     number = "3" if suffix == ".csv" else "2"
     assert questions(workspace) == [
         (file.name, "a", "Who is it?"),
         (file.name, number, "Where?"),
+        (file.name, "0", "When?"),
     ]
 
 

@@ -296,6 +296,25 @@ SQL_MISTAKES = {
         "from cap semi join ama using (image_sha256)",
         "reads ama, which is no table or view of a workspace; a step judges the rows of its own",
     ),
+    "another subset by its name": (
+        SHORT,
+        "with ama as (from ama) select id, 'short' as reason from cap semi join ama using (id)"
+        " where words < $min_words",
+        "defines ama: a part of a query has a name of its own",
+    ),
+    "a file by its name": (
+        SHORT,
+        "with \"no.parquet\" as (from 'no.parquet') select id, 'short' as reason"
+        " from cap where words < $min_words",
+        "defines no.parquet: a part of a query",
+    ),
+    "a table by its name": (
+        SHORT,
+        "with images as (select 1) select id, '' as reason from cap where words < $min_words",
+        "defines images: a part of a query",
+    ),
+    "what there is": ("from cap", "from cap, (show tables)", "uses SHOW, DESCRIBE or SUMMARIZE"),
+    "the start": ("words <", "pg_postmaster_start_time() > now_is or words <", "start_time()"),
     "flags": ("from cap", "from cap semi join cap_flagged using (id)", "reads cap_flagged,"),
     "its own verdicts": ("from cap", "from temp.verdicts", "reads temp.verdicts, which is no"),
     "a table misspelt": ("from cap", "from image", "did you mean images?"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from pixmo import schema
 from pixmo.curate import curate as curating
 from pixmo.curate.cache import Cache
 from pixmo.curate.curate import Curation, curate
-from pixmo.curate.duplicates import duplicates
+from pixmo.curate.duplicates import Likeness, duplicates
 from pixmo.curate.recipe import Recipe, load, load_step
 from pixmo.curate.step_kinds import NearImagesStep
 from pixmo.curate.trial import check, explain, parse_values, try_step
@@ -43,6 +44,8 @@ sql = "named.sql"
 beginning = "The"
 """
 SQL = {
+    "one.sql": "-- One.\nselect id, 'this one' as reason from cap where id = $which",
+    "left.sql": "-- Left.\nselect id, 'is left' as reason from cap",
     "wordy.sql": "-- Long.\nselect id, words || ' words' as reason, words from cap"
     " where words > $most",
     "short.sql": "-- Short.\nselect id, 'only ' || words || ' words' as reason, words from cap"
@@ -65,10 +68,10 @@ def connection(planted: tuple[Workspace, Planter]) -> Iterator[duckdb.DuckDBPyCo
         yield connection
 
 
-def write(folder: Path, steps: str = STEPS) -> Recipe:
+def write(folder: Path, steps: str = STEPS, rows: str = 'rows = "cap/rows.sql"') -> Recipe:
     """The caption recipe in `folder` has these steps and no others."""
     folder.mkdir(exist_ok=True)
-    text = load("cap").path.read_text("utf-8")
+    text = load("cap").path.read_text("utf-8").replace('rows = "cap/rows.sql"', rows)
     (folder / "cap.toml").write_text(text[: text.index("[[step]]")] + steps, "utf-8")
     for name, sql in SQL.items():
         (folder / name).write_text(sql, "utf-8")
@@ -176,11 +179,16 @@ def test_every_step_speaks_of_a_row_after_it_was_taken(
     caption = connection.execute("select caption from cap_candidates where id = ?", [short])
     begins = caption.fetchall()[0][0].startswith("The")
     assert by_step["named"].reason == ("" if begins else "begins so")
-    for row in curated.kept.to_pylist()[:3]:
+    rows = sorted(curated.kept.to_pylist(), key=lambda row: row["flags"])
+    assert (rows[0]["flags"], rows[-1]["flags"]) == ([], ["wordy"])
+    for row in (rows[0], rows[-1]):
         kept = explain(connection, [recipe], row["id"])
         assert (kept.taken_by, kept.split, kept.cluster) == ("", row["split"], row["cluster"])
         flagged = [said.step for said in kept.said if said.reason]
         assert flagged == row["flags"]
+        for split in ("test", "validation"):
+            released = {row["image_sha256"]: split}
+            assert explain(connection, [recipe], row["id"], released=released).split == split
 
 
 def test_a_row_that_two_steps_would_take_is_told_of_both(
@@ -261,6 +269,29 @@ def test_only_what_comes_after_a_change_is_computed_again(
     judged, fourth = computed(monkeypatch, workspace, changed)
     assert judged == ["wordy"]
     assert [row["id"] for row in fourth["kept"]] == [row["id"] for row in first["kept"]]
+    # As many rows gone, but others: what comes after.
+    ids = sorted(row["id"] for row in first["kept"])
+    which = STEPS.replace("least = 60", "least = 0") + '\n[[step]]\nsql = "one.sql"\nwhich = ""\n'
+    which += '\n[[step]]\nsql = "left.sql"\n'
+    for row_id in ids[:2]:
+        changed = write(tmp_path / "own", which.replace('which = ""', f'which = "{row_id}"'))
+        judged, found = computed(monkeypatch, workspace, changed)
+        assert judged[-2:] == ["one", "left"]
+        with workspace.connect() as connection:
+            assert found["dropped"] == curate(connection, changed).dropped.to_pylist()
+    # Other candidates: everything.
+    own = tmp_path / "own" / "rows.sql"
+    own.write_text(f"{load('cap').rows.sql}\nwhere captioned.image_sha256 > '8'\n", "utf-8")
+    changed = write(tmp_path / "own", rows='rows = "rows.sql"')
+    judged, found = computed(monkeypatch, workspace, changed)
+    assert judged == every
+    assert {row["image_sha256"] > "8" for row in found["kept"]} == {True}
+    # Other clusters: no step, but every row.
+    changed = write(tmp_path / "own")
+    near = replace(changed.splits, likeness=Likeness(64, 256))
+    judged, found = computed(monkeypatch, workspace, replace(changed, splits=near))
+    assert len({row["cluster"] for row in found["kept"]}) == 1
+    assert len({row["cluster"] for row in first["kept"]}) > 1
     # New rows: everything.
     planter.rows.clear()
     planter.caption(workspaces.name(1), workspaces.prose(77, 99))
@@ -275,6 +306,23 @@ def keep(connection: duckdb.DuckDBPyConnection, cache: Cache, name: str, query: 
     key = cache.key(name)
     cache.view(connection, "shown", key, lambda to: connection.execute(f"create {to} as {query}"))
     return connection.execute("select x from shown").fetchall()
+
+
+def test_what_was_computed_by_other_code_or_under_other_promises_is_computed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = Workspace.init(tmp_path / "world")
+    folder = shutil.copytree(Path(curating.__file__).parent, tmp_path / "code")
+    monkeypatch.setattr(curating, "__file__", str(folder / "curate.py"))
+    found = [open_cache(workspace)]
+    with (folder / "near_texts.py").open("a") as file:
+        file.write("# another line\n")
+    found.append(open_cache(workspace))
+    promise = replace(schema.subset("cap"), description="Another promise.")
+    monkeypatch.setattr(schema, "subset", dict.fromkeys(schema.stems(), promise).get)
+    found.append(open_cache(workspace))
+    assert len({cache.key("x") for cache in found}) == 3
+    assert open_cache(workspace) == found[-1]
 
 
 def test_the_results_used_last_are_kept_and_no_more_than_asked(tmp_path: Path) -> None:

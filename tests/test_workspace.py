@@ -1,6 +1,7 @@
 """A workspace: settings read strictly, tables that only grow, views of what counts now."""
 
 import multiprocessing
+import os
 from pathlib import Path
 from typing import Any
 
@@ -313,9 +314,12 @@ def test_parts_that_were_whole_are_read_again_only_when_they_change(
     workspace.check_tables(told.append)
     assert (len(parts), sum(told)) == (2, 4)
     (part,) = workspace.table("images").parts()
-    part.write_bytes(part.read_bytes()[:-9])
-    with pytest.raises(WorkspaceError, match="is damaged"):
-        workspace.check_tables(told.append)
+    whole, when = part.read_bytes(), part.stat().st_mtime_ns
+    for damaged in (whole[:-9], whole[:60] + bytes(20) + whole[80:]):  # shorter, and as long
+        part.write_bytes(damaged)
+        os.utime(part, ns=(when, when + (len(damaged) == len(whole))))
+        with pytest.raises(WorkspaceError, match="is damaged"):
+            workspace.check_tables(told.append)
     for garbage in ("no json", "null", '{"images": 3}', "[[1], 2]"):
         (workspace.cache / "whole_parts.json").write_text(garbage)
         with pytest.raises(WorkspaceError, match="is damaged"):
