@@ -310,6 +310,7 @@ PLANTED: Planted = {
             *(described(f"mostly brief {n}", spoken(pattern(n), "bri")) for n in range(5)),
             *(described(f"brief {n}", spoken(f"{BEGIN[n % 5]} {n}.", "bri")) for n in range(45)),
             *(described(f"not used {n}", spoken(), unused(pattern(n), "uma")) for n in range(10)),
+            *(described(f"used {n}", spoken(f"{BEGIN[n % 5]} {n}.", "uma")) for n in range(10)),
         ],
         {
             **{

@@ -191,6 +191,17 @@ def test_every_step_speaks_of_a_row_after_it_was_taken(
             assert explain(connection, [recipe], row["id"], released=released).split == split
 
 
+def test_what_holds_for_one_row_alone_is_not_kept(tmp_path: Path) -> None:
+    workspace, _ = workspaces.make(tmp_path / "world")
+    recipe = write(tmp_path / "own")
+    with opened(workspace) as (connection, cache):
+        dropped = curate(connection, recipe, cache=cache).dropped.to_pylist()
+        kept = set((workspace.cache / "curate").iterdir())
+        for row in dropped:
+            assert explain(connection, [recipe], row["id"], cache=cache).taken_by == row["step"]
+    assert set((workspace.cache / "curate").iterdir()) == kept
+
+
 def test_a_row_that_two_steps_would_take_is_told_of_both(
     tmp_path: Path, connection: duckdb.DuckDBPyConnection
 ) -> None:
