@@ -5,10 +5,32 @@ from dataclasses import replace
 
 import pytest
 
+from pixmo import schema
 from pixmo.curate.recipe import load
+from pixmo.curate.step_kinds import SqlStep
 from tests.benchmarks import cap_thresholds
 from tests.benchmarks.cap_trials import Trial
 from tests.planted_rows import measured
+
+# What a recipe decides and no planted defect can tell.
+DECIDED = {
+    *("language language", "license accepted", "license accept_unknown"),
+    "language common_words",  # with min_common_words
+    "unheard_number numbers",  # with max_numbers
+    "too_many_points max_points",  # how many points a model is trained to write
+}
+
+
+def test_every_value_of_a_step_is_measured_or_a_decision() -> None:
+    of_all = {name for stem in schema.stems() for name in measured(stem)}
+    values = {
+        f"{step.name} {name}"
+        for stem in schema.stems()
+        for step in load(stem).steps
+        if isinstance(step, SqlStep)
+        for name in step.parameters
+    }
+    assert values - of_all == DECIDED
 
 
 @pytest.mark.parametrize("make", cap_thresholds.TRIALS)

@@ -539,4 +539,15 @@ def run(size: int = ROWS) -> dict[str, Any]:
     (least, score), *others = near_scores(pairs)
     setting = f"min_jaccard = {least}"
     rows["near_duplicate_text min_jaccard"] = table_row(pairs, setting, score, dict(others))
-    return result("ama", rows)
+    texts = {
+        "not_a_question": (NO_QUESTIONS, QUESTIONS),
+        "refused": (REFUSALS, (*ANSWERS, *POEMS)),
+        "language": (FOREIGN, (*ENGLISH, *MIXED)),
+    }
+    drawn = [f"{len(bad)} and {len(good)} for {step}" for step, (bad, good) in texts.items()]
+    return result(
+        "ama",
+        rows,
+        "Rows of some steps are draws from few texts, defective and honest ones:"
+        f" {', '.join(drawn)}. A figure says how the step does on these.",
+    )

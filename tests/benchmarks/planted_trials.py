@@ -108,7 +108,7 @@ def table(makers: Sequence[Callable[[int], Trial]], size: int) -> dict[str, list
     return rows
 
 
-def result(stem: str, rows: dict[str, list[Any]]) -> dict[str, Any]:
+def result(stem: str, rows: dict[str, list[Any]], *notes: str) -> dict[str, Any]:
     """What a benchmark gives back."""
     return {
         "title": f"Steps of {stem} on planted defects",
@@ -117,6 +117,7 @@ def result(stem: str, rows: dict[str, list[Any]]) -> dict[str, Any]:
         "notes": [
             f"Planted by `tests/benchmarks/{stem}_thresholds.py`, which says how; one row in ten or"
             " so has the defect. Beside the default stand precision / recall at other values of the"
-            " same parameter."
+            " same parameter.",
+            *notes,
         ],
     }
