@@ -2,7 +2,9 @@
 
 import itertools
 from collections.abc import Iterable
+from typing import Any
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -103,6 +105,22 @@ def test_comparing_goes_on_where_it_stopped(
     assert found == [[0, 2], [1, 2], [1, 3], [2, 3], [5, 7], [6, 7], [9, 10]]
     if room == 1 or most_compared == 1:
         assert calls > 6
+
+
+def test_machine_code_that_nobody_may_keep_is_made_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    njit = numba.njit
+
+    def refusing(function: Any, cache: bool = False) -> Any:
+        if cache:
+            raise RuntimeError("cannot cache function 'compare': no locator available")
+        return njit(function)
+
+    monkeypatch.setattr(numba, "njit", refusing)
+    compiled_compare.cache_clear()
+    assert found_pairs([1, 3, 0xFF], 1) == [(0, 1)]
+    compiled_compare.cache_clear()
 
 
 @settings(max_examples=200, deadline=None)

@@ -189,10 +189,14 @@ def compare(
 
 @functools.cache
 def compiled_compare() -> Callable[..., tuple[int, int, int]]:
-    """`compare` as machine code; making it takes a second."""
+    """`compare` as machine code; numba keeps it for later processes, where it may write."""
     import numba
 
-    compiled: Callable[..., tuple[int, int, int]] = numba.njit(compare)
+    compiled: Callable[..., tuple[int, int, int]]
+    try:
+        compiled = numba.njit(compare, cache=True)
+    except RuntimeError:  # neither the package's folder nor the user's own can be written
+        compiled = numba.njit(compare)
     return compiled
 
 
