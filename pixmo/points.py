@@ -1,11 +1,14 @@
 """Points in percent of an image's width and height, and the text Molmo reads them as."""
 
 import math
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 # Published PixMo percent values lie in [-2, 102]: a click on the very edge lands just outside.
 EDGE_TOLERANCE_PERCENT = 2.0
+TAG = re.compile(r"<points?\b([^<>]*)>?")  # a model that is cut off leaves the last one open
+PLACE = re.compile(r"""\b([xy])(\d*)\s*=\s*["']\s*(-?\d+(?:\.\d+)?)\s*%?\s*["']""")
 
 
 class Point(NamedTuple):
@@ -46,3 +49,14 @@ def to_text(points: Sequence[Point], label: str) -> str:
         return f'<point x="{x:.1f}" y="{y:.1f}" alt="{label}">{label}</point>'
     places = " ".join(f'x{n}="{x:.1f}" y{n}="{y:.1f}"' for n, (x, y) in enumerate(ordered, 1))
     return f'<points {places} alt="{label}">{label}</points>'
+
+
+def from_text(text: str) -> list[Point]:
+    """The points that a text in Molmo's forms gives, in order; what is no pair is passed over."""
+    points = []
+    for tag in TAG.finditer(text):
+        places: dict[str, dict[str, float]] = {}
+        for axis, number, value in PLACE.findall(tag[1]):
+            places.setdefault(number, {})[axis] = float(value)
+        points += [Point(at["x"], at["y"]) for at in places.values() if len(at) == 2]
+    return points

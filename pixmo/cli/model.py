@@ -10,6 +10,74 @@ from pixmo.cli.app import AS_JSON, WORKSPACE, app, open_workspace
 
 
 @app.command()
+def evaluate(
+    version: Annotated[
+        str, typer.Argument(help="A release or its folder; default: the newest.")
+    ] = "",
+    answers: Annotated[
+        Path | None, typer.Option(help="JSONL with the id and the answer of each task.")
+    ] = None,
+    tasks: Annotated[
+        Path | None, typer.Option(help="Write what to ask a model into this JSONL file, and stop.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="validation or test.")] = "test",
+    workspace: WORKSPACE = Path(),
+    json: AS_JSON = False,
+) -> None:
+    """Score the answers of any model to a release's held-out rows.
+
+    First ask for the tasks: a line has id, subset, image, image_sha256 and question. Put each to
+    the model with its image, and write a line with id and answer for it; points as
+    <points x1="12.5" y1="80.0" x2="40.1" y2="77.3" alt="dog">dog</points>, in percent of the
+    image's width and height, "There are none." for none. A task without an answer counts as wrong.
+
+    Example: pixmo evaluate v1 --answers answers.jsonl
+    """
+    from pixmo.dataset.reader import SPLITS, Release
+    from pixmo.errors import EvaluationError
+    from pixmo.evaluate import answers as scoring
+    from pixmo.files import write_json, write_text
+    from pixmo.release.versions import release_folder
+
+    if (answers is None) == (tasks is None):
+        raise EvaluationError("give one of --tasks FILE, to ask a model, and --answers FILE")
+    if split not in SPLITS:
+        raise EvaluationError(f"there is no split {split}; there are {', '.join(SPLITS)}")
+    opened = open_workspace(workspace)
+    root = release_folder(opened, version)
+    release = Release.open(root, opened.local_images())
+    if tasks is not None:
+        lines = [scoring.as_line(task) for task in scoring.tasks(release, split)]
+        write_text(tasks, "".join(f"{line}\n" for line in lines))
+        show.say(f"{len(lines)} tasks  {show.here(tasks)}")
+        return
+    assert answers is not None
+    given = scoring.read_answers(answers)
+    found = scoring.evaluate(release, split, given)
+    folder = opened.runs / f"evaluate-{root.name}-{split}-{answers.stem}"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "answers.jsonl", answers.read_text("utf-8"))
+    write_json(folder / "evaluation.json", show.plain(found))
+    if json:
+        show.as_json(found)
+        return
+    show.say(f"{found.release}/{split}: {found.tasks} tasks, {found.missing} without an answer")
+    show.table(
+        ("subset", "measure", "score", "95 % from", "to", "rows"),
+        [
+            (
+                one.subset,
+                one.name,
+                *(f"{value:.3f}" for value in (one.mean.value, one.mean.low, one.mean.high)),
+                one.rows,
+            )
+            for one in found.measures
+        ],
+    )
+    show.say(f"\nkept in {show.here(folder)}")
+
+
+@app.command()
 def validate(
     version: Annotated[
         str, typer.Argument(help="A release or its folder; default: the newest.")

@@ -47,6 +47,34 @@ def mean(values: Sequence[float], seed: int = 0) -> Mean:
     )
 
 
+def clustered_mean(values: Sequence[float], groups: Sequence[str], seed: int = 0) -> Mean:
+    """The mean of values of which those of one group, such as an image, are no independent ones.
+
+    Groups are drawn again, each with all its values; the standard error is that of these means.
+    Source: the cluster bootstrap; Cameron, Gelbach, Miller 2008. `units` are the groups.
+
+    Raises:
+        ValueError: fewer than two groups have no standard error.
+    """
+    _, place = np.unique(np.asarray(groups), return_inverse=True)
+    counts = np.bincount(place)
+    if len(counts) < 2:
+        raise ValueError(f"a standard error needs two groups or more, not {len(counts)}")
+    sums = np.bincount(place, weights=np.asarray(values, np.float64))
+    rng = np.random.default_rng(seed)
+    drawn = (rng.integers(0, len(counts), len(counts)) for _ in range(RESAMPLES))
+    means = [float(sums[some].sum() / counts[some].sum()) for some in drawn]
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return Mean(
+        value=float(sums.sum() / counts.sum()),
+        standard_error=float(np.std(means, ddof=1)),
+        low=float(low),
+        high=float(high),
+        units=len(counts),
+    )
+
+
 def paired_difference(first: Sequence[float], second: Sequence[float], seed: int = 0) -> Mean:
     """The mean of `first` minus `second`, unit by unit.
 

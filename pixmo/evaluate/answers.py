@@ -1,0 +1,226 @@
+"""Answers of any model to a release's held-out rows: asked for, read, and scored.
+
+A task is a line of JSON (id, subset, image, image_sha256, question); an answer is one, too (id,
+answer). A task without an answer counts as answered wrongly: who leaves out what is hard gains
+nothing by it.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import ExifTags, Image
+
+from pixmo.dataset.reader import Release
+from pixmo.errors import EvaluationError, ReleaseError
+from pixmo.evaluate import captions, counting, pointing, vqa
+from pixmo.evaluate.statistics import Mean, clustered_mean
+from pixmo.points import Point, from_text
+from pixmo.text import counted
+
+DESCRIBE = "Describe this image in detail."
+MOST_NAMED = 5  # ids in a message
+TURNED = (5, 6, 7, 8)  # EXIF orientations that show the height as the width
+
+Row = Mapping[str, Any]
+Scores = Mapping[str, float]  # of one answer, by measure
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a model is asked."""
+
+    id: str
+    subset: str
+    image: str  # its file, or its URL where no file is here
+    image_sha256: str
+    question: str
+    row: Row  # with the truth
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How a model does on one subset by one measure."""
+
+    subset: str
+    name: str  # with its version
+    mean: Mean
+    rows: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a model does on a release."""
+
+    release: str
+    split: str
+    tasks: int
+    missing: int  # tasks without an answer
+    measures: tuple[Measure, ...]
+
+
+def tasks(release: Release, split: str) -> Iterator[Task]:
+    """Yield what a model is asked of one split, subset by subset, in the order of the rows.
+
+    Raises:
+        ReleaseError: the release cannot be read.
+    """
+    for stem in release.stems:
+        for row in release.read(stem, split).to_pylist():
+            try:
+                image = str(release.image_path(row["image_url"], row["image_sha256"]))
+            except ReleaseError:
+                image = row["image_url"]
+            yield Task(row["id"], stem, image, row["image_sha256"], question_of(stem, row), row)
+
+
+def question_of(stem: str, row: Row) -> str:
+    """What a row asks."""
+    if stem == "ama":
+        return str(row["question"])
+    if stem == "points":
+        if row["collection_method"] == "counting":
+            return f"How many {row['label']} are there?"
+        return f"Point to {row['label']}."
+    return DESCRIBE
+
+
+def as_line(task: Task) -> str:
+    """A task as a line of JSON, without the truth."""
+    shown = {name: value for name, value in vars(task).items() if name != "row"}
+    return json.dumps(shown, ensure_ascii=False)
+
+
+def read_answers(path: Path) -> dict[str, str]:
+    """The answers in a JSONL file, by id.
+
+    Raises:
+        EvaluationError: the file cannot be read, or a line is no answer, or repeats another's id.
+    """
+    found: dict[str, str] = {}
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise EvaluationError(f"{path} cannot be read: {error}") from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            data = json.loads(line)
+            name, answer = data["id"], data["answer"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise EvaluationError(
+                f"{path} line {number} is no JSON object with id and answer"
+            ) from error
+        if not isinstance(name, str) or not isinstance(answer, str):
+            raise EvaluationError(f"{path} line {number}: id and answer must be text")
+        if name in found:
+            raise EvaluationError(f"{path} line {number} answers {name} again")
+        found[name] = answer
+    return found
+
+
+def evaluate(release: Release, split: str, answers: Mapping[str, str]) -> Evaluation:
+    """How the answers do, each measure with its bootstrap interval over images.
+
+    Raises:
+        ReleaseError: the release cannot be read.
+        EvaluationError: an answer is to no task, or there is no task.
+    """
+    asked = list(tasks(release, split))
+    if not asked:
+        raise EvaluationError(f"release {release.manifest.version} has no row in {split}")
+    if strange := sorted(answers.keys() - {task.id for task in asked}):
+        named = ", ".join(strange[:MOST_NAMED])
+        raise EvaluationError(
+            f"{counted(len(strange), 'answer')} to no row of {release.manifest.version}/{split},"
+            f" such as {named}; ask for its tasks again"
+        )
+    measures: list[Measure] = []
+    for subset in dict.fromkeys(task.subset for task in asked):
+        of_subset = [task for task in asked if task.subset == subset]
+        measures += measured(subset, of_subset, answers)
+    missing = sum(task.id not in answers for task in asked)
+    return Evaluation(release.manifest.version, split, len(asked), missing, tuple(measures))
+
+
+def measured(
+    subset: str, of_subset: Sequence[Task], answers: Mapping[str, str]
+) -> Iterator[Measure]:
+    """Yield every measure of a subset; one that fits some of its rows is over these."""
+    scored: dict[str, list[tuple[float, str]]] = {}
+    for task in of_subset:
+        for name, value in SCORE[subset](task, answers.get(task.id, "")).items():
+            scored.setdefault(name, []).append((value, task.image_sha256))
+    for name, found in scored.items():
+        values, images = zip(*found, strict=True)
+        if len(set(images)) > 1:  # one image has no interval
+            yield Measure(subset, name, clustered_mean(values, images), len(values))
+
+
+def score_caption(task: Task, answer: str) -> Scores:
+    """How a caption does."""
+    found = captions.score(answer, task.row["caption"], task.row["transcripts"])
+    kind = f"lexical-{captions.VERSION}"
+    return {
+        f"{kind} F1": found.f1,
+        f"{kind} precision": found.precision,
+        f"{kind} recall": found.recall,
+    }
+
+
+def score_answer(task: Task, answer: str) -> Scores:
+    """How an answer does beside the one that an annotator accepted."""
+    truth = task.row["answer"]
+    return {
+        f"exact-{vqa.VERSION}": vqa.exact(answer, [truth]),
+        f"ANLS-{vqa.VERSION}": vqa.anls(answer, [truth]),
+    }
+
+
+def score_points(task: Task, answer: str) -> Scores:
+    """How points, or a count by points, do."""
+    truth = [Point(point["x"], point["y"]) for point in task.row["points"]]
+    scores: dict[str, float] = {}
+    if task.row["collection_method"] == "counting":
+        said = counting.count_said(answer)
+        off = abs(said - len(truth)) if said is not None else None
+        kind = f"count-{counting.VERSION}"
+        scores |= {
+            f"{kind} exact": float(off == 0),
+            f"{kind} within one": float(off is not None and off <= 1),
+        }
+    predicted = from_text(answer)
+    # Who says nothing has not said that there is none.
+    is_silent = not predicted and counting.count_said(answer) != 0
+    for within in pointing.WITHIN_PERCENT:
+        found = pointing.score_by_distance(predicted, truth, within, height_over_width(task.image))
+        if is_silent:
+            found = pointing.PointScore(0.0, 0.0)
+        kind = f"points-{pointing.VERSION} within {within:g} %"
+        scores |= {
+            f"{kind} F1": found.f1,
+            f"{kind} precision": found.precision,
+            f"{kind} recall": found.recall,
+        }
+    return scores
+
+
+def height_over_width(image: str) -> float:
+    """Of an image as it is shown; a square's where its file is not here."""
+    try:
+        with Image.open(image) as opened:
+            width, height = opened.size
+            turned = opened.getexif().get(ExifTags.Base.Orientation, 1) in TURNED
+    except OSError:
+        return 1.0
+    return width / height if turned else height / width
+
+
+SCORE: Mapping[str, Callable[[Task, str], Scores]] = {
+    "cap": score_caption,
+    "ama": score_answer,
+    "points": score_points,
+}

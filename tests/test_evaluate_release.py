@@ -1,0 +1,203 @@
+"""Answers to a release's tasks are scored row by row, and none is lost or counted twice."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from pixmo.dataset.reader import Release
+from pixmo.errors import EvaluationError
+from pixmo.evaluate import captions
+from pixmo.evaluate.answers import Task, as_line, evaluate, height_over_width, read_answers, tasks
+from pixmo.evaluate.statistics import clustered_mean, mean
+from pixmo.points import Point, from_text, reading_order, to_text
+from pixmo.workspace.workspace import Workspace
+from tests.releases import Rows, write_release
+
+COORDINATE = st.floats(0, 100)
+
+
+@given(st.lists(st.builds(Point, COORDINATE, COORDINATE), max_size=12))
+def test_points_are_read_as_they_are_written(points: list[Point]) -> None:
+    assert from_text(f"I see {to_text(points, 'a <b> dog')} here") == reading_order(points)
+
+
+@pytest.mark.parametrize(
+    ("text", "points"),
+    [
+        ('<point x="1" y="2">a</point> and <point x="3.5" y="4">b</point>', [(1, 2), (3.5, 4)]),
+        ('<points x1="1" y1="2" x2="3">a', [(1, 2)]),  # the second has no y
+        ('<points x1="1" y1="2" x2="3" y2="4', [(1, 2)]),  # cut off
+        ("<point y='2' x='1'/>", [(1, 2)]),
+        ('<point x="1%" y="-2.0%">', [(1, -2)]),
+        ('<point x="nan" y="1">', []),
+        ("There are none.", []),
+        ('x="1" y="2"', []),
+    ],
+)
+def test_what_is_no_pair_of_a_point_is_passed_over(
+    text: str, points: list[tuple[float, float]]
+) -> None:
+    assert from_text(text) == [Point(*point) for point in points]
+
+
+def test_a_mean_over_groups_draws_groups() -> None:
+    # Ten images with one value each, said a hundred times: no more is known than of ten values.
+    values = [float(number % 2) for number in range(10)]
+    groups = [str(number) for number in range(10)]
+    once = clustered_mean(values, groups)
+    often = clustered_mean(values * 100, groups * 100)
+    assert (once.value, often.value) == (0.5, 0.5)
+    assert (often.low, often.high) == pytest.approx((once.low, once.high))
+    assert once.standard_error == pytest.approx(mean(values).standard_error, rel=0.1)
+    assert (once.units, often.units) == (10, 10)
+    uneven = clustered_mean([1.0, 1.0, 1.0, 0.0], ["a", "a", "a", "b"])
+    assert uneven.value == 0.75  # of values, not of groups
+    with pytest.raises(ValueError, match="two groups"):
+        clustered_mean([1.0, 2.0], ["a", "a"])
+
+
+def test_a_caption_is_scored_by_its_telling_words() -> None:
+    reference = "Two dogs are standing on the grass."
+    said = ["There are two dogs, and a red ball."]
+    found = captions.score("A dog stands beside a ball and a cat.", reference, said)
+    # dog, stand, ball of dog, stand, beside, ball, cat; dog, stand of two, dog, stand, grass
+    assert (found.precision, found.recall) == (3 / 5, 2 / 4)
+    assert found.f1 == pytest.approx(2 * 0.6 * 0.5 / 1.1)
+    assert captions.score(reference, reference, []).f1 == 1.0
+    assert captions.score("", reference, said).f1 == 0.0
+    assert captions.score("the of and", reference, said).f1 == 0.0
+
+
+def counting(stem: str, split: str, rows: Rows) -> None:
+    """Every second expression of points is counted; one answer has two points."""
+    for number, row in enumerate(rows if stem == "points" else []):
+        if number % 2:
+            row["collection_method"] = "counting"
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Release:
+    return Release.open(write_release(tmp_path / "v1", change_rows=counting))
+
+
+def true_answer(task: Task) -> str:
+    """What the row itself says."""
+    if task.subset == "points":
+        points = [Point(point["x"], point["y"]) for point in task.row["points"]]
+        return to_text(points, task.row["label"])
+    return str(task.row["caption" if task.subset == "cap" else "answer"])
+
+
+ANSWERERS: dict[str, tuple[Callable[[Task], str], float]] = {
+    "who knows": (true_answer, 1.0),
+    "who says nothing": (lambda _: "", 0.0),
+    "who talks of something else": (lambda _: "Bananas at 7 <point x='99' y='1'>", 0.0),
+}
+
+
+@pytest.mark.parametrize("who", ANSWERERS)
+def test_all_answers_of_a_kind_get_what_they_deserve(who: str, release: Release) -> None:
+    answerer, expected = ANSWERERS[who]
+    found = evaluate(release, "test", {task.id: answerer(task) for task in tasks(release, "test")})
+    assert {one.mean.value for one in found.measures} == {expected}
+    assert {one.subset for one in found.measures} == {"cap", "ama", "points"}
+    assert (found.tasks, found.missing) == (4 * 5, 0)
+    kinds = {one.name.partition("-")[0] for one in found.measures}
+    assert kinds == {"lexical", "exact", "ANLS", "count", "points"}
+
+
+def test_a_task_without_an_answer_counts_as_wrong(release: Release) -> None:
+    asked = list(tasks(release, "test"))
+    answers = {task.id: true_answer(task) for task in asked if task.subset != "ama"}
+    answers |= {task.id: true_answer(task) for task in asked if task.subset == "ama"}
+    left_out = [task.id for task in asked if task.subset == "ama"][:2]
+    for name in left_out:
+        del answers[name]
+    found = evaluate(release, "test", answers)
+    assert found.missing == 2
+    scores = {one.name: one.mean.value for one in found.measures}
+    assert scores["exact-1"] == 6 / 8
+    assert scores["lexical-1 F1"] == 1.0
+
+
+def test_a_task_says_what_to_ask_and_not_the_answer(release: Release) -> None:
+    lines = [json.loads(as_line(task)) for task in tasks(release, "test")]
+    assert {tuple(line) for line in lines} == {
+        ("id", "subset", "image", "image_sha256", "question")
+    }
+    assert all(Path(line["image"]).is_file() for line in lines)
+    questions = {line["question"] for line in lines}
+    assert {"What is on the left?", "Describe this image in detail."} <= questions
+    assert "How many purple star are there?" in questions
+    assert any(question.startswith("Point to ") for question in questions)
+
+
+def test_a_picture_is_as_high_as_it_is_shown(tmp_path: Path) -> None:
+    picture, exif = Image.new("RGB", (40, 20)), Image.Exif()
+    picture.save(tmp_path / "flat.jpg")
+    exif[274] = 6
+    picture.save(tmp_path / "turned.jpg", exif=exif)
+    assert height_over_width(str(tmp_path / "flat.jpg")) == 0.5
+    assert height_over_width(str(tmp_path / "turned.jpg")) == 2.0
+    assert height_over_width("https://example.org/a.jpg") == 1.0
+
+
+MISTAKES: dict[str, tuple[list[Any], str]] = {
+    "no JSON": (["{"], "line 1 is no JSON object with id and answer"),
+    "a list": ([[1]], "line 1 is no JSON object with id and answer"),
+    "no answer": ([{"id": "a", "answer": "x"}, {"id": "b"}], "line 2 is no JSON object"),
+    "a number": ([{"id": "a", "answer": 3}], "line 1: id and answer must be text"),
+    "twice": ([{"id": "a", "answer": "x"}] * 2, "line 2 answers a again"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_in_the_answers_is_named(mistake: str, tmp_path: Path) -> None:
+    lines, message = MISTAKES[mistake]
+    path = tmp_path / "answers.jsonl"
+    path.write_text("\n".join(x if isinstance(x, str) else json.dumps(x) for x in lines), "utf-8")
+    with pytest.raises(EvaluationError, match=message):
+        read_answers(path)
+
+
+def test_answers_to_another_release_are_named(release: Release) -> None:
+    with pytest.raises(EvaluationError, match=r"2 answers to no row of v1/test, such as x, y; ask"):
+        evaluate(release, "test", {"x": "", "y": ""})
+
+
+def test_the_command_asks_scores_and_keeps(tmp_path: Path, pixmo: Path) -> None:
+    workspace = Workspace.init(tmp_path)
+    write_release(workspace.releases / "v1")
+
+    def run(*words: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [str(pixmo), "evaluate", *words], cwd=tmp_path, capture_output=True, text=True
+        )
+
+    asked = run("v1", "--tasks", "tasks.jsonl", "--split", "validation")
+    assert (asked.returncode, asked.stdout) == (0, "20 tasks  tasks.jsonl\n")
+    lines = [json.loads(line) for line in (tmp_path / "tasks.jsonl").read_text().splitlines()]
+    answers = [{"id": line["id"], "answer": "There are none."} for line in lines[:-1]]
+    (tmp_path / "mine.jsonl").write_text("\n".join(map(json.dumps, answers)), "utf-8")
+    scored = run("v1", "--answers", "mine.jsonl", "--split", "validation")
+    assert scored.stdout.startswith("v1/validation: 20 tasks, 1 without an answer\n")
+    as_json = json.loads(run("--answers", "mine.jsonl", "--split", "validation", "--json").stdout)
+    kept = workspace.runs / "evaluate-v1-validation-mine"
+    assert json.loads((kept / "evaluation.json").read_text("utf-8")) == as_json
+    assert (kept / "answers.jsonl").read_text() == (tmp_path / "mine.jsonl").read_text()
+    for words, message in {
+        ("v1",): "give one of --tasks FILE, to ask a model, and --answers FILE",
+        ("v1", "--answers", "nothing.jsonl"): "nothing.jsonl cannot be read",
+        ("v1", "--tasks", "t", "--split", "dev"): "there is no split dev",
+        ("v9", "--answers", "mine.jsonl"): "there is no release at",
+    }.items():
+        failed = run(*words)
+        assert (failed.returncode, len(failed.stderr.splitlines())) == (1, 1)
+        assert message in failed.stderr
