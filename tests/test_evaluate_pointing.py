@@ -52,6 +52,11 @@ def test_a_point_hits_within_a_share_of_the_width(
     assert score_by_distance(predicted, truth, within, ratio) == score(hits)
 
 
+def test_a_point_at_the_distance_hits() -> None:
+    for x, expected in ((45.0, 1.0), (44.9, 0.0)):
+        assert score_by_distance([Point(x, 50)], [Point(50, 50)], 5.0).f1 == expected
+
+
 def test_a_match_is_not_lost_to_a_nearer_one() -> None:
     # The first predicted point is nearest to the true point that the second one needs.
     found = score_by_distance([Point(50, 50), Point(55, 50)], [Point(46, 50), Point(51, 50)], 4.5)

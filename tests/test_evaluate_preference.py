@@ -78,6 +78,13 @@ def test_who_won_every_vote_has_a_rating() -> None:
     assert best.elo - worst.elo == pytest.approx(400 * np.log10(20.25 / 0.25))
 
 
+def test_a_model_of_few_votes_has_an_interval_all_the_same() -> None:
+    """Also where none of its questions is drawn again."""
+    found = ratings([Vote("1", "a", "b", 1.0), Vote("2", "b", "c", 1.0)])
+    assert [rating.model for rating in found] == ["a", "b", "c"]
+    assert all(rating.low <= rating.elo <= rating.high for rating in found)
+
+
 def test_models_that_no_vote_connects_are_named() -> None:
     with pytest.raises(ValueError, match="no vote compares a with c, d"):
         ratings([Vote("1", "a", "b", 1.0), Vote("2", "c", "d", 0.0)])

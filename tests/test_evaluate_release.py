@@ -59,6 +59,8 @@ def test_a_mean_over_groups_draws_groups() -> None:
     assert (once.units, often.units) == (10, 10)
     uneven = clustered_mean([1.0, 1.0, 1.0, 0.0], ["a", "a", "a", "b"])
     assert uneven.value == 0.75  # of values, not of groups
+    sure = clustered_mean([1.0] * 4, ["a", "a", "a", "b"])
+    assert (sure.low, sure.high) == (1.0, 1.0)
     with pytest.raises(ValueError, match="two groups"):
         clustered_mean([1.0, 2.0], ["a", "a"])
 

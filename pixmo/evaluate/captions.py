@@ -45,7 +45,7 @@ def score(caption: str, reference: str, transcripts: Sequence[str]) -> LexicalSc
     known = true.union(*map(telling_words, transcripts))
     return LexicalScore(
         precision=len(said & known) / len(said) if said else 0.0,
-        recall=len(said & true) / len(true) if true else float(not said),
+        recall=len(said & true) / len(true) if true else 0.0,
     )
 
 
