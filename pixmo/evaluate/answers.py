@@ -181,20 +181,20 @@ def score_answer(task: Task, answer: str) -> Scores:
 
 
 def score_points(task: Task, answer: str) -> Scores:
-    """How points, or a count by points, do."""
+    """How points do, or a count where that was asked for, whether it points or not."""
     truth = [Point(point["x"], point["y"]) for point in task.row["points"]]
-    scores: dict[str, float] = {}
+    said = counting.count_said(answer)
     if task.row["collection_method"] == "counting":
-        said = counting.count_said(answer)
         off = abs(said - len(truth)) if said is not None else None
         kind = f"count-{counting.VERSION}"
-        scores |= {
+        return {
             f"{kind} exact": float(off == 0),
             f"{kind} within one": float(off is not None and off <= 1),
         }
+    scores: dict[str, float] = {}
     predicted = from_text(answer)
     # Who says nothing has not said that there is none.
-    is_silent = not predicted and counting.count_said(answer) != 0
+    is_silent = not predicted and said != 0
     for within in pointing.WITHIN_PERCENT:
         found = pointing.score_by_distance(predicted, truth, within, height_over_width(task.image))
         if is_silent:
