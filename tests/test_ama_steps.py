@@ -186,6 +186,8 @@ def test_the_language_wanted_is_a_parameter() -> None:
         answer("en", ASKED, "A dog is on the sofa."),
     ]
     assert named(rows, "language", language="de").keys() == {"en"}
+    # At the least ratio there may be, the language wanted is none other.
+    assert named(rows, "language", min_ratio=1.0).keys() == {"de"}
     # Of one that is not listed the script is not known.
     rows = [answer("ru", ASKED, "На столе стоит красная ваза."), *rows]
     assert named(rows, "language", language="ru").keys() == {"de", "en"}

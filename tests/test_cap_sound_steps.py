@@ -21,6 +21,15 @@ from tests.planted_captions import (
     spoken,
 )
 
+# Under a second of speech, and no pause in it; no caption is written from it.
+BREATH = spoken(
+    "Hello there everyone.",
+    speech_seconds=0.95,
+    duration_seconds=1.1,
+    longest_silence_seconds=0.1,
+    words_per_minute=198.0,
+)
+
 PLANTED: Planted = {
     "no_speech": (
         [
@@ -177,6 +186,7 @@ PLANTED: Planted = {
                 "second reads", WRITTEN, spoken(longest_silence_seconds=0.5, words_per_minute=150.0)
             ),
             described("pauses", spoken(longest_silence_seconds=1.1, words_per_minute=150.0)),
+            described("hardly a second", spoken(words_per_minute=100.0), BREATH, caption=TEXT),
             described("slow", spoken(longest_silence_seconds=1.0, words_per_minute=143.0)),
             described(
                 "stammers",

@@ -284,6 +284,9 @@ PLANTED: Planted = {
             described("end of it", spoken("Twenty-five dogs."), spoken("Three dogs.")),
             described("decimal", spoken("It is 2.5 meters."), spoken("It is 3 meters.")),
             described("hundreds", spoken("A hundred and two dogs."), spoken("Six dogs.")),
+            described("chain", spoken("One hundred and twenty five men."), spoken("Three men.")),
+            described("in words", spoken("It is two point five meters."), spoken("Three meters.")),
+            described("at a point", spoken("At this point two dogs run."), spoken("Five dogs.")),
         ],
         {
             "differ": ("counts of dogs differ", {"thing": "dogs", "numbers": [2, 3]}),
@@ -291,6 +294,7 @@ PLANTED: Planted = {
             "of one person": ("counts of young men differ", {"numbers": [2, 3]}),
             "people": ("counts of people differ", {"thing": "people", "numbers": [5, 6]}),
             "women": ("counts of women differ", {"numbers": [3, 10]}),
+            "at a point": ("counts of dogs differ", {"numbers": [2, 5]}),
         },
     ),
     "template": (

@@ -1,6 +1,7 @@
 """Answers to a release's tasks are scored row by row, and none is lost or counted twice."""
 
 import json
+import math
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from pixmo.errors import EvaluationError
 from pixmo.evaluate import captions
 from pixmo.evaluate.answers import Task, as_line, evaluate, height_over_width, read_answers, tasks
 from pixmo.evaluate.statistics import clustered_mean, mean
+from pixmo.molmo.prompts import counting_text
 from pixmo.points import Point, from_text, reading_order, to_text
 from pixmo.workspace.workspace import Workspace
 from tests.releases import Rows, write_release
@@ -75,13 +77,36 @@ def test_a_caption_is_scored_by_its_telling_words() -> None:
     assert captions.score(reference, reference, []).f1 == 1.0
     assert captions.score("", reference, said).f1 == 0.0
     assert captions.score("the of and", reference, said).f1 == 0.0
+    plural = "Tables with horses, trees, houses, glasses, and people sitting"
+    assert (
+        captions.score(plural, "A table with a horse, tree, house, glass, people sit", []).f1 == 1
+    )
+
+
+def test_one_image_has_a_score_and_no_interval(tmp_path: Path) -> None:
+    release = Release.open(write_release(tmp_path / "v1", held_out=1))
+    found = evaluate(release, "test", {t.id: true_answer(t) for t in tasks(release, "test")})
+    assert {one.mean.value for one in found.measures} == {1.0}
+    assert all(math.isnan(one.mean.low) for one in found.measures)
+
+
+def test_an_id_in_two_subsets_is_refused(tmp_path: Path) -> None:
+    def same(stem: str, split: str, rows: Rows) -> None:
+        for row in rows:
+            row["id"] = "same" if stem in ("cap", "ama") else row["id"]
+
+    release = Release.open(write_release(tmp_path / "v1", change_rows=same))
+    with pytest.raises(EvaluationError, match="has an id twice in test"):
+        evaluate(release, "test", {})
 
 
 def counting(stem: str, split: str, rows: Rows) -> None:
-    """Every second expression of points is counted; one answer has two points."""
+    """Half of the expressions of points are counted, of things that are there and that are not."""
     for number, row in enumerate(rows if stem == "points" else []):
-        if number % 2:
+        if number % 4 in (1, 2):
             row["collection_method"] = "counting"
+            row["points"] *= 2
+            row["count"] *= 2
 
 
 @pytest.fixture
@@ -93,13 +118,15 @@ def true_answer(task: Task) -> str:
     """What the row itself says."""
     if task.subset == "points":
         points = [Point(point["x"], point["y"]) for point in task.row["points"]]
+        if task.row["collection_method"] == "counting":
+            return counting_text(points, task.row["label"])
         return to_text(points, task.row["label"])
     return str(task.row["caption" if task.subset == "cap" else "answer"])
 
 
 ANSWERERS: dict[str, tuple[Callable[[Task], str], float]] = {
     "who knows": (true_answer, 1.0),
-    "who says nothing": (lambda _: "", 0.0),
+    "who says nothing": (lambda _: " ", 0.0),
     "who talks of something else": (lambda _: "Bananas at 7 <point x='99' y='1'>", 0.0),
 }
 
@@ -110,7 +137,8 @@ def test_all_answers_of_a_kind_get_what_they_deserve(who: str, release: Release)
     found = evaluate(release, "test", {task.id: answerer(task) for task in tasks(release, "test")})
     assert {one.mean.value for one in found.measures} == {expected}
     assert {one.subset for one in found.measures} == {"cap", "ama", "points"}
-    assert (found.tasks, found.missing) == (4 * 5, 0)
+    assert (found.tasks, found.missing) == (4 * 5, 4 * 5 if who == "who says nothing" else 0)
+    assert {one.rows for one in found.measures if one.subset == "points"} == {4}
     kinds = {one.name.partition("-")[0] for one in found.measures}
     assert kinds == {"lexical", "exact", "ANLS", "count", "points"}
 
@@ -138,6 +166,7 @@ def test_a_task_says_what_to_ask_and_not_the_answer(release: Release) -> None:
     questions = {line["question"] for line in lines}
     assert {"What is on the left?", "Describe this image in detail."} <= questions
     assert "How many purple star are there?" in questions
+    assert len({question for question in questions if question.startswith("How many")}) > 1
     assert any(question.startswith("Point to ") for question in questions)
 
 
@@ -156,6 +185,7 @@ MISTAKES: dict[str, tuple[list[Any], str]] = {
     "a list": ([[1]], "line 1 is no JSON object with id and answer"),
     "no answer": ([{"id": "a", "answer": "x"}, {"id": "b"}], "line 2 is no JSON object"),
     "a number": ([{"id": "a", "answer": 3}], "line 1: id and answer must be text"),
+    "no text at all": (['{"id": "a", "answer": "x\u2028y"}', "["], "line 2 is no JSON object"),
     "twice": ([{"id": "a", "answer": "x"}] * 2, "line 2 answers a again"),
 }
 
@@ -191,13 +221,13 @@ def test_the_command_asks_scores_and_keeps(tmp_path: Path, pixmo: Path) -> None:
     scored = run("v1", "--answers", "mine.jsonl", "--split", "validation")
     assert scored.stdout.startswith("v1/validation: 20 tasks, 1 without an answer\n")
     as_json = json.loads(run("--answers", "mine.jsonl", "--split", "validation", "--json").stdout)
-    kept = workspace.runs / "evaluate-v1-validation-mine"
+    (kept,) = workspace.runs.glob("evaluate-v1-validation-mine-*")
     assert json.loads((kept / "evaluation.json").read_text("utf-8")) == as_json
     assert (kept / "answers.jsonl").read_text() == (tmp_path / "mine.jsonl").read_text()
     for words, message in {
         ("v1",): "give one of --tasks FILE, to ask a model, and --answers FILE",
         ("v1", "--answers", "nothing.jsonl"): "nothing.jsonl cannot be read",
-        ("v1", "--tasks", "t", "--split", "dev"): "there is no split dev",
+        ("v1", "--tasks", "t", "--split", "train"): "'train' is not held out",
         ("v9", "--answers", "mine.jsonl"): "there is no release at",
     }.items():
         failed = run(*words)

@@ -75,6 +75,14 @@ def test_images_on_which_a_second_person_agreed() -> None:
         points("10", [(1, 1)], "dogs", "one person", "ann"),
         points("11", [(1, 1)], "The red cars.", "tidied", "ann"),
         points("12", [(1, 1)], "red cars", "tidied", "ben"),
+        points("13", [(1, 1)], "???", "no words", "ann"),
+        points("14", [(1, 1)], "!", "no words", "ben"),
+        points("15", [(1, 1)], "C++", "marks", "ann"),
+        points("16", [(1, 1)], "C#", "marks", "ben"),
+        points("17", [(1, 1)], "dogs", "nobody known", "unknown"),
+        points("18", [(1, 1)], "dogs", "nobody known", "ben"),
+        points("19", [], "dogs", "unfinished", "ann", presence="present"),
+        points("20", [], "dogs", "unfinished", "ben", presence="present"),
     ]
     work = Curation(connect("points", rows), load("points"))
     agreed = {sha256_bytes(name.encode()) for name in ("agreed", "both saw none", "tidied")}

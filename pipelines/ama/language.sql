@@ -76,4 +76,4 @@ from judged
 left join likeliest using (id)
 where other_script_share > $max_other_script_share
     -- Some words, such as `in`, are of several languages; in van Gogh, van Eyck there is one kind of them.
-    or (its_words >= $min_share * len(words) and its_words >= $min_ratio * own_words and kinds >= $min_kinds)
+    or (its_words >= $min_share * len(words) and its_words >= $min_ratio * own_words and its_words > own_words and kinds >= $min_kinds)

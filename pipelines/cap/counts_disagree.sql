@@ -19,7 +19,7 @@ counts as (
             regexp_extract_all(
                 regexp_replace(
                     lower(text),
-                    '\b(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|point)[ -](?:and )?[a-z0-9]+',
+                    '\b(?:(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand)[ -](?:and )?)+[a-z0-9]+|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|[0-9]+) point [a-z0-9]+',
                     'many',
                     'g'
                 ),

@@ -2,6 +2,7 @@
 with said as (
     select
         id,
+        unnest(are_used) as is_used,
         unnest(transcripts) as text,
         unnest(words_per_second) as words_per_second,
         unnest(longest_silence_seconds) as longest_silence_seconds,
@@ -19,7 +20,8 @@ select
     round(spoken_share, 3) as spoken_share
 from said
 where
-    longest_silence_seconds <= $max_pause_seconds
+    is_used
+    and longest_silence_seconds <= $max_pause_seconds
     and words_per_second >= $min_words_per_second
     and spoken_share >= $min_spoken_share
     and not regexp_matches(text, '(?i)\b(?:u+h*m+|u+h+|er+m*|h+m+|i mean|no wait|sorry|the the|a a|is is)\b')

@@ -1,10 +1,16 @@
 -- Images on which a second person agreed: another annotator found as many of the same thing, or a reviewer accepted the caption.
 select image_sha256
-from current_point_annotations
-group by
-    image_sha256,
-    regexp_replace(trim(regexp_replace(lower(nfc_normalize(label)), '[^\p{L}\p{M}\p{N}]+', ' ', 'g')), '^(?:an?|the) ', ''),
-    len(points)
+from (
+    select
+        *,
+        -- As points/rows.sql tidies it.
+        trim(regexp_replace(lower(nfc_normalize(label)), '[\s\p{Z}]+', ' ', 'g'), ' .,;:!?"“”') as bare,
+        regexp_replace(bare, '^(?:an?|the) ', '') as expression
+    from current_point_annotations
+    where annotator != 'unknown' and (presence = 'present') = (len(points) > 0)
+)
+where expression != ''
+group by image_sha256, expression, len(points)
 having min(annotator) != max(annotator)
 
 union

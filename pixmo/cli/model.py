@@ -33,16 +33,17 @@ def evaluate(
 
     Example: pixmo evaluate v1 --answers answers.jsonl
     """
-    from pixmo.dataset.reader import SPLITS, Release
+    from pixmo.dataset.reader import Release
     from pixmo.errors import EvaluationError
     from pixmo.evaluate import answers as scoring
     from pixmo.files import write_json, write_text
+    from pixmo.hashing import sha256_file
     from pixmo.release.versions import release_folder
 
     if (answers is None) == (tasks is None):
         raise EvaluationError("give one of --tasks FILE, to ask a model, and --answers FILE")
-    if split not in SPLITS:
-        raise EvaluationError(f"there is no split {split}; there are {', '.join(SPLITS)}")
+    if split not in ("validation", "test"):
+        raise EvaluationError(f"{split!r} is not held out; validation and test are")
     opened = open_workspace(workspace)
     root = release_folder(opened, version)
     release = Release.open(root, opened.local_images())
@@ -54,7 +55,8 @@ def evaluate(
     assert answers is not None
     given = scoring.read_answers(answers)
     found = scoring.evaluate(release, split, given)
-    folder = opened.runs / f"evaluate-{root.name}-{split}-{answers.stem}"
+    name = f"evaluate-{root.name}-{split}-{answers.stem}-{sha256_file(answers)[:8]}"
+    folder = opened.runs / name
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "answers.jsonl", answers.read_text("utf-8"))
     write_json(folder / "evaluation.json", show.plain(found))
@@ -62,6 +64,8 @@ def evaluate(
         show.as_json(found)
         return
     show.say(f"{found.release}/{split}: {found.tasks} tasks, {found.missing} without an answer")
+    if found.images_away:
+        show.warn(f"{found.images_away} images are not here; points on them count as on squares")
     show.table(
         ("subset", "measure", "score", "95 % from", "to", "rows"),
         [

@@ -6,6 +6,7 @@ nothing by it.
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,7 @@ class Evaluation:
     split: str
     tasks: int
     missing: int  # tasks without an answer
+    images_away: int  # that are not here: points are scored as if they were squares
     measures: tuple[Measure, ...]
 
 
@@ -101,7 +103,7 @@ def read_answers(path: Path) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8").split("\n")  # JSON may hold other ends of lines as they are
     except (OSError, UnicodeDecodeError) as error:
         raise EvaluationError(f"{path} cannot be read: {error}") from error
     for number, line in enumerate(lines, 1):
@@ -132,6 +134,8 @@ def evaluate(release: Release, split: str, answers: Mapping[str, str]) -> Evalua
     asked = list(tasks(release, split))
     if not asked:
         raise EvaluationError(f"release {release.manifest.version} has no row in {split}")
+    if len({task.id for task in asked}) < len(asked):
+        raise EvaluationError(f"release {release.manifest.version} has an id twice in {split}")
     if strange := sorted(answers.keys() - {task.id for task in asked}):
         named = ", ".join(strange[:MOST_NAMED])
         raise EvaluationError(
@@ -142,8 +146,9 @@ def evaluate(release: Release, split: str, answers: Mapping[str, str]) -> Evalua
     for subset in dict.fromkeys(task.subset for task in asked):
         of_subset = [task for task in asked if task.subset == subset]
         measures += measured(subset, of_subset, answers)
-    missing = sum(task.id not in answers for task in asked)
-    return Evaluation(release.manifest.version, split, len(asked), missing, tuple(measures))
+    missing = sum(not answers.get(task.id, "").strip() for task in asked)
+    away = len({task.image for task in asked if "://" in task.image})
+    return Evaluation(release.manifest.version, split, len(asked), missing, away, tuple(measures))
 
 
 def measured(
@@ -152,12 +157,16 @@ def measured(
     """Yield every measure of a subset; one that fits some of its rows is over these."""
     scored: dict[str, list[tuple[float, str]]] = {}
     for task in of_subset:
-        for name, value in SCORE[subset](task, answers.get(task.id, "")).items():
-            scored.setdefault(name, []).append((value, task.image_sha256))
+        answer = answers.get(task.id, "").strip()
+        for name, value in SCORE[subset](task, answer).items():
+            scored.setdefault(name, []).append((value if answer else 0.0, task.image_sha256))
     for name, found in scored.items():
         values, images = zip(*found, strict=True)
-        if len(set(images)) > 1:  # one image has no interval
-            yield Measure(subset, name, clustered_mean(values, images), len(values))
+        if len(set(images)) > 1:
+            mean = clustered_mean(values, images)
+        else:  # one image has no interval
+            mean = Mean(sum(values) / len(values), math.nan, math.nan, math.nan, 1)
+        yield Measure(subset, name, mean, len(values))
 
 
 def score_caption(task: Task, answer: str) -> Scores:

@@ -2,11 +2,13 @@
 
 Not the cap F1 of Molmo (arXiv 2409.17146), which a language model judges statement by statement.
 This one is made for every step of a training run, offline: it is the same on every machine, and it
-knows no synonym and no sentence.
+knows no synonym, no sentence, and no script that puts no spaces between words.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pixmo.text import normalise
 
@@ -20,8 +22,6 @@ SMALL_WORDS = (
     " seems appear appears image picture photo see visible"
 )
 COMMON = frozenset(SMALL_WORDS.split())
-ENDINGS = ("ing", "ies", "es", "ed", "s")
-FEWEST_LETTERS = 3  # that a word keeps when its ending goes
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,17 @@ def score(caption: str, reference: str, transcripts: Sequence[str]) -> LexicalSc
 
 
 def telling_words(text: str) -> set[str]:
-    """The stems of the words that tell something."""
-    return {stem(word) for word in normalise(text).split() if word not in COMMON}
+    """The stems of the words that tell something: dogs and dog, standing and stand are one.
+
+    Source: Porter's second stemmer for English, as in Snowball.
+    """
+    words = [word for word in normalise(text).split() if word not in COMMON]
+    return set(english().stemWords(words))
 
 
-def stem(word: str) -> str:
-    """A word without its ending: dogs and dog, standing and stand are one."""
-    for ending in ENDINGS:
-        if word.endswith(ending) and len(word) - len(ending) >= FEWEST_LETTERS:
-            return word[: -len(ending)] + ("y" if ending == "ies" else "")
-    return word
+@functools.cache
+def english() -> Any:
+    """The stemmer."""
+    import snowballstemmer
+
+    return snowballstemmer.stemmer("english")

@@ -16,16 +16,24 @@ TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 NUMBERS = {word: number for number, word in enumerate([*UNITS.split(), *TEENS.split()])} | {
     word: 10 * number for number, word in enumerate(TENS.split(), 2)
 }
-TOTAL = re.compile(r"\ba total of (\d+)\b", re.IGNORECASE)
 # A number in digits, thousands apart by commas, or in words up to ninety-nine; no part of a word or
 # of a decimal.
 NUMBER = re.compile(
     r"(?<![\w.,])(?:(\d{1,3}(?:,\d{3})+|\d+)(?![\w]|[.,]\d)"
-    rf"|((?:{'|'.join(NUMBERS)})(?:-(?:{'|'.join(UNITS.split()[1:10])}))?)(?!\w))",
+    rf"|((?:{'|'.join(NUMBERS)})(?:[ -](?:{'|'.join(UNITS.split()[1:10])}))?)(?!\w))",
+    re.IGNORECASE,
+)
+TOTAL = re.compile(r"\ba total of $", re.IGNORECASE)
+# Not exactly told, or larger than the words above reach: no number is taken from it.
+LARGE = re.compile(r"\b(?:hundreds?|thousands?|millions?|dozens?)\b", re.IGNORECASE)
+# `one` that stands for a thing, and nobody.
+NO_COUNT = re.compile(
+    r"\b(?:(?:the|this|that|which|each|any|every|last|first|next|other|another|see) one|no one)\b",
     re.IGNORECASE,
 )
 NONE = re.compile(
-    r"\b(?:none|nothing|no(?! (?:idea|way|clue|answer)\b)|(?:is|are)(?:n't| not) any)\b",
+    r"\b(?:none|nothing|nobody|no(?! (?:idea|way|clue|answer)\b)"
+    r"|(?:is|are|do|does|can)(?:n't|not| not) (?:see )?any)\b",
     re.IGNORECASE,
 )
 MARKUP = re.compile(r"<[^<>]*>")
@@ -44,14 +52,21 @@ class CountScore:
 def count_said(answer: str) -> int | None:
     """The number that an answer gives: its total, else the last number said, else 0 for none.
 
-    None where it gives none. Points' coordinates are no numbers said.
+    None where it gives none, or a number in words over ninety-nine. Points' coordinates are no
+    numbers said, and neither is `one` for a thing, as in `the last one`.
     """
-    if totals := TOTAL.findall(answer):
-        return int(totals[-1])
-    said = MARKUP.sub(" ", answer)
-    numbers = [number_of(match) for match in NUMBER.finditer(said)]
-    if numbers:
-        return numbers[-1]
+    said = " ".join(MARKUP.sub(" ", answer.replace("’", "'")).split())
+    if LARGE.search(said):
+        return None
+    counts = [one.span() for one in NO_COUNT.finditer(said)]
+    found = [
+        match
+        for match in NUMBER.finditer(said)
+        if not any(start <= match.start() < end for start, end in counts)
+    ]
+    totals = [match for match in found if TOTAL.search(said[: match.start()])]
+    if found:
+        return number_of((totals or found)[-1])
     return 0 if NONE.search(said) else None
 
 
@@ -59,7 +74,7 @@ def number_of(match: re.Match[str]) -> int:
     """The number that a match of `NUMBER` stands for."""
     if match[1]:
         return int(match[1].replace(",", ""))
-    return sum(NUMBERS[word] for word in match[2].lower().split("-"))
+    return sum(NUMBERS[word] for word in re.split("[ -]", match[2].lower()))
 
 
 def score(answers: Sequence[str], counts: Sequence[int]) -> CountScore:

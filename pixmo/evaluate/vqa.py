@@ -1,7 +1,10 @@
 """Answers beside those that people gave: exact, soft, relaxed for charts, by edit distance."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
+
+import regex
 
 VERSION = 1  # counted up when the same answers would get another score
 ENOUGH_PEOPLE = 3  # who gave an answer make it fully right
@@ -12,8 +15,8 @@ ARTICLES = {"a", "an", "the"}
 NUMBERS = "zero one two three four five six seven eight nine ten"
 DIGITS = {word: str(number) for number, word in enumerate(NUMBERS.split())} | {"none": "0"}
 INNER_COMMA = re.compile(r"(?<=\d),(?=\d)")
-# A full stop stays in a decimal, an apostrophe in a word.
-MARKS = re.compile(r"(?!(?<=\d)\.(?=\d))(?!')[^\w\s]|_")
+# A full stop stays in a decimal, a sign before a number, an apostrophe in a word.
+MARKS = regex.compile(r"(?!(?<=\d)\.(?=\d))(?![-+](?=\d)(?<!\w.))(?!')[^\p{L}\p{M}\p{N}\s]")
 NUMBER = re.compile(r"[-+]?\d+(?:,\d{3})*(?:\.\d+)?")
 UNITS = "$€£% "  # around a number of a chart
 
@@ -22,10 +25,13 @@ def normalise(answer: str) -> str:
     """An answer as the VQA challenge compares it: no case, marks or articles; digits for numbers.
 
     Source: Antol et al. 2015, VQA, arXiv 1505.00468, and its evaluation's description. Its table
-    of contractions is left out: apostrophes are dropped instead, on both sides.
+    of contractions is left out: apostrophes are dropped instead, on both sides. An answer that is
+    nothing but marks and articles, such as the letter A, stays as it is.
     """
-    told = MARKS.sub(" ", INNER_COMMA.sub("", answer.lower())).replace("'", "")
-    return " ".join(DIGITS.get(word, word) for word in told.split() if word not in ARTICLES)
+    plain = unicodedata.normalize("NFKC", answer).lower().replace("’", "'")
+    told = MARKS.sub(" ", INNER_COMMA.sub("", plain)).replace("'", "")
+    words = [DIGITS.get(word, word) for word in told.split() if word not in ARTICLES]
+    return " ".join(words or plain.split())
 
 
 def exact(answer: str, truths: Sequence[str]) -> float:
@@ -69,7 +75,8 @@ def as_number(text: str) -> float | None:
 def anls(answer: str, truths: Sequence[str]) -> float:
     """The similarity to the nearest truth: 1 minus the edits over the longer one's characters.
 
-    Under a half it is 0. Source: Biten et al. 2019, ST-VQA, arXiv 1905.13648, section 3.
+    Under a half it is 0. Source: Biten et al. 2019, ST-VQA, arXiv 1905.13648, section 3, with a
+    half itself counted, as the benchmark's evaluation does.
     """
     return max(similarity(answer, truth) for truth in truths)
 
