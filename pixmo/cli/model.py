@@ -8,12 +8,12 @@ import typer
 from pixmo.cli import show
 from pixmo.cli.app import AS_JSON, WORKSPACE, app, open_workspace
 
+VERSION = Annotated[str, typer.Argument(help="A release or its folder; default: the newest.")]
+
 
 @app.command()
 def evaluate(
-    version: Annotated[
-        str, typer.Argument(help="A release or its folder; default: the newest.")
-    ] = "",
+    version: VERSION = "",
     answers: Annotated[
         Path | None, typer.Option(help="JSONL with the id and the answer of each task.")
     ] = None,
@@ -83,9 +83,7 @@ def evaluate(
 
 @app.command()
 def validate(
-    version: Annotated[
-        str, typer.Argument(help="A release or its folder; default: the newest.")
-    ] = "",
+    version: VERSION = "",
     train_probe: Annotated[
         bool, typer.Option("--train-probe", help="Train a small model on it, and on a control.")
     ] = False,

@@ -204,8 +204,9 @@ def score_points(task: Task, answer: str) -> Scores:
     predicted = from_text(answer)
     # Who says nothing has not said that there is none.
     is_silent = not predicted and said != 0
+    shape = height_over_width(task.image)
     for within in pointing.WITHIN_PERCENT:
-        found = pointing.score_by_distance(predicted, truth, within, height_over_width(task.image))
+        found = pointing.score_by_distance(predicted, truth, within, shape)
         if is_silent:
             found = pointing.PointScore(0.0, 0.0)
         kind = f"points-{pointing.VERSION} within {within:g} %"
