@@ -199,6 +199,14 @@ def test_a_mistake_in_the_answers_is_named(mistake: str, tmp_path: Path) -> None
         read_answers(path)
 
 
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(EvaluationError, match=r"a\.jsonl cannot be read: No such file"):
+        read_answers(tmp_path / "a.jsonl")
+    (tmp_path / "a.jsonl").write_bytes(b"\xff\xfe")
+    with pytest.raises(EvaluationError, match=r"a\.jsonl is not UTF-8 text"):
+        read_answers(tmp_path / "a.jsonl")
+
+
 def test_answers_to_another_release_are_named(release: Release) -> None:
     with pytest.raises(EvaluationError, match=r"2 answers to no row of v1/test, such as x, y; ask"):
         evaluate(release, "test", {"x": "", "y": ""})

@@ -104,8 +104,10 @@ def read_answers(path: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     try:
         lines = path.read_text("utf-8").split("\n")  # JSON may hold other ends of lines as they are
-    except (OSError, UnicodeDecodeError) as error:
-        raise EvaluationError(f"{path} cannot be read: {error}") from error
+    except OSError as error:
+        raise EvaluationError(f"{path} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise EvaluationError(f"{path} is not UTF-8 text: {error}") from error
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
