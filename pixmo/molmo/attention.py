@@ -7,6 +7,21 @@ from torch import Tensor, nn
 Rotation = tuple[Tensor, Tensor]  # cosines and sines, each (batch, 1, length, head width / 2)
 
 
+class Seen:
+    """Keys and values of earlier calls, each (batch, heads, length, head width)."""
+
+    def __init__(self) -> None:
+        self.key: Tensor | None = None
+        self.value: Tensor | None = None
+
+    def add(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """All keys and values so far, these last."""
+        if self.key is not None and self.value is not None:
+            key, value = torch.cat([self.key, key], 2), torch.cat([self.value, value], 2)
+        self.key, self.value = key, value
+        return key, value
+
+
 class Attention(nn.Module):
     """Scaled dot-product attention with linear maps before and after."""
 
@@ -24,16 +39,20 @@ class Attention(nn.Module):
         keys: Tensor,
         mask: Tensor | None = None,
         rotation: Rotation | None = None,
+        seen: Seen | None = None,
     ) -> Tensor:
         """What each query gathers from the keys, shape of `queries`.
 
         queries (batch, m, width), keys (batch, n, width); `mask` is true where a query may look,
         broadcast to (batch, heads, m, n); `rotation` turns queries and keys by their positions.
+        With `seen`, queries look at the keys of earlier calls, too, which stand before.
         """
         query = self._split(self.query(queries))
         key, value = self._split(self.key(keys)), self._split(self.value(keys))
         if rotation is not None:
             query, key = rotate(query, rotation), rotate(key, rotation)
+        if seen is not None:
+            key, value = seen.add(key, value)
         gathered = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         out: Tensor = self.out(gathered.transpose(1, 2).flatten(2))
         return out

@@ -4,10 +4,12 @@ Source: RMSNorm, SwiGLU and rotary positions as in Touvron et al. 2023, arXiv 23
 segment mask as in Molmo's multi-annotation packing, arXiv 2409.17146, section 2.
 """
 
+from collections import defaultdict
+
 import torch
 from torch import Tensor, nn
 
-from pixmo.molmo.attention import Attention, Rotation
+from pixmo.molmo.attention import Attention, Rotation, Seen
 from pixmo.molmo.data import PREFIX_SEGMENT
 from pixmo.molmo.sizes import Size
 
@@ -25,13 +27,29 @@ class LanguageBlock(nn.Module):
         self.up = nn.Linear(width, inner)
         self.down = nn.Linear(inner, width)
 
-    def forward(self, x: Tensor, mask: Tensor, rotation: Rotation) -> Tensor:
+    def forward(
+        self, x: Tensor, mask: Tensor, rotation: Rotation, seen: Seen | None = None
+    ) -> Tensor:
         """(batch, length, width) → the same shape."""
         normed = self.attention_norm(x)
-        x = x + self.attention(normed, normed, mask, rotation)
+        x = x + self.attention(normed, normed, mask, rotation, seen)
         normed = self.mlp_norm(x)
         out: Tensor = x + self.down(nn.functional.silu(self.gate(normed)) * self.up(normed))
         return out
+
+
+class Cache:
+    """What a language model keeps of the tokens it has read, so that none is read twice."""
+
+    def __init__(self) -> None:
+        self.blocks: dict[int, Seen] = defaultdict(Seen)
+        self.segments: Tensor | None = None  # (batch, length) of all tokens read
+
+    def read(self, segments: Tensor) -> Tensor:
+        """The segments of all tokens, these last."""
+        before = [] if self.segments is None else [self.segments]
+        self.segments = torch.cat([*before, segments], 1)
+        return self.segments
 
 
 class LanguageModel(nn.Module):
@@ -47,12 +65,17 @@ class LanguageModel(nn.Module):
         )
         self.norm = nn.RMSNorm(size.width)
 
-    def forward(self, x: Tensor, segments: Tensor, positions: Tensor) -> Tensor:
-        """x (batch, length, width); segments and positions (batch, length) → shape of `x`."""
-        mask = may_look(segments).unsqueeze(1)
+    def forward(
+        self, x: Tensor, segments: Tensor, positions: Tensor, cache: Cache | None = None
+    ) -> Tensor:
+        """x (batch, length, width); segments and positions (batch, length) → shape of `x`.
+
+        With `cache`, the tokens come after those that it holds, and are held from now on.
+        """
+        mask = may_look(segments, segments if cache is None else cache.read(segments)).unsqueeze(1)
         rotation = rotation_at(positions, self.head_width, self.rope_base)
-        for block in self.blocks:
-            x = block(x, mask, rotation)
+        for number, block in enumerate(self.blocks):
+            x = block(x, mask, rotation, None if cache is None else cache.blocks[number])
         out: Tensor = self.norm(x)
         return out
 
@@ -61,15 +84,16 @@ class LanguageModel(nn.Module):
         return nn.functional.linear(x, self.embedding.weight)
 
 
-def may_look(segments: Tensor) -> Tensor:
-    """Whether token q may look at token k, shape (batch, q, k).
+def may_look(asking: Tensor, all_segments: Tensor) -> Tensor:
+    """Whether token q may look at token k, shape (batch, q, k), from their segments.
 
     The image prefix looks at all of itself; an annotation's token at the prefix and at what comes
     before it in its own annotation. Padding is a segment of its own that nobody else sees.
+    `asking` (batch, q) are the last of `all_segments` (batch, k).
     """
-    order = torch.arange(segments.shape[1], device=segments.device)
-    earlier = order[:, None] >= order[None, :]
-    of_query, of_key = segments[:, :, None], segments[:, None, :]
+    order = torch.arange(all_segments.shape[1], device=all_segments.device)
+    earlier = order[-asking.shape[1] :, None] >= order[None, :]
+    of_query, of_key = asking[:, :, None], all_segments[:, None, :]
     same, prefix = of_query == of_key, of_key == PREFIX_SEGMENT
     return (earlier & (same | prefix)) | (same & prefix)
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from pixmo.molmo.connector import Connector
 from pixmo.molmo.data import Batch
-from pixmo.molmo.language import LanguageModel
+from pixmo.molmo.language import Cache, LanguageModel
 from pixmo.molmo.sizes import Size
 from pixmo.molmo.vision import VisionTransformer
 
@@ -29,13 +29,16 @@ class Molmo(nn.Module):
             if "blocks" in name and name.endswith(("out.weight", "down.weight", "mlp.2.weight")):
                 parameter.data.mul_(RESIDUAL_GAIN)
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Vectors that predict each next token, shape (examples, length, width)."""
+    def forward(self, batch: Batch, cache: Cache | None = None) -> Tensor:
+        """Vectors that predict each next token, shape (examples, length, width).
+
+        An empty `cache` then holds the batch, for answers to be written token by token.
+        """
         features = self.vision(batch.pixels)
         images = self.connector(features, batch.real, batch.windows)
         x = self.language.embedding(batch.tokens)
         x = x.flatten(0, 1).index_add(0, batch.slots, images).view_as(x)
-        out: Tensor = self.language(x, batch.segments, batch.positions)
+        out: Tensor = self.language(x, batch.segments, batch.positions, cache)
         return out
 
     def answer_losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
