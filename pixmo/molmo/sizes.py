@@ -63,8 +63,8 @@ PROBE_XS = Size(
     heads=4,
     rope_base=1000.0,
     vocabulary_size=1000,
-    most_answer_tokens=48,
-    most_text_tokens=112,
+    most_answer_tokens=64,
+    most_text_tokens=130,
 )
 
 SIZES = {size.name: size for size in (PROBE_XS,)}
