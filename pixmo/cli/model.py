@@ -92,6 +92,9 @@ def validate(
     steps: Annotated[
         int, typer.Option(help="Of each of the probe's runs; 0: as [probe] says.", min=0)
     ] = 0,
+    against: Annotated[
+        str, typer.Option(help="An earlier release whose probe has run: is this one better?")
+    ] = "",
     workspace: WORKSPACE = Path(),
     json: AS_JSON = False,
 ) -> None:
@@ -105,6 +108,7 @@ def validate(
     Example: pixmo validate v1 --train-probe
     """
     from pixmo.dataset.reader import Release
+    from pixmo.errors import TrainingError
     from pixmo.release.versions import release_folder
     from pixmo.validate.checks import check_release
 
@@ -113,8 +117,11 @@ def validate(
     images = opened.local_images()
     release = Release.open(root, images)
     checks = check_release(root, images)
-    verdict = None
+    verdict, comparisons = None, []
+    if against and not train_probe:
+        raise TrainingError("--against compares probes; give --train-probe, too")
     if train_probe and checks.passed:
+        from pixmo.validate.against import compare
         from pixmo.validate.probe import ProbeOptions
         from pixmo.validate.probe import train_probe as train
 
@@ -122,15 +129,25 @@ def validate(
         verdict = train(
             release,
             ProbeOptions(steps=steps or settings.steps, seed=settings.seed),
-            opened.runs / f"probe-{root.name}",
+            folder := opened.runs / f"probe-{root.name}",
             show.Bars(),
         )
+        if against:
+            earlier = release_folder(opened, against)
+            comparisons = compare(
+                release,
+                folder / "release",
+                Release.open(earlier, images),
+                opened.runs / f"probe-{earlier.name}" / "release",
+            )
     if json:
-        show.as_json({"checks": checks, "probe": verdict})
+        show.as_json({"checks": checks, "probe": verdict, "against": comparisons})
     else:
         show.say(checks.text())
         if verdict:
             show.say(verdict.text())
+            for comparison in comparisons:
+                show.say(f"  against {against}: {comparison.text()}")
         elif train_probe:
             show.say("train probe: not run, mend what the checks found first")
     if not checks.passed or (verdict and verdict.outcome == "FAIL"):

@@ -5,6 +5,7 @@ they are called is known without looking where. Losses are in nats per judged ch
 models with different tokenizers can be compared.
 """
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -45,7 +46,9 @@ class AnnotationLoss:
 
     @property
     def wrong(self) -> float:
-        """Mean nats per character with another image."""
+        """Mean nats per character with another image; no number where none was tried."""
+        if not self.other_nats:
+            return math.nan
         return sum(self.other_nats) / len(self.other_nats) / self.characters
 
 

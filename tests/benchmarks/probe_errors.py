@@ -5,11 +5,14 @@ Every release is a new world of pictures. What is measured of one is a line of
 
     python -m tests.benchmarks.probe_errors [MINUTES]
 
-The shuffled control is trained for three of the worlds; its numbers, all but zero, serve in turn.
+With 0 minutes only the table of `docs/validation.md` is made again from what there is. The shuffled
+control is trained for three of the worlds; its numbers, all but zero, serve in turn.
 """
 
 import json
+import math
 import shutil
+import statistics
 import sys
 import tempfile
 import time
@@ -30,6 +33,7 @@ from pixmo.dataset.reader import Release
 from pixmo.demo import describe
 from pixmo.demo.drawing import png
 from pixmo.demo.scenes import scene
+from pixmo.files import write_text
 from pixmo.hashing import sha256_bytes, short_id
 from pixmo.validate import probe
 from pixmo.validate.placement import evidence
@@ -37,7 +41,9 @@ from pixmo.validate.probe_run import ProbeOptions, ProbeRun, RunResult, run, sto
 from pixmo.validate.skills import majority
 from pixmo.validate.verdict import Measured, judge_subset
 
-RESULTS = Path(__file__).parents[2] / "docs/validation.jsonl"
+DOCS = Path(__file__).parents[2] / "docs"
+RESULTS, PAGE = DOCS / "validation.jsonl", DOCS / "validation.md"
+START, END = "<!-- error rates -->", "<!-- end of error rates -->"
 TRAIN_IMAGES, HELD_OUT_IMAGES = 2160, 240  # as in the sample that ships
 CONTROLS = 3
 CLEAN = ("none", 0.0)
@@ -173,11 +179,15 @@ def spoil(rows: Rows, case: Case, rng: Random) -> set[str]:
     return {row["id"] for row in chosen}
 
 
-def measure(case: Case, folder: Path) -> dict[str, Any]:
-    """What the probe says of the case, in one thread; the release is made, judged and deleted."""
+def in_one_thread() -> None:
+    """The process computes in one thread, as the probe's do."""
     import torch
 
     torch.set_num_threads(1)
+
+
+def measure(case: Case, folder: Path) -> dict[str, Any]:
+    """What the probe says of the case, in one thread; the release is made, judged and deleted."""
     root = folder / case.name
     release, wrong = write_world(root, case)
     options = ProbeOptions(seed=case.world)
@@ -247,19 +257,91 @@ def control_of(world: int, folder: Path) -> RunResult:
     return found
 
 
+def read_results() -> list[dict[str, Any]]:
+    """Every case that was measured."""
+    if not RESULTS.exists():
+        return []
+    return [json.loads(line) for line in RESULTS.read_text("utf-8").splitlines()]
+
+
+def fails(result: dict[str, Any], stem: str) -> bool:
+    """Whether a subset of a measured release fails by the gates as they are now."""
+    found, gate = result["subsets"][stem], probe.GATES[stem]
+    is_learnt = found["gap"] - found["control_gap"] >= gate.gap and found["z"] >= gate.z
+    return not is_learnt or found["misplaced"] > gate.most_misplaced
+
+
+def table(results: Sequence[dict[str, Any]]) -> str:
+    """The error rates as a table in Markdown."""
+    lines = [
+        "| wrong in the release | subset | releases | its subset fails | expected | misplaced, mean"
+        " ± deviation | most | first 20, 50, 100 rows are spoiled |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |",
+    ]
+    for stem in SAID:
+        clean = [one for one in results if stem_of(one["spoiled"]) != stem]
+        lines.append(line_of("nothing in this subset", stem, clean))
+    for share in (0.1, 0.3):
+        for spoiled, text in (
+            ("cap", "captions shuffled"),
+            ("ama", "questions and answers shuffled"),
+            ("points", "expressions shuffled"),
+            ("moved", "points moved"),
+        ):
+            found = [one for one in results if (one["spoiled"], one["share"]) == (spoiled, share)]
+            if found:
+                lines.append(line_of(f"{100 * share:g} % of {text}", stem_of(spoiled), found))
+    clean = [one for one in results if one["spoiled"] == "none"]
+    alarms = sum(any(fails(one, stem) for stem in SAID) for one in clean)
+    lines += ["", f"Of {len(clean)} releases with nothing wrong, {alarms} got FAIL."]
+    return "\n".join(lines)
+
+
+def stem_of(spoiled: str) -> str:
+    """The subset whose rows are spoiled."""
+    return "points" if spoiled == "moved" else spoiled
+
+
+def line_of(text: str, stem: str, results: Sequence[dict[str, Any]]) -> str:
+    """One line of the table."""
+    shares = [one["subsets"][stem]["misplaced"] for one in results]
+    failed, count = sum(fails(one, stem) for one in results), len(results)
+    most = probe.GATES[stem].most_misplaced
+    mean, deviation = statistics.mean(shares), statistics.stdev(shares) if count > 1 else math.nan
+    expected = 1 - statistics.NormalDist(mean, deviation).cdf(most) if deviation > 0 else math.nan
+    found = [
+        one["precision"]
+        for one in results
+        if "precision" in one and stem_of(one["spoiled"]) == stem
+    ]
+    first = (
+        ", ".join(f"{statistics.mean(one[k] for one in found):.2f}" for k in ("20", "50", "100"))
+        if found
+        else ""
+    )
+    return (
+        f"| {text} | {stem} | {count} | {failed} ({100 * failed / count:.0f} %)"
+        f" | {100 * expected:.1f} % | {100 * mean:.1f} ± {100 * deviation:.1f} % | {100 * most:g} %"
+        f" | {first} |"
+    )
+
+
+def write_table() -> None:
+    """`docs/validation.md` holds the table between its marks."""
+    text = PAGE.read_text("utf-8")
+    before, rest = text.split(START)
+    _, after = rest.split(END)
+    write_text(PAGE, f"{before}{START}\n{table(read_results())}\n{END}{after}")
+
+
 def main(minutes: float) -> None:
     """Cases are measured, two at a time, until the time is up; each is a line of RESULTS."""
     until = time.monotonic() + 60 * minutes
-    known = {
-        (line["world"], line["spoiled"], line["share"])
-        for line in map(
-            json.loads, RESULTS.read_text("utf-8").splitlines() if RESULTS.exists() else []
-        )
-    }
+    known = {(one["world"], one["spoiled"], one["share"]) for one in read_results()}
     waiting = (case for case in cases() if (case.world, case.spoiled, case.share) not in known)
     with (
         tempfile.TemporaryDirectory() as temporary,
-        ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool,
+        ProcessPoolExecutor(2, mp_context=get_context("spawn"), initializer=in_one_thread) as pool,
     ):
         folder = Path(temporary)
         for done in pool.map(control_of, range(CONTROLS), [folder] * CONTROLS):
@@ -277,4 +359,7 @@ def main(minutes: float) -> None:
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else 60.0)
+    asked = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
+    if asked:
+        main(asked)
+    write_table()
