@@ -107,6 +107,11 @@ def test_transcripts_come_from_the_sound(demo: Demo) -> None:
 def test_the_release_teaches_and_the_control_does_not(demo: Demo) -> None:
     verdict = json.loads((demo.folder / "runs/probe-v1/verdict.json").read_text("utf-8"))
     assert verdict["outcome"] == "PASS", verdict
+    for name in ("subsets", "rendered"):
+        outcomes = {one["stem"]: one["outcome"] for one in verdict[name]}
+        assert outcomes == {"cap": "PASS", "ama": "PASS", "points": "PASS"}, verdict
+    for subset in verdict["subsets"]:
+        assert abs(subset["control_gap"]["value"]) < 0.003
     assert re.search(r"\bPASS\b", demo.output)
 
 
