@@ -1,8 +1,12 @@
 """One dial: the name of a size, from which every dimension of the model follows."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from pixmo.errors import TrainingError
+
+# What a pixel of 0 to 255 becomes: -1 to 1 (ours, SigLIP), or CLIP's means and deviations.
+Normalisation = Literal["half", "clip"]
 
 
 @dataclass(frozen=True)
@@ -19,15 +23,35 @@ class Size:
     vision_width: int
     vision_layers: int
     vision_heads: int
+    vision_inner: int  # width inside a block's perceptron
     feature_layers: tuple[int, ...]  # whose outputs are concatenated; -1 is the last
+    # Connector
+    pooled_width: int  # inside the attention over four patches
+    connector_inner: int  # inside the gated perceptron after it
     # Language model
     width: int
     layers: int
     heads: int
+    inner: int  # width inside a block's gated perceptron, or of one expert
     rope_base: float
     vocabulary_size: int  # at most; a small release fills less
     most_answer_tokens: int  # of one answer; a longer one is cut
     most_text_tokens: int  # of all annotations of one image together
+    # What most models need not say
+    sequence_length: int = 2304  # at most, image and text together
+    queries_per_key: int = 1  # query heads of the language model that share a key head
+    experts: int = 0  # of a mixture of experts; 0 is one perceptron
+    experts_per_token: int = 0
+    tied: bool = True  # whether the language model's embedding is its head, too
+    image_normalisation: Normalisation = "half"
+    # Names on the Hugging Face hub, or folders; empty is our own model, from random weights
+    vision_backbone: str = ""
+    language_backbone: str = ""
+
+    @property
+    def is_pretrained(self) -> bool:
+        """Whether a half of the model starts from someone's weights."""
+        return bool(self.vision_backbone or self.language_backbone)
 
     @property
     def patches_per_side(self) -> int:
@@ -57,10 +81,14 @@ PROBE_XS = Size(
     vision_width=64,
     vision_layers=2,
     vision_heads=4,
+    vision_inner=256,
     feature_layers=(-1, -2),
+    pooled_width=128,
+    connector_inner=128,
     width=64,
     layers=2,
     heads=4,
+    inner=170,  # as many weights as a plain perceptron of four times the width
     rope_base=1000.0,
     vocabulary_size=1000,
     most_answer_tokens=48,
