@@ -24,9 +24,13 @@ from tests.releases import write_release
 TINY = replace(
     PROBE_XS,
     vision_width=32,
-    width=32,
     vision_heads=2,
+    vision_inner=128,
+    pooled_width=48,
+    connector_inner=64,
+    width=32,
     heads=2,
+    inner=80,
     vocabulary_size=320,
     crop_pixels=48,
 )
@@ -144,7 +148,7 @@ def test_pooling_asks_with_the_mean_and_skips_missing_patches() -> None:
         for head in range(heads):
             keys = [pooling.key(patch).view(heads, -1)[head] for patch in patches]
             values = [pooling.value(patch).view(heads, -1)[head] for patch in patches]
-            scores = [float(query[head] @ key) / math.sqrt(width / heads) for key in keys]
+            scores = [float(query[head] @ key) / math.sqrt(48 / heads) for key in keys]
             total = sum(math.exp(score) for score in scores)
             shares = [math.exp(score) / total for score in scores]
             gathered.append(sum(s * v for s, v in zip(shares, values, strict=True)))

@@ -4,55 +4,72 @@ Source: RMSNorm, SwiGLU and rotary positions as in Touvron et al. 2023, arXiv 23
 segment mask as in Molmo's multi-annotation packing, arXiv 2409.17146, section 2.
 """
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixmo.molmo.attention import Attention, Rotation
 from pixmo.molmo.data import PREFIX_SEGMENT
 from pixmo.molmo.sizes import Size
 
+if TYPE_CHECKING:
+    from torch.nn.attention.flex_attention import BlockMask
+
+Drop = Callable[[Tensor], Tensor]  # what becomes of a branch before it joins the residual stream
+
 
 class LanguageBlock(nn.Module):
     """Masked attention, then a gated perceptron; normalised before each."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, size: Size) -> None:
         super().__init__()
+        width = size.width
         self.attention_norm = nn.RMSNorm(width)
-        self.attention = Attention(width, heads)
+        self.attention = Attention(width, size.heads, queries_per_key=size.queries_per_key)
         self.mlp_norm = nn.RMSNorm(width)
-        inner = 8 * width // 3  # as many weights as a plain perceptron of 4 * width
-        self.gate = nn.Linear(width, inner)
-        self.up = nn.Linear(width, inner)
-        self.down = nn.Linear(inner, width)
+        self.gate = nn.Linear(width, size.inner)
+        self.up = nn.Linear(width, size.inner)
+        self.down = nn.Linear(size.inner, width)
 
-    def forward(self, x: Tensor, mask: Tensor, rotation: Rotation) -> Tensor:
-        """(batch, length, width) → the same shape."""
+    def forward(
+        self,
+        x: Tensor,
+        mask: "Tensor | BlockMask",
+        rotation: Rotation,
+        drop: Drop | None = None,
+    ) -> Tensor:
+        """(batch, length, width) → the same shape; `drop` is done to each of the two branches."""
+        drop = drop or keep
         normed = self.attention_norm(x)
-        x = x + self.attention(normed, normed, mask, rotation)
+        x = x + drop(self.attention(normed, normed, mask, rotation))
         normed = self.mlp_norm(x)
-        out: Tensor = x + self.down(nn.functional.silu(self.gate(normed)) * self.up(normed))
-        return out
+        return x + drop(self.down(F.silu(self.gate(normed)) * self.up(normed)))
 
 
 class LanguageModel(nn.Module):
     """Token vectors → the vectors that predict the next tokens; embedding and head are tied."""
+
+    auxiliary_loss: Tensor | None = None  # what a mixture of experts would add
 
     def __init__(self, size: Size, vocabulary_size: int) -> None:
         super().__init__()
         self.head_width = size.width // size.heads
         self.rope_base = size.rope_base
         self.embedding = nn.Embedding(vocabulary_size, size.width)
-        self.blocks = nn.ModuleList(
-            LanguageBlock(size.width, size.heads) for _ in range(size.layers)
-        )
+        self.blocks = nn.ModuleList(LanguageBlock(size) for _ in range(size.layers))
         self.norm = nn.RMSNorm(size.width)
 
-    def forward(self, x: Tensor, segments: Tensor, positions: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, segments: Tensor, positions: Tensor, drop: Drop | None = None
+    ) -> Tensor:
         """x (batch, length, width); segments and positions (batch, length) → shape of `x`."""
-        mask = may_look(segments).unsqueeze(1)
+        mask = mask_of(segments)
         rotation = rotation_at(positions, self.head_width, self.rope_base)
         for block in self.blocks:
-            x = block(x, mask, rotation)
+            x = block(x, mask, rotation, drop)
         out: Tensor = self.norm(x)
         return out
 
@@ -61,17 +78,54 @@ class LanguageModel(nn.Module):
         return nn.functional.linear(x, self.embedding.weight)
 
 
+def keep(branch: Tensor) -> Tensor:
+    """The branch as it is."""
+    return branch
+
+
+def drop_at(places: Tensor, share: float) -> Drop:
+    """Dropout of a `share` of a branch's values at `places` (batch, length), nowhere else.
+
+    Images and prompts are read as they are; only where an answer is predicted must the model do
+    without some of what it knows of language. Source: arXiv 2409.17146, section 3.
+    """
+
+    def drop(branch: Tensor) -> Tensor:
+        return torch.where(places.unsqueeze(-1), F.dropout(branch, share), branch)
+
+    return drop
+
+
+def mask_of(segments: Tensor) -> "Tensor | BlockMask":
+    """Who may look where, as the device wants it: in blocks on a GPU, else (batch, 1, q, k)."""
+    return block_mask(segments) if segments.is_cuda else may_look(segments).unsqueeze(1)
+
+
 def may_look(segments: Tensor) -> Tensor:
-    """Whether token q may look at token k, shape (batch, q, k).
+    """Whether token q may look at token k, shape (batch, q, k)."""
+    order = torch.arange(segments.shape[1], device=segments.device)
+    return looks(order[:, None], order[None, :], segments[:, :, None], segments[:, None, :])
+
+
+def block_mask(segments: Tensor) -> "BlockMask":
+    """The same in blocks, for FlexAttention: what no query of a block sees is never computed."""
+    from torch.nn.attention.flex_attention import create_block_mask
+
+    def of(batch: Tensor, _head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return looks(query, key, segments[batch, query], segments[batch, key])
+
+    batch, length = segments.shape
+    return create_block_mask(of, batch, None, length, length, device=str(segments.device))
+
+
+def looks(query: Tensor, key: Tensor, of_query: Tensor, of_key: Tensor) -> Tensor:
+    """Whether the token at place `query`, of segment `of_query`, may look at that at `key`.
 
     The image prefix looks at all of itself; an annotation's token at the prefix and at what comes
     before it in its own annotation. Padding is a segment of its own that nobody else sees.
     """
-    order = torch.arange(segments.shape[1], device=segments.device)
-    earlier = order[:, None] >= order[None, :]
-    of_query, of_key = segments[:, :, None], segments[:, None, :]
     same, prefix = of_query == of_key, of_key == PREFIX_SEGMENT
-    return (earlier & (same | prefix)) | (same & prefix)
+    return ((query >= key) & (same | prefix)) | (same & prefix)
 
 
 def rotation_at(positions: Tensor, head_width: int, base: float) -> Rotation:
