@@ -62,7 +62,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Packed], list[
 
 def test_a_token_looks_at_the_image_and_at_its_own_annotation_so_far() -> None:
     segments = torch.tensor([[0, 0, 0, 1, 1, 2, 2, -1], [0, 0, 1, 1, 1, 2, -1, -1]])
-    found = may_look(segments)
+    found = may_look(segments, segments)
     for row, of in enumerate(segments.tolist()):
         for q in range(8):
             for k in range(8):

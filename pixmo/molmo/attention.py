@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,21 @@ if TYPE_CHECKING:
     from torch.nn.attention.flex_attention import BlockMask
 
 Rotation = tuple[Tensor, Tensor]  # cosines and sines, each (batch, 1, length, head width / 2)
+
+
+class Seen:
+    """Keys and values of earlier calls, each (batch, heads, length, head width)."""
+
+    def __init__(self) -> None:
+        self.key: Tensor | None = None
+        self.value: Tensor | None = None
+
+    def add(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """All keys and values so far, these last."""
+        if self.key is not None and self.value is not None:
+            key, value = torch.cat([self.key, key], 2), torch.cat([self.value, value], 2)
+        self.key, self.value = key, value
+        return key, value
 
 
 class Attention(nn.Module):
@@ -38,37 +53,38 @@ class Attention(nn.Module):
         keys: Tensor,
         mask: "Tensor | BlockMask | None" = None,
         rotation: Rotation | None = None,
+        seen: Seen | None = None,
     ) -> Tensor:
         """What each query gathers from the keys, (batch, m, inner width).
 
         queries (batch, m, width), keys (batch, n, width); `mask` is true where a query may look,
         broadcast to (batch, heads, m, n); `rotation` turns queries and keys by their positions.
+        With `seen`, queries look at the keys of earlier calls, too, which stand before.
         """
         query = self._split(self.query(queries))
         key, value = self._split(self.key(keys)), self._split(self.value(keys))
         if rotation is not None:
             query, key = rotate(query, rotation), rotate(key, rotation)
+        if seen is not None:
+            key, value = seen.add(key, value)
         gathered = gather(query, key, value, mask)
         out: Tensor = self.out(gathered.transpose(1, 2).flatten(2))
         return out
 
     def _split(self, x: Tensor) -> Tensor:
         """(batch, length, width) → (batch, heads, length, head width)."""
-        return x.unflatten(-1, (-1, self.head_width)).transpose(1, 2)
+        batch, length, _ = x.shape
+        return x.view(batch, length, -1, self.head_width).transpose(1, 2)
 
 
-def gather(
-    query: Tensor, key: Tensor, value: Tensor, mask: "Tensor | BlockMask | None"
-) -> Tensor:
+def gather(query: Tensor, key: Tensor, value: Tensor, mask: "Tensor | BlockMask | None") -> Tensor:
     """The mean of the values, weighted by softmax(query · key / sqrt(head width)) under `mask`.
 
     Each (batch, heads, length, head width); keys and values may have fewer heads.
     """
     shared = query.shape[1] != key.shape[1]
     if mask is None or isinstance(mask, Tensor):
-        return F.scaled_dot_product_attention(
-            query, key, value, attn_mask=mask, enable_gqa=shared
-        )
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, enable_gqa=shared)
     found: Tensor = flexible(query.is_cuda)(query, key, value, block_mask=mask, enable_gqa=shared)
     return found
 
@@ -78,7 +94,8 @@ def flexible(compiled: bool) -> Callable[..., Tensor]:
     """Attention under a mask in blocks; compiled on a GPU, where it would be no faster without."""
     from torch.nn.attention.flex_attention import flex_attention
 
-    return torch.compile(flex_attention, dynamic=False) if compiled else flex_attention
+    chosen = torch.compile(flex_attention, dynamic=False) if compiled else flex_attention
+    return cast("Callable[..., Tensor]", chosen)
 
 
 def rotate(x: Tensor, rotation: Rotation) -> Tensor:

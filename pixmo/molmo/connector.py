@@ -42,7 +42,7 @@ class Connector(nn.Module):
         return out
 
     def pool(self, four: Tensor, present: Tensor) -> Tensor:
-        """(n, 4, width) → (n, pooled width): the mean of the present patches asks, the patches answer."""
+        """(n, 4, width) → (n, pooled width): the mean of the patches there asks, they answer."""
         mean = four.sum(1, keepdim=True) / present.sum(1, keepdim=True)
         mask = present.transpose(1, 2).unsqueeze(1)
         pooled: Tensor = self.pooling(mean, four, mask)

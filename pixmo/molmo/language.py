@@ -4,6 +4,7 @@ Source: RMSNorm, SwiGLU and rotary positions as in Touvron et al. 2023, arXiv 23
 segment mask as in Molmo's multi-annotation packing, arXiv 2409.17146, section 2.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pixmo.molmo.attention import Attention, Rotation
+from pixmo.molmo.attention import Attention, Rotation, Seen
 from pixmo.molmo.data import PREFIX_SEGMENT
 from pixmo.molmo.sizes import Size
 
@@ -39,14 +40,30 @@ class LanguageBlock(nn.Module):
         x: Tensor,
         mask: "Tensor | BlockMask",
         rotation: Rotation,
+        seen: Seen | None = None,
         drop: Drop | None = None,
     ) -> Tensor:
         """(batch, length, width) → the same shape; `drop` is done to each of the two branches."""
         drop = drop or keep
         normed = self.attention_norm(x)
-        x = x + drop(self.attention(normed, normed, mask, rotation))
+        x = x + drop(self.attention(normed, normed, mask, rotation, seen))
         normed = self.mlp_norm(x)
         return x + drop(self.down(F.silu(self.gate(normed)) * self.up(normed)))
+
+
+class Cache:
+    """What a language model keeps of the tokens it has read, so that none is read twice."""
+
+    def __init__(self) -> None:
+        self.blocks: dict[int, Seen] = defaultdict(Seen)
+        self.segments: Tensor | None = None  # (batch, length) of all tokens read
+        self.backbone: object = None  # what a pretrained model keeps, in its own form
+
+    def read(self, segments: Tensor) -> Tensor:
+        """The segments of all tokens, these last."""
+        before = [] if self.segments is None else [self.segments]
+        self.segments = torch.cat([*before, segments], 1)
+        return self.segments
 
 
 class LanguageModel(nn.Module):
@@ -63,13 +80,22 @@ class LanguageModel(nn.Module):
         self.norm = nn.RMSNorm(size.width)
 
     def forward(
-        self, x: Tensor, segments: Tensor, positions: Tensor, drop: Drop | None = None
+        self,
+        x: Tensor,
+        segments: Tensor,
+        positions: Tensor,
+        cache: Cache | None = None,
+        drop: Drop | None = None,
     ) -> Tensor:
-        """x (batch, length, width); segments and positions (batch, length) → shape of `x`."""
-        mask = mask_of(segments)
+        """x (batch, length, width); segments and positions (batch, length) → shape of `x`.
+
+        With `cache`, the tokens come after those that it holds, and are held from now on. With
+        `drop`, every branch goes through it before it joins the residual stream.
+        """
+        mask = mask_of(segments, cache)
         rotation = rotation_at(positions, self.head_width, self.rope_base)
-        for block in self.blocks:
-            x = block(x, mask, rotation, drop)
+        for number, block in enumerate(self.blocks):
+            x = block(x, mask, rotation, None if cache is None else cache.blocks[number], drop)
         out: Tensor = self.norm(x)
         return out
 
@@ -87,7 +113,7 @@ def drop_at(places: Tensor, share: float) -> Drop:
     """Dropout of a `share` of a branch's values at `places` (batch, length), nowhere else.
 
     Images and prompts are read as they are; only where an answer is predicted must the model do
-    without some of what it knows of language. Source: arXiv 2409.17146, section 3.
+    without some of what it knows of language. Source: the public Molmo training code.
     """
 
     def drop(branch: Tensor) -> Tensor:
@@ -96,19 +122,18 @@ def drop_at(places: Tensor, share: float) -> Drop:
     return drop
 
 
-def mask_of(segments: Tensor) -> "Tensor | BlockMask":
-    """Who may look where, as the device wants it: in blocks on a GPU, else (batch, 1, q, k)."""
-    return block_mask(segments) if segments.is_cuda else may_look(segments).unsqueeze(1)
+def mask_of(segments: Tensor, cache: Cache | None = None) -> "Tensor | BlockMask":
+    """Who may look where, (batch, 1, q, k); on a GPU in blocks, made once for all layers.
 
-
-def may_look(segments: Tensor) -> Tensor:
-    """Whether token q may look at token k, shape (batch, q, k)."""
-    order = torch.arange(segments.shape[1], device=segments.device)
-    return looks(order[:, None], order[None, :], segments[:, :, None], segments[:, None, :])
+    With `cache`, at the tokens that it holds, too; it holds these from now on.
+    """
+    if cache is not None:
+        return may_look(segments, cache.read(segments)).unsqueeze(1)
+    return block_mask(segments) if segments.is_cuda else may_look(segments, segments).unsqueeze(1)
 
 
 def block_mask(segments: Tensor) -> "BlockMask":
-    """The same in blocks, for FlexAttention: what no query of a block sees is never computed."""
+    """Who may look where, in blocks: what no query of a block sees is never computed."""
     from torch.nn.attention.flex_attention import create_block_mask
 
     def of(batch: Tensor, _head: Tensor, query: Tensor, key: Tensor) -> Tensor:
@@ -116,6 +141,16 @@ def block_mask(segments: Tensor) -> "BlockMask":
 
     batch, length = segments.shape
     return create_block_mask(of, batch, None, length, length, device=str(segments.device))
+
+
+def may_look(asking: Tensor, all_segments: Tensor) -> Tensor:
+    """Whether token q may look at token k, shape (batch, q, k), from their segments.
+
+    `asking` (batch, q) are the last of `all_segments` (batch, k).
+    """
+    order = torch.arange(all_segments.shape[1], device=all_segments.device)
+    of_query, of_key = asking[:, :, None], all_segments[:, None, :]
+    return looks(order[-asking.shape[1] :, None], order[None, :], of_query, of_key)
 
 
 def looks(query: Tensor, key: Tensor, of_query: Tensor, of_key: Tensor) -> Tensor:

@@ -33,5 +33,5 @@ def token_losses(
     rows = max(1, most_logits // vocabulary_size)
     if len(targets) <= rows:
         return losses(x, targets)
-    chunks = zip(x.split(rows), targets.split(rows), strict=True)
+    chunks = zip(torch.split(x, rows), torch.split(targets, rows), strict=True)
     return torch.cat([checkpoint(losses, *chunk, use_reentrant=False) for chunk in chunks])

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from pixmo.molmo import weights
 from pixmo.molmo.connector import Connector
 from pixmo.molmo.data import Batch
-from pixmo.molmo.language import Drop, LanguageModel, drop_at
+from pixmo.molmo.language import Cache, Drop, LanguageModel, drop_at
 from pixmo.molmo.losses import token_losses
 from pixmo.molmo.sizes import Size
 from pixmo.molmo.stages import Stage
@@ -33,9 +33,17 @@ class Language(Protocol):
     """Token vectors → the vectors that predict the next tokens; ours or a pretrained one."""
 
     def __call__(
-        self, x: Tensor, segments: Tensor, positions: Tensor, drop: Drop | None = None
+        self,
+        x: Tensor,
+        segments: Tensor,
+        positions: Tensor,
+        cache: Cache | None = None,
+        drop: Drop | None = None,
     ) -> Tensor:
-        """x (batch, length, width); segments and positions (batch, length) → shape of `x`."""
+        """x (batch, length, width); segments and positions (batch, length) → shape of `x`.
+
+        With `cache`, the tokens come after those that it holds, and are held from now on.
+        """
 
     def embedding(self, tokens: Tensor, /) -> Tensor:
         """(…) → (…, width)."""
@@ -82,13 +90,16 @@ class Molmo(nn.Module):
         """From now on the model trains with the dropout and the z-loss of `stage`."""
         self.residual_dropout, self.z_loss = stage.residual_dropout, stage.z_loss
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Vectors that predict each next token, shape (examples, length, width)."""
+    def forward(self, batch: Batch, cache: Cache | None = None) -> Tensor:
+        """Vectors that predict each next token, shape (examples, length, width).
+
+        An empty `cache` then holds the batch, for answers to be written token by token.
+        """
         features = self.vision(batch.pixels)
         images = self.connector(features, batch.real, batch.windows)
         x = self.language.embedding(batch.tokens)
         x = x.flatten(0, 1).index_add(0, batch.slots, images.to(x.dtype)).view_as(x)
-        return self.language(x, batch.segments, batch.positions, self._drop(batch))
+        return self.language(x, batch.segments, batch.positions, cache, self._drop(batch))
 
     def answer_losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Nats of every answer token, shape (n), and where in `tokens[:, 1:]` they are, a mask."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from pixmo.errors import TrainingError
 from pixmo.molmo.data import PADDING_SEGMENT
-from pixmo.molmo.language import Drop, mask_of
+from pixmo.molmo.language import Cache, Drop, mask_of
 from pixmo.molmo.sizes import Normalisation, Size
 from pixmo.molmo.tokenizer import BOS, EOS, SPECIAL
 
@@ -132,10 +132,20 @@ class PretrainedLanguage(nn.Module):
         return torch.where((tokens < len(SPECIAL)).unsqueeze(-1), special, words)
 
     def forward(
-        self, x: Tensor, segments: Tensor, positions: Tensor, drop: Drop | None = None
+        self,
+        x: Tensor,
+        segments: Tensor,
+        positions: Tensor,
+        cache: Cache | None = None,
+        drop: Drop | None = None,
     ) -> Tensor:
-        """x (batch, length, width); segments and positions (batch, length) → shape of `x`."""
-        mask = mask_of(segments)
+        """x (batch, length, width); segments and positions (batch, length) → shape of `x`.
+
+        With `cache`, the tokens come after those that it holds, and are held from now on.
+        """
+        if cache is not None and cache.backbone is None:
+            cache.backbone = load_transformers().DynamicCache()
+        mask = mask_of(segments, cache)
         implementation = "sdpa" if isinstance(mask, Tensor) else "flex_attention"
         if self.base.config._attn_implementation != implementation:
             self.base.set_attn_implementation(implementation)
@@ -145,7 +155,8 @@ class PretrainedLanguage(nn.Module):
             inputs_embeds=x,
             attention_mask=mask,
             position_ids=positions,
-            use_cache=False,
+            past_key_values=None if cache is None else cache.backbone,
+            use_cache=cache is not None,
             **({"output_router_logits": True} if balanced else {}),
         )
         self.auxiliary_loss = self._router_loss(found.router_logits, segments) if balanced else None
@@ -332,10 +343,12 @@ def keep_configs(size: Size, folder: Path) -> Size:
 
     A checkpoint has the weights; with these it can be loaded where the backbones are not.
     """
-    for field in ("vision_backbone", "language_backbone"):
-        if name := getattr(size, field):
-            read_config(name).save_pretrained(folder / field)
-            size = replace(size, **{field: str(folder / field)})
+    if size.vision_backbone:
+        read_config(size.vision_backbone).save_pretrained(folder / "vision_backbone")
+        size = replace(size, vision_backbone=str(folder / "vision_backbone"))
+    if size.language_backbone:
+        read_config(size.language_backbone).save_pretrained(folder / "language_backbone")
+        size = replace(size, language_backbone=str(folder / "language_backbone"))
     return size
 
 
@@ -351,4 +364,5 @@ def load_transformers() -> ModuleType:
         raise TrainingError(
             "pretrained backbones need transformers; install it: pip install 'pixmo[train]'"
         ) from error
-    return transformers
+    module: ModuleType = transformers
+    return module
