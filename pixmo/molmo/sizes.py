@@ -1,6 +1,6 @@
 """One dial: the name of a size, from which every dimension of the model follows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pixmo.errors import TrainingError
@@ -95,7 +95,157 @@ PROBE_XS = Size(
     most_text_tokens=112,
 )
 
-SIZES = {size.name: size for size in (PROBE_XS,)}
+# For one GPU, from random weights or with backbones of someone's; not trained yet.
+PROBE_S = Size(
+    name="probe-s",
+    crop_pixels=224,
+    patch_pixels=16,
+    margin_patches=2,
+    most_crops=4,
+    vision_width=384,
+    vision_layers=8,
+    vision_heads=6,
+    vision_inner=1536,
+    feature_layers=(-1, -3),
+    pooled_width=384,
+    connector_inner=1408,
+    width=512,
+    layers=8,
+    heads=8,
+    inner=1408,
+    rope_base=10_000.0,
+    vocabulary_size=8000,
+    most_answer_tokens=384,
+    most_text_tokens=768,
+    sequence_length=1024,
+)
+PROBE_M = replace(
+    PROBE_S,
+    name="probe-m",
+    crop_pixels=336,
+    patch_pixels=14,
+    margin_patches=4,
+    most_crops=12,
+    vision_width=512,
+    vision_layers=12,
+    vision_heads=8,
+    vision_inner=2048,
+    pooled_width=512,
+    connector_inner=2816,
+    width=1024,
+    layers=12,
+    heads=16,
+    inner=2816,
+    vocabulary_size=16_000,
+    most_answer_tokens=768,
+    most_text_tokens=2304,
+    sequence_length=2304,
+    queries_per_key=4,
+)
+
+# The real family: CLIP ViT-L/14 at 336 pixels, its third- and tenth-to-last layer, before language
+# models as their configs describe them. Source: arXiv 2409.17146; where the exact language model
+# of a Molmo is not the one named here, it is the next released of the same makers and width.
+MOLMO_1B = Size(
+    name="molmo-1b",
+    crop_pixels=336,
+    patch_pixels=14,
+    margin_patches=4,
+    most_crops=12,
+    vision_width=1024,
+    vision_layers=24,
+    vision_heads=16,
+    vision_inner=4096,
+    feature_layers=(-3, -10),
+    pooled_width=1024,
+    connector_inner=8192,
+    width=2048,
+    layers=16,
+    heads=16,
+    inner=8192,
+    rope_base=500_000.0,
+    vocabulary_size=100_359,
+    most_answer_tokens=1024,
+    most_text_tokens=2304,
+    sequence_length=2304,
+    tied=False,
+    image_normalisation="clip",
+    vision_backbone="openai/clip-vit-large-patch14-336",
+    language_backbone="allenai/OLMo-2-0425-1B",
+)
+MOLMO_HALF_B = replace(
+    MOLMO_1B,
+    name="molmo-0.5b",
+    connector_inner=4864,
+    width=896,
+    layers=24,
+    heads=14,
+    inner=4864,
+    rope_base=1_000_000.0,
+    vocabulary_size=151_943,
+    queries_per_key=7,
+    tied=True,
+    language_backbone="Qwen/Qwen2.5-0.5B",
+)
+MOLMO_E_1B = replace(
+    MOLMO_1B,
+    name="molmo-e-1b",
+    inner=1024,
+    rope_base=10_000.0,
+    vocabulary_size=50_311,
+    experts=64,
+    experts_per_token=8,
+    language_backbone="allenai/OLMoE-1B-7B-0924",
+)
+MOLMO_7B_O = replace(
+    MOLMO_1B,
+    name="molmo-7b-o",
+    connector_inner=11_008,
+    width=4096,
+    layers=32,
+    heads=32,
+    inner=11_008,
+    language_backbone="allenai/OLMo-2-1124-7B",
+)
+MOLMO_7B_D = replace(
+    MOLMO_1B,
+    name="molmo-7b-d",
+    connector_inner=18_944,
+    width=3584,
+    layers=28,
+    heads=28,
+    inner=18_944,
+    rope_base=1_000_000.0,
+    vocabulary_size=152_071,
+    queries_per_key=7,
+    language_backbone="Qwen/Qwen2-7B",
+)
+MOLMO_72B = replace(
+    MOLMO_7B_D,
+    name="molmo-72b",
+    connector_inner=29_568,
+    width=8192,
+    layers=80,
+    heads=64,
+    inner=29_568,
+    queries_per_key=8,
+    language_backbone="Qwen/Qwen2-72B",
+)
+
+SIZES = {
+    size.name: size
+    for size in (
+        PROBE_XS,
+        PROBE_S,
+        PROBE_M,
+        MOLMO_HALF_B,
+        MOLMO_1B,
+        MOLMO_E_1B,
+        MOLMO_7B_O,
+        MOLMO_7B_D,
+        MOLMO_72B,
+    )
+}
 
 
 def named(name: str) -> Size:

@@ -10,6 +10,8 @@ from typing import Literal
 from pixmo.errors import TrainingError
 from pixmo.molmo.sizes import Size
 
+StageName = Literal["caption", "finetune"]
+
 # What a token of an answer weighs in the loss: all the same; 1/sqrt(tokens of its answer), so that
 # long answers count more than short ones, but not in proportion; 1/sqrt(annotations of its image).
 Weighting = Literal["uniform", "root_tokens", "root_annotations"]
@@ -27,7 +29,7 @@ class Component:
 class Stage:
     """One stage of training; the optimiser is AdamW at 0.9, 0.95 without weight decay."""
 
-    name: str  # caption or finetune
+    name: StageName
     vision: Component
     connector: Component
     language: Component
@@ -38,6 +40,7 @@ class Stage:
     gradient_norm: float = 1.0  # of each component; larger gradients are scaled down to it
     residual_dropout: float = 0.1  # of the language model, where an answer is predicted
     z_loss: float = 1e-4  # weight of the squared log-normaliser of the logits
+    stems: tuple[str, ...] = ("cap",)  # subsets; of an image what stands first is packed first
 
 
 CAPTION = Stage(
@@ -57,6 +60,7 @@ FINETUNE = Stage(
     batch_examples=256,
     steps=30_000,
     weighting="root_annotations",
+    stems=("ama", "points", "cap"),
 )
 
 # Random weights need larger steps than pretrained ones. Not measured on a GPU yet: the rates of
