@@ -19,7 +19,7 @@ from pixmo.molmo.data import Packed
 from pixmo.molmo.language import block_mask, drop_at, may_look, rotation_at
 from pixmo.molmo.losses import token_losses
 from pixmo.molmo.model import Molmo, build
-from pixmo.molmo.sizes import PROBE_XS
+from pixmo.molmo.sizes import PROBE_XS, Size
 from pixmo.molmo.stages import FINETUNE
 from pixmo.molmo.train import TrainingOptions, batch_order, learning_rate, make_optimisers, train
 from tests.releases import write_release
@@ -341,6 +341,53 @@ def test_a_step_in_bfloat16_is_near_the_same(
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(expected, rel=1e-2)
     assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+# The probe's size as its gates were measured with, spelled out so that tuning it changes no test.
+RECORDED = Size(
+    name="recorded",
+    crop_pixels=64,
+    patch_pixels=8,
+    margin_patches=0,
+    most_crops=0,
+    vision_width=64,
+    vision_layers=2,
+    vision_heads=4,
+    vision_inner=256,
+    feature_layers=(-1, -2),
+    pooled_width=128,
+    connector_inner=128,
+    width=64,
+    layers=2,
+    heads=4,
+    inner=170,
+    rope_base=1000.0,
+    vocabulary_size=1000,
+    most_answer_tokens=48,
+    most_text_tokens=112,
+)
+# Recorded before the model could have backbones, from the same images, texts, seed and steps.
+RECORDED_LOSSES = (6.044118, 5.535826, 4.915212, 4.681508, 4.859873, 4.810079)
+
+
+def test_a_model_from_scratch_learns_as_it_always_did(tmp_path: Path) -> None:
+    release = Release.open(write_release(tmp_path / "v1", train=4, held_out=2))
+    examples = data.read_examples(release, ["train"], ["cap", "ama", "points"], seed=0)
+    texts = [one.prompt + one.answer for example in examples for one in example.annotations]
+    made = tokenizer.train(texts, RECORDED.vocabulary_size)
+    crops = [data.load_crops(release, example, RECORDED) for example in examples]
+    packed = [
+        data.pack(image, example.annotations, made, RECORDED)
+        for image, example in zip(crops, examples, strict=True)
+    ]
+    model = build(RECORDED, made.vocabulary_size, seed=7)
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.3)
+    for expected in RECORDED_LOSSES:
+        loss = model.loss(data.collate(packed, crops))
+        assert loss.item() == pytest.approx(expected, abs=1e-5)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
 
 
 def run(
