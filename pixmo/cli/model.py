@@ -8,6 +8,8 @@ import typer
 from pixmo.cli import show
 from pixmo.cli.app import AS_JSON, WORKSPACE, app, open_workspace
 
+NO_VERDICT = 2  # exit status
+
 VERSION = Annotated[str, typer.Argument(help="A release or its folder; default: the newest.")]
 
 
@@ -87,6 +89,9 @@ def validate(
     train_probe: Annotated[
         bool, typer.Option("--train-probe", help="Train a small model on it, and on a control.")
     ] = False,
+    steps: Annotated[
+        int, typer.Option(help="Of each of the probe's runs; 0: as [probe] says.", min=0)
+    ] = 0,
     workspace: WORKSPACE = Path(),
     json: AS_JSON = False,
 ) -> None:
@@ -94,7 +99,8 @@ def validate(
 
     Every byte, row and point; with --train-probe also whether it teaches what its images show.
 
-    Exit status 0 where everything holds, 1 where anything does not.
+    Exit status 0 where everything holds, 1 where anything does not, 2 where the probe could not
+    tell: too few images or steps, or images too much for so small a model.
 
     Example: pixmo validate v1 --train-probe
     """
@@ -115,7 +121,7 @@ def validate(
         settings = opened.settings.probe
         verdict = train(
             release,
-            ProbeOptions(steps=settings.steps, seed=settings.seed),
+            ProbeOptions(steps=steps or settings.steps, seed=settings.seed),
             opened.runs / f"probe-{root.name}",
             show.Bars(),
         )
@@ -127,5 +133,7 @@ def validate(
             show.say(verdict.text())
         elif train_probe:
             show.say("train probe: not run, mend what the checks found first")
-    if not checks.passed or (verdict and not verdict.passed):
+    if not checks.passed or (verdict and verdict.outcome == "FAIL"):
         raise typer.Exit(1)
+    if verdict and not verdict.passed:
+        raise typer.Exit(NO_VERDICT)

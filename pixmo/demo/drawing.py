@@ -30,14 +30,15 @@ RGB = {
     "purple": (124, 52, 168),
     "white": (250, 250, 250),
     "black": (18, 18, 18),
-    "light gray": (170, 170, 170),
-    "dark gray": (110, 110, 110),
-    "light brown": (196, 160, 120),
-    "dark brown": (116, 84, 60),
-    "light pink": (228, 172, 188),
-    "dark pink": (190, 92, 132),
-    "light blue": (166, 196, 230),
-    "dark green": (70, 110, 78),
+    # Backgrounds are pale, so that what stands on them is learnt in minutes.
+    "light gray": (222, 222, 222),
+    "dark gray": (176, 176, 178),
+    "light brown": (232, 212, 184),
+    "dark brown": (200, 172, 142),
+    "light pink": (250, 216, 226),
+    "dark pink": (236, 168, 192),
+    "light blue": (204, 224, 246),
+    "dark green": (170, 204, 174),
 }
 
 Outline = tuple[tuple[float, float], ...]  # corners around (0, 0), y down, radius 1

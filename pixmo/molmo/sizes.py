@@ -91,8 +91,8 @@ PROBE_XS = Size(
     inner=170,  # as many weights as a plain perceptron of four times the width
     rope_base=1000.0,
     vocabulary_size=1000,
-    most_answer_tokens=48,
-    most_text_tokens=112,
+    most_answer_tokens=64,
+    most_text_tokens=130,
 )
 
 # For one GPU, from random weights or with backbones of someone's; not trained yet.

@@ -1,44 +1,54 @@
-"""One training run of the probe, on the release or on its control, in a process of its own."""
+"""One training run of the probe, in a process of its own: the release, its control, or pictures."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from random import Random
+from typing import Any, Literal
 
-from pixmo.dataset.reader import Release
+from pixmo.dataset.reader import SPLITS, Release
 from pixmo.errors import ReleaseError
-from pixmo.evaluate.gap import AnnotationLoss, held_out_losses
+from pixmo.evaluate.answers import height_over_width
+from pixmo.evaluate.gap import AnnotationLoss, losses_on_images
 from pixmo.files import write_json
 from pixmo.hashing import unit_interval
 from pixmo.molmo import checkpoint, sizes
 from pixmo.molmo import tokenizer as tokenizers
 from pixmo.molmo.crops import Crops
-from pixmo.molmo.data import Example, load_crops, pack, read_examples
+from pixmo.molmo.data import Example, Packed, load_crops, pack, read_examples
 from pixmo.molmo.model import build
+from pixmo.molmo.sizes import Size
+from pixmo.molmo.tokenizer import Tokenizer
 from pixmo.molmo.train import TrainingOptions, train
+from pixmo.validate import rendered, skills
 from pixmo.validate.controls import shuffle_annotations
+from pixmo.validate.skills import Answered
 
-# Points are left out: in the steps of this probe coordinates are not learnt (gap 0.0002 after 600
-# steps on points alone), and every point costs sixteen tokens.
-STEMS = ("cap", "ama")
-HELD_OUT_SPLITS = ("validation", "test")
+STEMS = ("cap", "ama", "points")
+HELD_OUT_SPLITS = SPLITS[1:]
 MOST_HELD_OUT_IMAGES = 512
+# What is measured is read whole; what is trained on is a part of it, another one each time.
+MEASURED_TEXT_TOKENS = 1000
+LEARNT_OTHERS = 3  # other images that a row which was trained on is tried on
+MOST_LEARNT_IMAGES = 2560  # whose rows are measured
 RESULT = "result.json"
+RENDERED_SHARE = 0.6  # of the steps, for the rendered pictures
+Arm = Literal["release", "control", "rendered"]
 
 
 @dataclass(frozen=True)
 class ProbeOptions:
     """What the probe trains."""
 
-    steps: int = 700  # of each of the two runs
+    steps: int = 900  # of each run
     seed: int = 0
     size: str = "probe-xs"
 
     @property
     def training(self) -> TrainingOptions:
         """The options of each run."""
-        return TrainingOptions(steps=self.steps, seed=self.seed)
+        return TrainingOptions(steps=self.steps, seed=self.seed, batch_examples=24)
 
     @property
     def most_train_images(self) -> int:
@@ -52,9 +62,16 @@ class ProbeRun:
 
     release: Release
     options: ProbeOptions
-    is_control: bool
+    arm: Arm
     folder: Path
     key: str
+
+    @property
+    def training(self) -> TrainingOptions:
+        """How the run trains. Rendered pictures are learnt early, or the rest is not in all."""
+        steps = self.options.steps
+        steps = round(RENDERED_SHARE * steps) if self.arm == "rendered" else steps
+        return replace(self.options.training, steps=max(1, steps))
 
 
 @dataclass(frozen=True)
@@ -63,6 +80,8 @@ class RunResult:
 
     losses: tuple[float, ...]  # of each step, nats a token
     held_out: tuple[AnnotationLoss, ...]
+    learnt: tuple[AnnotationLoss, ...]  # of the rows trained on; none of the control's
+    answered: tuple[Answered, ...]
 
 
 def read_probe_examples(
@@ -119,6 +138,42 @@ def has_image(release: Release, example: Example) -> bool:
     return True
 
 
+@dataclass(frozen=True)
+class Material:
+    """What a run trains on and is measured on, with the images of both."""
+
+    learnt: list[Example]
+    learnt_images: list[Crops]
+    held_out: list[Example]
+    held_out_images: list[Crops]
+    shapes: dict[str, float]  # height over width of each held-out image, by sha256
+
+
+def gather(job: ProbeRun, size: Size) -> Material:
+    """The material of a run.
+
+    Raises:
+        ReleaseError: an image or file of the release cannot be read.
+    """
+    if job.arm == "rendered":
+        learnt, images = rendered.rendered(rendered.TRAIN_IMAGES, 0, size)
+        held_out, others = rendered.rendered(rendered.HELD_OUT_IMAGES, 1, size)
+        squares = {example.image_sha256: 1.0 for example in held_out}
+        return Material(learnt, images, held_out, others, squares)
+    learnt, held_out = read_probe_examples(job.release, job.options)
+    if job.arm == "control":
+        learnt = shuffle_annotations(learnt, job.options.seed)
+    shapes = {
+        one.image_sha256: height_over_width(
+            str(job.release.image_path(one.image_url, one.image_sha256))
+        )
+        for one in held_out
+    }
+    images = [load_crops(job.release, example, size) for example in learnt]
+    others = [load_crops(job.release, example, size) for example in held_out]
+    return Material(learnt, images, held_out, others, shapes)
+
+
 def run(job: ProbeRun, advance: Callable[[int], None]) -> RunResult:
     """The run is done and its model, losses and result are in its folder, the result last.
 
@@ -129,27 +184,59 @@ def run(job: ProbeRun, advance: Callable[[int], None]) -> RunResult:
         TrainingError: there is nothing to train on.
     """
     size = sizes.named(job.options.size)
-    learnt, held_out = read_probe_examples(job.release, job.options)
-    if job.is_control:
-        learnt = shuffle_annotations(learnt, job.options.seed)
-    texts = (one.prompt + one.answer for example in learnt for one in example.annotations)
+    material = gather(job, size)
+    texts = (one.prompt + one.answer for example in material.learnt for one in example.annotations)
     # Shuffling changes the texts' order alone, and the encoding does not depend on it.
     tokenizer = tokenizers.train(sorted(texts), size.vocabulary_size)
-    crops: list[Crops] = [load_crops(job.release, example, size) for example in learnt + held_out]
-    packed = [
-        pack(image, example.annotations, tokenizer, size)
-        for image, example in zip(crops, learnt + held_out, strict=True)
-    ]
+    packed, images = in_parts(material, tokenizer, size, job.options)
     model = build(size, tokenizer.vocabulary_size, job.options.seed)
     losses = []
-    for loss in train(model, packed[: len(learnt)], crops[: len(learnt)], job.options.training):
+    for loss in train(model, packed, images, job.training):
         losses.append(round(loss, 6))
         advance(1)
-    measured = held_out_losses(model, held_out, packed[len(learnt) :], crops[len(learnt) :])
+    whole = replace(size, most_text_tokens=MEASURED_TEXT_TOKENS)
+    measured = losses_on_images(
+        model, tokenizer, whole, material.held_out, material.held_out_images
+    )
+    most = MOST_LEARNT_IMAGES if job.arm == "release" else rendered.HELD_OUT_IMAGES
+    learnt = (
+        losses_on_images(
+            model,
+            tokenizer,
+            whole,
+            material.learnt[:most],
+            material.learnt_images[:most],
+            LEARNT_OTHERS,
+        )
+        if job.arm != "control"
+        else []
+    )
+    answered = skills.ask(
+        model, tokenizer, material.held_out, material.held_out_images, material.shapes
+    )
     checkpoint.save(job.folder, model, tokenizer)
-    result = RunResult(tuple(losses), tuple(measured))
+    result = RunResult(tuple(losses), tuple(measured), tuple(learnt), tuple(answered))
     write_json(job.folder / RESULT, {"key": job.key, **asdict(result)})
     return result
+
+
+def in_parts(
+    material: Material, tokenizer: Tokenizer, size: Size, options: ProbeOptions
+) -> tuple[list[Packed], list[Crops]]:
+    """As many sequences as the steps look at, each of some of an image's annotations in any order.
+
+    Which ones is drawn anew for every epoch: short sequences of many images teach more for their
+    time than long ones of few.
+    """
+    epochs = -(-options.most_train_images // max(1, len(material.learnt)))
+    packed, images = [], []
+    for epoch in range(epochs):
+        for example, crops in zip(material.learnt, material.learnt_images, strict=True):
+            annotations = list(example.annotations)
+            Random(f"{options.seed} {epoch} {example.image_sha256}").shuffle(annotations)
+            packed.append(pack(crops, annotations, tokenizer, size))
+            images.append(crops)
+    return packed, images
 
 
 def stored_result(folder: Path, key: str) -> RunResult | None:
@@ -161,7 +248,14 @@ def stored_result(folder: Path, key: str) -> RunResult | None:
         data: dict[str, Any] = json.loads((folder / RESULT).read_text("utf-8"))
         if data["key"] != key:
             return None
-        held_out = tuple(AnnotationLoss(**loss) for loss in data["held_out"])
-        return RunResult(tuple(data["losses"]), held_out)
+        held_out, learnt = (
+            tuple(
+                AnnotationLoss(**{**loss, "other_nats": tuple(loss["other_nats"])})
+                for loss in data[name]
+            )
+            for name in ("held_out", "learnt")
+        )
+        answered = tuple(Answered(**one) for one in data["answered"])
+        return RunResult(tuple(data["losses"]), held_out, learnt, answered)
     except (OSError, ValueError, KeyError, TypeError):
         return None

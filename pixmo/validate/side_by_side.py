@@ -1,4 +1,4 @@
-"""Both runs of the probe at once: a process each, a thread each, one progress bar."""
+"""All runs of the probe at once: a process each, a thread each, one progress bar."""
 
 import multiprocessing
 from collections.abc import Sequence
@@ -22,9 +22,9 @@ def run_side_by_side(jobs: Sequence[ProbeRun], progress: Progress) -> list[RunRe
         TrainingError: a run stopped before its end; what finished is kept.
     """
     waiting = [job for job in jobs if stored_result(job.folder, job.key) is None]
-    steps = sum(job.options.steps for job in waiting)
+    steps = sum(job.training.steps for job in waiting)
     if waiting:
-        with progress.task("Training the probe and its control", steps, "steps") as advance:
+        with progress.task("Training the probe and its controls", steps, "steps") as advance:
             run_processes(waiting, advance)
     results = [stored_result(job.folder, job.key) for job in jobs]
     return [result for result in results if result is not None]

@@ -1,19 +1,23 @@
 """The probe's verdict: what was measured, what it was held against, and what follows."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pixmo import schema
 from pixmo.evaluate.gap import AnnotationLoss, by_image
-from pixmo.evaluate.statistics import Mean, paired_difference
+from pixmo.evaluate.statistics import Mean, clustered_mean, paired_difference
 from pixmo.files import write_json
 from pixmo.text import counted
+from pixmo.validate.placement import misplaced_share
+from pixmo.validate.skills import Answered
 
 PASS, FAIL, INVALID = "PASS", "FAIL", "INVALID"
-NOT_JUDGED = "not judged"
+UNLEARNT = "not learnt"
+# Standard errors at which answers and images do have to do with each other, however little.
+CONNECTED_Z = 4.0
 
 
 @dataclass(frozen=True)
@@ -22,23 +26,44 @@ class Gate:
 
     gap: float  # nats per character that the gap of the release lies above the control's
     z: float  # standard errors that the gap of the release lies above zero
-    gained: float = 0.0  # nats per character that its loss lies below the control's, more than
+    most_misplaced: float  # share of the contradiction of misplaced answers, at most
+    skill: str = ""  # of `skills`, if one is asked for
+    gained: float = 0.0  # of that skill's score above the control's
+
+
+@dataclass(frozen=True)
+class Skill:
+    """How often a model does right, beside one that cannot see and one that does not try."""
+
+    name: str
+    release: Mean
+    control: Mean
+    gained: Mean  # the release's minus the control's, paired over rows
+    majority: float | None  # the commonest answer, always
 
 
 @dataclass(frozen=True)
 class SubsetVerdict:
-    """One subset's numbers, in nats per character over held-out images."""
+    """One subset's numbers; losses in nats per character over held-out images."""
 
     stem: str
-    outcome: str  # PASS, FAIL or NOT_JUDGED
+    outcome: str  # PASS, FAIL or INVALID; until all are known also UNLEARNT
     reason: str
-    gate: Gate | None  # None where this probe cannot judge the subset
+    gate: Gate
     images: int  # held-out images with rows of the subset
     right: float = 0.0  # mean loss of the release's model with the right image
     wrong: float = 0.0
     gap: Mean | None = None  # wrong minus right, paired over images
     control_gap: Mean | None = None
-    gained: Mean | None = None  # loss of the control's model minus the release's, right images
+    misplaced: Mean | None = None  # contradiction, as a share of that of misplaced answers
+    skills: tuple[Skill, ...] = ()
+    memorised: float | None = None  # held-out loss minus that of rows trained on
+    repeated: float | None = None  # share of held-out answers that stand in the train rows, too
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the answers have to do with their images at all."""
+        return self.gap is not None and self.gap.z >= CONNECTED_Z
 
 
 @dataclass(frozen=True)
@@ -55,7 +80,8 @@ class Verdict:
     train_images: int
     held_out_images: int
     subsets: tuple[SubsetVerdict, ...]
-    instrument_check: str  # the shuffled control, judged as if it were the release
+    rendered: tuple[SubsetVerdict, ...]  # the positive control, against the shuffled one
+    instrument_check: str  # what the controls got
 
     @property
     def passed(self) -> bool:
@@ -71,9 +97,11 @@ class Verdict:
                 f" {counted(self.train_images, 'image')} trained on,"
                 f" {self.held_out_images} held out",
                 "  held-out loss in nats per character:",
-                "  subset  own image  other image  gap [95 %]                 control gap  outcome",
+                "  subset  own image  other image  gap [95 %]                 control gap"
+                "  misplaced [95 %]       outcome",
             ]
             lines += [subset_line(subset) for subset in self.subsets]
+            lines += [skill_line(skill) for subset in self.subsets for skill in subset.skills]
         if self.instrument_check:
             lines.append(f"  instrument check: {self.instrument_check}")
         return "\n".join(lines)
@@ -85,12 +113,29 @@ class Verdict:
 
 def subset_line(subset: SubsetVerdict) -> str:
     """A subset's numbers in one line of the verdict's table."""
-    if subset.gap is None or subset.control_gap is None:
+    if subset.gap is None or subset.control_gap is None or subset.misplaced is None:
         return f"  {subset.stem:<7} {subset.outcome}: {subset.reason}"
-    interval = f"{subset.gap.value:.4f} [{subset.gap.low:.4f}, {subset.gap.high:.4f}]"
+    gap = f"{subset.gap.value:.4f} [{subset.gap.low:.4f}, {subset.gap.high:.4f}]"
+    misplaced = f"{as_percent(subset.misplaced)}"
     return (
-        f"  {subset.stem:<7} {subset.right:>9.4f}  {subset.wrong:>11.4f}  {interval:<25}"
-        f"  {subset.control_gap.value:>11.4f}  {subset.outcome}: {subset.reason}"
+        f"  {subset.stem:<7} {subset.right:>9.4f}  {subset.wrong:>11.4f}  {gap:<25}"
+        f"  {subset.control_gap.value:>11.4f}  {misplaced:<21}"
+        f"  {subset.outcome}: {subset.reason}"
+    )
+
+
+def as_percent(share: Mean) -> str:
+    """A share and its interval, in percent."""
+    return f"{100 * share.value:.1f} % [{100 * share.low:.1f}, {100 * share.high:.1f}]"
+
+
+def skill_line(skill: Skill) -> str:
+    """A skill's numbers in one line."""
+    guess = "" if skill.majority is None else f", always the commonest {skill.majority:.2f}"
+    return (
+        f"  {skill.name}: {skill.release.value:.2f}"
+        f" [{skill.release.low:.2f}, {skill.release.high:.2f}],"
+        f" the control {skill.control.value:.2f}{guess}"
     )
 
 
@@ -102,36 +147,53 @@ def read(path: Path) -> Verdict:
     """
     data: dict[str, Any] = json.loads(path.read_text("utf-8"))
     subsets = tuple(read_subset(subset) for subset in data.pop("subsets"))
-    return Verdict(**data, subsets=subsets)
+    rendered = tuple(read_subset(subset) for subset in data.pop("rendered"))
+    return Verdict(**data, subsets=subsets, rendered=rendered)
 
 
 def read_subset(data: dict[str, Any]) -> SubsetVerdict:
     """A subset's verdict from its JSON."""
-    gate = data.pop("gate")
-    for name in ("gap", "control_gap", "gained"):
+    gate = Gate(**data.pop("gate"))
+    for name in ("gap", "control_gap", "misplaced"):
         data[name] = Mean(**data[name]) if data[name] else None
-    return SubsetVerdict(**data, gate=Gate(**gate) if gate else None)
+    skills = tuple(
+        Skill(
+            **{**skill, **{name: Mean(**skill[name]) for name in ("release", "control", "gained")}}
+        )
+        for skill in data.pop("skills")
+    )
+    return SubsetVerdict(**data, gate=gate, skills=skills)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a model was found to do on held-out rows, and on those it was trained on."""
+
+    losses: Sequence[AnnotationLoss]
+    answered: Sequence[Answered]
+    learnt: Sequence[AnnotationLoss] = ()  # of rows that were trained on
 
 
 def judge_subset(
     stem: str,
-    release: Sequence[AnnotationLoss],
-    control: Sequence[AnnotationLoss],
-    gate: Gate | None,
+    release: Measured,
+    control: Measured,
+    gate: Gate,
     fewest_images: int,
+    majority: Mapping[str, float],
 ) -> SubsetVerdict:
-    """What the two runs' losses on the same held-out rows say of one subset."""
-    if gate is None:
-        reason = "so small a model does not learn to point in its steps"
-        return SubsetVerdict(stem, NOT_JUDGED, reason, gate, images=0)
-    own, theirs = by_image(release, stem), by_image(control, stem)
+    """What the two runs' losses and answers to the same held-out rows say of one subset."""
+    own, theirs = by_image(release.losses, stem), by_image(control.losses, stem)
     if len(own) < max(2, fewest_images):
         reason = f"{len(own)} held-out images, {fewest_images} are needed"
-        return SubsetVerdict(stem, NOT_JUDGED, reason, gate, len(own))
+        return SubsetVerdict(stem, INVALID, reason, gate, len(own))
     gap = paired_difference([one.wrong for one in own], [one.right for one in own])
     control_gap = paired_difference([one.wrong for one in theirs], [one.right for one in theirs])
-    gained = paired_difference([one.right for one in theirs], [one.right for one in own])
-    outcome, reason = weigh(gap, control_gap, gained, gate)
+    # Of the rows trained on: there are ten times as many, and in a few epochs none is remembered
+    # so well that it agrees with an image it does not belong to.
+    misplaced = misplaced_share([loss for loss in release.learnt if loss.kind == stem])
+    skills = tuple(compare_skills(stem, release.answered, control.answered, majority))
+    outcome, reason = weigh(gap, control_gap, misplaced, skills, gate)
     return SubsetVerdict(
         stem=stem,
         outcome=outcome,
@@ -142,49 +204,115 @@ def judge_subset(
         wrong=sum(one.wrong for one in own) / len(own),
         gap=gap,
         control_gap=control_gap,
-        gained=gained,
+        misplaced=misplaced,
+        skills=skills,
     )
 
 
-def weigh(gap: Mean, control_gap: Mean, gained: Mean, gate: Gate) -> tuple[str, str]:
+def compare_skills(
+    stem: str,
+    release: Sequence[Answered],
+    control: Sequence[Answered],
+    majority: Mapping[str, float],
+) -> Sequence[Skill]:
+    """The skills that a subset's rows ask for, of two models that were asked the same."""
+    found = []
+    theirs = {(one.kind, one.id): one.score for one in control}
+    for name in dict.fromkeys(one.skill for one in release if one.kind == stem):
+        rows = [one for one in release if one.kind == stem and one.skill == name]
+        images = [one.image_sha256 for one in rows]
+        if len(set(images)) < 2:
+            continue
+        own, other = [one.score for one in rows], [theirs[one.kind, one.id] for one in rows]
+        found.append(
+            Skill(
+                name,
+                release=clustered_mean(own, images),
+                control=clustered_mean(other, images),
+                gained=clustered_mean(
+                    [mine - its for mine, its in zip(own, other, strict=True)], images
+                ),
+                majority=majority.get(name),
+            )
+        )
+    return found
+
+
+def weigh(
+    gap: Mean, control_gap: Mean, misplaced: Mean, skills: Sequence[Skill], gate: Gate
+) -> tuple[str, str]:
     """The outcome of a subset and the number that decides it."""
     effect = gap.value - control_gap.value
     if effect < gate.gap:
-        return FAIL, f"the gap is {effect:.4f} above the control's, {gate.gap} is needed"
+        return UNLEARNT, f"the gap is {effect:.4f} above the control's, {gate.gap} is needed"
     if gap.z < gate.z:
-        return FAIL, f"the gap is {gap.z:.1f} standard errors above zero, {gate.z} are needed"
-    if gained.value <= gate.gained:
-        return FAIL, f"its model predicts worse than the control's, by {-gained.value:.4f}"
-    return PASS, f"{effect:.4f} above the control, {gate.gap} is needed"
+        return UNLEARNT, f"the gap is {gap.z:.1f} standard errors above zero, {gate.z} are needed"
+    for skill in skills:
+        if skill.name == gate.skill and skill.gained.value < gate.gained:
+            return UNLEARNT, (
+                f"{skill.name} is {skill.gained.value:.2f} above the control's,"
+                f" {gate.gained} is needed"
+            )
+    share = f"answers contradict their images as if {100 * misplaced.value:.1f} % were misplaced"
+    if misplaced.value > gate.most_misplaced:
+        return FAIL, f"{share}, {100 * gate.most_misplaced:g} % is the most"
+    return PASS, f"{share}, {100 * gate.most_misplaced:g} % may be"
 
 
 def control_passes(subset: SubsetVerdict) -> bool:
     """Whether the control would pass the gate that the release has to pass.
 
-    It is held against a model that cannot see: no gap, and no better with the image than without.
+    It is held against a model that cannot see, whose gap is zero.
     """
-    if subset.gate is None or subset.control_gap is None or subset.outcome == NOT_JUDGED:
-        return False
     gap = subset.control_gap
-    return gap.value >= subset.gate.gap and gap.z >= subset.gate.z
+    return gap is not None and gap.value >= subset.gate.gap and gap.z >= subset.gate.z
 
 
-def overall(subsets: Sequence[SubsetVerdict], leaks: Sequence[str]) -> tuple[str, str]:
-    """The outcome of a release from its subsets'; `leaks` are subsets whose control passed."""
-    failed, passed, unjudged = (
-        [schema.subset(subset.stem).name for subset in subsets if subset.outcome == outcome]
-        for outcome in (FAIL, PASS, NOT_JUDGED)
-    )
+def settle(
+    subsets: Sequence[SubsetVerdict], rendered: Sequence[SubsetVerdict]
+) -> list[SubsetVerdict]:
+    """The subsets with their last outcomes, given all of them and the positive control's.
+
+    Nothing is said of a subset whose kind the instrument does not learn from rendered pictures, or
+    learns from shuffled annotations. What is not learnt counts against a release whose images can
+    be read, for another subset is learnt from them, and against one where no answer has to do with
+    any image. Where something is seen and nothing learnt, the images are too much for the model.
+    """
+    weak = {one.stem for one in rendered if one.outcome != PASS}
+    images_are_read = any(one.outcome in (PASS, FAIL) for one in subsets if one.stem not in weak)
+    nothing_is_seen = not any(one.is_connected for one in subsets)
+    settled = []
+    for one in subsets:
+        if control_passes(one):
+            reason = "annotations shuffled between images pass, too: the instrument is broken"
+            one = replace(one, outcome=INVALID, reason=reason)
+        elif one.stem in weak and one.gap is not None:
+            reason = "not learnt from rendered pictures either: set more steps"
+            one = replace(one, outcome=INVALID, reason=reason)
+        elif one.outcome == UNLEARNT and (images_are_read or nothing_is_seen):
+            one = replace(one, outcome=FAIL)
+        elif one.outcome == UNLEARNT:
+            reason = f"{one.reason}: too much for so small a model; set more steps"
+            one = replace(one, outcome=INVALID, reason=reason)
+        settled.append(one)
+    return settled
+
+
+def names(subsets: Sequence[SubsetVerdict], outcome: str) -> list[str]:
+    """The published names of the subsets with this outcome."""
+    return [schema.subset(subset.stem).name for subset in subsets if subset.outcome == outcome]
+
+
+def overall(subsets: Sequence[SubsetVerdict]) -> tuple[str, str]:
+    """The outcome of a release from its subsets' last ones."""
+    passed, failed, unjudged = (names(subsets, outcome) for outcome in (PASS, FAIL, INVALID))
     left_open = f"; not judged: {', '.join(unjudged)}" if unjudged else ""
-    if leaks:
-        return INVALID, "annotations shuffled between images pass, too: the instrument is broken"
-    if not failed and not passed:
-        return INVALID, "no subset has enough held-out images to be judged"
     if failed:
         return FAIL, (
-            f"what {' and '.join(failed)} says of an image is hardly learnt from the image:"
-            " annotations are on wrong images, or are too hard for so small a model in so few steps"
-            f"{left_open}"
+            f"what {' and '.join(failed)} say of images is not what these show: annotations are on"
+            f" wrong images, or too hard for so small a model{left_open}"
         )
+    if not passed:
+        return INVALID, f"no subset can be judged{left_open}"
     teaches = "teaches what its images" if len(passed) == 1 else "teach what their images"
     return PASS, f"{' and '.join(passed)} {teaches} show{left_open}"
