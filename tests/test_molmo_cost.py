@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
-import transformers
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from pixmo.dataset.reader import Release
-from pixmo.molmo import cost, data, tokenizer, weights
+from pixmo.molmo import cost, data, tokenizer
 from pixmo.molmo.language import may_look
 from pixmo.molmo.model import build
 from pixmo.molmo.sizes import PROBE_XS, SIZES, Size, named
 from pixmo.molmo.stages import CAPTION, FINETUNE
+from tests.molmo_configs import with_configs
 from tests.releases import write_release
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -37,36 +37,9 @@ def test_the_weights_are_those_of_a_model_from_scratch(name: str) -> None:
     assert found.total == found.vision + found.connector + found.language
 
 
-def published(root: Path, size: Size) -> Size:
-    """The size with backbones of its own dimensions in folders: configs, no weights."""
-    transformers.CLIPVisionConfig(
-        hidden_size=size.vision_width,
-        intermediate_size=size.vision_inner,
-        num_hidden_layers=size.vision_layers,
-        num_attention_heads=size.vision_heads,
-        image_size=size.crop_pixels,
-        patch_size=size.patch_pixels,
-    ).save_pretrained(root / "vision")
-    family = "qwen2" if "Qwen" in size.language_backbone else "olmo2"
-    experts = {"num_experts": size.experts, "num_experts_per_tok": size.experts_per_token}
-    config = transformers.AutoConfig.for_model(
-        "olmoe" if size.experts else family,
-        vocab_size=size.vocabulary_size - 7,
-        hidden_size=size.width,
-        intermediate_size=size.inner,
-        num_hidden_layers=size.layers,
-        num_attention_heads=size.heads,
-        num_key_value_heads=size.heads // size.queries_per_key,
-        tie_word_embeddings=size.tied,
-        **(experts if size.experts else {}),
-    )
-    config.save_pretrained(root / "language")
-    return weights.with_backbones(size, str(root / "vision"), str(root / "language"))
-
-
 @pytest.mark.parametrize("name", ["molmo-0.5b", "molmo-e-1b"])
 def test_the_weights_are_those_of_the_family(name: str, tmp_path: Path) -> None:
-    size = published(tmp_path, named(name))
+    size = with_configs(tmp_path, named(name))
     with torch.device("meta"):
         model = build(size, size.vocabulary_size, seed=0)
     found = cost.weights(named(name))
