@@ -1,6 +1,7 @@
 """Crops, prompts, tokens and packing, each against its definition."""
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -20,6 +21,7 @@ from pixmo.molmo.crops import (
     resize_and_pad,
 )
 from pixmo.molmo.sizes import PROBE_XS, Size, named
+from pixmo.molmo.stages import CAPTION, FINETUNE
 from pixmo.points import Point
 from tests.releases import picture, write_release
 
@@ -193,6 +195,86 @@ def test_a_release_is_read_by_image_with_its_annotations(tmp_path: Path) -> None
     held_out = data.read_examples(release, ["validation", "test"], ["cap"])
     assert len(held_out) == 4
     assert not {one.image_sha256 for one in held_out} & {one.image_sha256 for one in examples}
+
+
+def test_a_transcript_is_asked_for_like_a_caption_but_by_its_own_name() -> None:
+    text = "a" * 500
+    found = prompts.transcript("1", text)
+    assert (found.kind, found.prompt, found.answer) == ("transcript", " transcript 33:", f" {text}")
+
+
+def test_the_caption_stage_reads_one_transcript_an_image(tmp_path: Path) -> None:
+    release = Release.open(write_release(tmp_path / "v1", train=3, held_out=2))
+    rows = {row["image_sha256"]: row for row in release.read("cap", "train").to_pylist()}
+    exact = data.read_examples(release, ["train"], CAPTION.stems, stage="caption")
+    for example in exact:
+        texts = rows[example.image_sha256]["transcripts"]
+        assert [one.kind for one in example.annotations] == ["cap", "transcript"]
+        assert example.annotations[0].prompt.startswith(" long_caption ")
+        assert example.annotations[1].answer.strip() == texts[0]
+    row = {"id": "1", "caption": "c", "transcripts": ["one", "two", "three"]}
+    drawn = [data.annotations_of("cap", row, seed, "caption")[1].answer for seed in range(60)]
+    assert {text: drawn.count(text) > 9 for text in drawn} == dict.fromkeys(
+        (" one", " two", " three"), True
+    )
+    assert len(data.annotations_of("cap", row, 0)) == 1
+    assert len(data.annotations_of("cap", {**row, "transcripts": []}, 0, "caption")) == 1
+
+
+def test_fine_tuning_tags_all_but_questions(tmp_path: Path) -> None:
+    release = Release.open(write_release(tmp_path / "v1", train=2, held_out=2))
+    examples = data.read_examples(release, ["train"], FINETUNE.stems, stage="finetune")
+    kinds = [annotation.kind for annotation in examples[0].annotations]
+    assert kinds == ["ama", "ama", "points", "points", "cap"]
+    for one in examples[0].annotations:
+        found = re.fullmatch(r" User: (?:(\w+)(?: \d+)?: )?(.+) Assistant:", one.prompt)
+        assert found is not None, one.prompt
+        tag = {"ama": None, "cap": "long_caption"}.get(one.kind, found[1])
+        assert found[1] == tag
+    row = {"id": "1", "label": "Cat", "points": [], "collection_method": "counting"}
+    (counted,) = data.annotations_of("points", row, None, "finetune")
+    assert counted.prompt == " User: point_count: How many cat are there? Assistant:"
+    (pointed,) = data.annotations_of(
+        "points", {**row, "collection_method": "pointing"}, 0, "finetune"
+    )
+    assert pointed.prompt == " User: pointing: Point to cat Assistant:"
+    assert pointed.answer == " There are none."
+
+
+def test_expressions_with_very_many_points_are_left_out() -> None:
+    row = {"id": "1", "label": "cat", "collection_method": "pointing"}
+    places = [{"x": float(i), "y": 1.0} for i in range(41)]
+    assert not data.annotations_of("points", {**row, "points": places}, None)
+    assert data.annotations_of("points", {**row, "points": places[:40]}, None)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_an_answer_weighs_as_its_stage_says(count: int) -> None:
+    found = preprocess(noise(48, 64), PROBE_XS)
+    annotations = [prompts.question(str(n), "Who?", "a" * (n + 1)) for n in range(count)]
+    made = tokenizer.train([], 300)
+    weights = {}
+    for weighting in ("uniform", "root_tokens", "root_annotations"):
+        packed = data.pack(found, annotations, made, PROBE_XS, weighting)
+        weights[weighting] = packed.weights[packed.weights > 0].tolist()
+    lengths = [n + 3 for n in range(count)]  # a space, the letters, the end
+    assert weights["uniform"] == [1.0] * sum(lengths)
+    assert weights["root_annotations"] == pytest.approx([math.sqrt(1 / count)] * sum(lengths))
+    by_tokens = [length**-0.5 for length in lengths for _ in range(length)]
+    assert weights["root_tokens"] == pytest.approx(by_tokens)
+
+
+def test_image_and_text_together_are_no_longer_than_the_size_allows() -> None:
+    found = preprocess(noise(48, 64), PROBE_XS)
+    prefix = 1 + len(data.image_tokens(found))
+    size = replace(PROBE_XS, sequence_length=prefix + 40)
+    packed = data.pack(
+        found, [prompts.question("1", "Who?", "a" * 99)], tokenizer.train([], 300), size
+    )
+    assert len(packed.tokens) == prefix + 40
+    batch = data.collate([packed, packed], [found, found], multiple=32)
+    assert batch.tokens.shape == (2, -(-(prefix + 40) // 32) * 32)
+    assert set(batch.segments[0, prefix + 40 :].tolist()) == {data.PADDING_SEGMENT}
 
 
 def test_an_unknown_size_names_the_known_ones() -> None:

@@ -1,5 +1,6 @@
 """The model's parts against slow references written from their definitions."""
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,18 +16,24 @@ from pixmo.errors import TrainingError
 from pixmo.molmo import attention, checkpoint, data, tokenizer, vision
 from pixmo.molmo.crops import Crops
 from pixmo.molmo.data import Packed
-from pixmo.molmo.language import may_look, rotation_at
+from pixmo.molmo.language import block_mask, drop_at, may_look, rotation_at
+from pixmo.molmo.losses import token_losses
 from pixmo.molmo.model import Molmo, build
-from pixmo.molmo.sizes import PROBE_XS
+from pixmo.molmo.sizes import PROBE_XS, Size
+from pixmo.molmo.stages import FINETUNE
 from pixmo.molmo.train import TrainingOptions, batch_order, learning_rate, make_optimisers, train
 from tests.releases import write_release
 
 TINY = replace(
     PROBE_XS,
     vision_width=32,
-    width=32,
     vision_heads=2,
+    vision_inner=128,
+    pooled_width=48,
+    connector_inner=64,
+    width=32,
     heads=2,
+    inner=80,
     vocabulary_size=320,
     crop_pixels=48,
 )
@@ -144,7 +151,7 @@ def test_pooling_asks_with_the_mean_and_skips_missing_patches() -> None:
         for head in range(heads):
             keys = [pooling.key(patch).view(heads, -1)[head] for patch in patches]
             values = [pooling.value(patch).view(heads, -1)[head] for patch in patches]
-            scores = [float(query[head] @ key) / math.sqrt(width / heads) for key in keys]
+            scores = [float(query[head] @ key) / math.sqrt(48 / heads) for key in keys]
             total = sum(math.exp(score) for score in scores)
             shares = [math.exp(score) / total for score in scores]
             gathered.append(sum(s * v for s, v in zip(shares, values, strict=True)))
@@ -202,6 +209,185 @@ def test_the_loss_is_the_weighted_mean_over_answer_tokens(
             total -= float(logits[row, at - 1, one.tokens[at]]) * float(one.weights[at])
             weight += float(one.weights[at])
     assert model.loss(batch).item() == pytest.approx(total / weight, abs=1e-5)
+
+
+@torch.no_grad()
+def test_shared_key_heads_are_the_same_keys_for_several_queries() -> None:
+    torch.manual_seed(0)
+    shared = attention.Attention(12, heads=6, inner=24, queries_per_key=3)
+    assert shared.key.weight.shape == shared.value.weight.shape == (8, 12)
+    x = torch.randn(2, 5, 12)
+    mask = torch.rand(2, 1, 5, 5) < 0.6
+    mask |= torch.eye(5, dtype=torch.bool)
+    found = shared(x, x, mask)
+    assert found.shape == (2, 5, 24)
+    for row in range(2):
+        for q in range(5):
+            gathered = []
+            for head in range(6):
+                query = shared.query(x[row, q]).view(6, 4)[head]
+                seen = [k for k in range(5) if mask[row, 0, q, k]]
+                keys = [shared.key(x[row, k]).view(2, 4)[head // 3] for k in seen]
+                values = [shared.value(x[row, k]).view(2, 4)[head // 3] for k in seen]
+                scores = torch.tensor([float(query @ key) / 2 for key in keys]).softmax(0)
+                gathered.append(sum(s * v for s, v in zip(scores, values, strict=True)))
+            assert torch.allclose(found[row, q], shared.out(torch.cat(gathered)), atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+def test_a_mask_in_blocks_gathers_what_the_dense_one_does() -> None:
+    segments = torch.zeros(2, 400, dtype=torch.int64)
+    segments[0, 90:], segments[0, 256:], segments[1, 20:], segments[1, 200:] = 1, 2, 1, -1
+    query, key, value = torch.randn(3, 2, 4, 400, 16)
+    key, value = key[:, :2], value[:, :2]
+    may = may_look(segments, segments)[:, None]
+    dense, blocks = attention.gather(query, key, value, may), block_mask(segments)
+    assert torch.allclose(attention.gather(query, key, value, blocks), dense, atol=1e-5)
+    computed = blocks.to_dense()
+    for row, q, k in itertools.product(range(2), range(4), range(4)):
+        block = may[row, 0, 128 * q : 128 * q + 128, 128 * k : 128 * k + 128]
+        assert bool(computed[row, 0, q, k]) == bool(block.any())
+    assert not bool(computed.all())
+
+
+def recipe_batch(small: tuple[list[Packed], list[Crops], int]) -> data.Batch:
+    return data.collate(small[0][:3], small[1][:3])
+
+
+@torch.no_grad()
+def test_dropout_meets_only_what_predicts_an_answer(
+    small: tuple[list[Packed], list[Crops], int],
+) -> None:
+    packed, batch, model = small[0], recipe_batch(small), build(TINY, small[2], seed=1)
+    plain = model.eval()(batch)
+    model.train_as(FINETUNE)
+    assert torch.equal(model(batch), plain), "none outside training"
+    moved = (model.train()(batch) - plain).abs().amax(-1)
+    for row in range(3):
+        for at in range(batch.tokens.shape[1]):
+            ends = at + 1 == len(packed[row].tokens) or at + 1 == batch.tokens.shape[1]
+            predicts = not ends and bool(batch.weights[row, at + 1] > 0)
+            reads_dropped = bool(batch.weights[row, at] > 0)  # the end of an answer
+            assert predicts <= bool(moved[row, at] > 1e-4) <= (predicts or reads_dropped), at
+
+
+def test_dropout_takes_its_share_and_keeps_the_mean() -> None:
+    torch.manual_seed(0)
+    places = torch.tensor([[True, False, True]])
+    branch = torch.ones(1, 3, 20_000)
+    found = drop_at(places, 0.1)(branch)
+    assert torch.equal(found[0, 1], branch[0, 1])
+    assert found[0, 0].unique().tolist() == pytest.approx([0.0, 1 / 0.9])
+    assert found[0, ::2].mean().item() == pytest.approx(1.0, abs=0.01)
+
+
+def slow_loss(model: Molmo, batch: data.Batch, z_loss: float) -> torch.Tensor:
+    logits = model.language.logits(model(batch))
+    total, weight = torch.zeros(()), 0.0
+    for row, at in torch.nonzero(batch.weights).tolist():
+        scores = logits[row, at - 1]
+        normaliser = scores.exp().sum().log()
+        nats = normaliser - scores[batch.tokens[row, at]]
+        total = total + (nats + z_loss * normaliser**2) * batch.weights[row, at]
+        weight += float(batch.weights[row, at])
+    return total / weight
+
+
+def test_the_z_loss_is_the_square_of_the_normaliser_weighted_alike(
+    small: tuple[list[Packed], list[Crops], int],
+) -> None:
+    batch, model = recipe_batch(small), build(TINY, small[2], seed=1).eval()
+    model.train_as(replace(FINETUNE, z_loss=0.01))
+    found, expected = model.loss(batch), slow_loss(model, batch, 0.01)
+    assert found.item() == pytest.approx(expected.item(), abs=1e-5)
+    assert found.item() - slow_loss(model, batch, 0.0).item() > 0.1
+    assert torch.equal(model.answer_losses(batch)[0], build_losses(model, batch))
+
+
+def build_losses(model: Molmo, batch: data.Batch) -> torch.Tensor:
+    model.z_loss = 0.0
+    return model.answer_losses(batch)[0]
+
+
+def test_losses_chunk_by_chunk_are_those_at_once_and_so_are_gradients() -> None:
+    torch.manual_seed(0)
+    head, targets = torch.randn(50, 8, requires_grad=True), torch.randint(0, 50, (37,))
+    x = torch.randn(37, 8, requires_grad=True)
+    made: list[int] = []
+
+    def logits_of(part: torch.Tensor) -> torch.Tensor:
+        made.append(len(part))
+        return part @ head.T
+
+    results = []
+    for most in (10**6, 10 * 50):
+        losses = token_losses(x, targets, logits_of, 50, z_loss=0.1, most_logits=most)
+        gradients = torch.autograd.grad((losses * torch.arange(37)).sum(), (x, head))
+        results.append((losses, *gradients))
+    for one, other in zip(*results, strict=True):
+        assert torch.allclose(one, other, rtol=1e-5, atol=1e-4)
+    assert made == [37, 10, 10, 10, 7, 7, 10, 10, 10]  # and again going backwards
+
+
+def test_a_step_in_bfloat16_is_near_the_same(
+    small: tuple[list[Packed], list[Crops], int],
+) -> None:
+    batch, model = recipe_batch(small), build(TINY, small[2], seed=1)
+    expected = model.loss(batch).item()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = model.loss(batch)
+    loss.backward()
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(expected, rel=1e-2)
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+# The probe's size as its gates were measured with, spelled out so that tuning it changes no test.
+RECORDED = Size(
+    name="recorded",
+    crop_pixels=64,
+    patch_pixels=8,
+    margin_patches=0,
+    most_crops=0,
+    vision_width=64,
+    vision_layers=2,
+    vision_heads=4,
+    vision_inner=256,
+    feature_layers=(-1, -2),
+    pooled_width=128,
+    connector_inner=128,
+    width=64,
+    layers=2,
+    heads=4,
+    inner=170,
+    rope_base=1000.0,
+    vocabulary_size=1000,
+    most_answer_tokens=48,
+    most_text_tokens=112,
+)
+# Recorded before the model could have backbones, from the same images, texts, seed and steps.
+RECORDED_LOSSES = (6.044118, 5.535826, 4.915212, 4.681508, 4.859873, 4.810079)
+
+
+def test_a_model_from_scratch_learns_as_it_always_did(tmp_path: Path) -> None:
+    release = Release.open(write_release(tmp_path / "v1", train=4, held_out=2))
+    examples = data.read_examples(release, ["train"], ["cap", "ama", "points"], seed=0)
+    texts = [one.prompt + one.answer for example in examples for one in example.annotations]
+    made = tokenizer.train(texts, RECORDED.vocabulary_size)
+    crops = [data.load_crops(release, example, RECORDED) for example in examples]
+    packed = [
+        data.pack(image, example.annotations, made, RECORDED)
+        for image, example in zip(crops, examples, strict=True)
+    ]
+    model = build(RECORDED, made.vocabulary_size, seed=7)
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.3)
+    for expected in RECORDED_LOSSES:
+        loss = model.loss(data.collate(packed, crops))
+        assert loss.item() == pytest.approx(expected, abs=1e-5)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
 
 
 def run(

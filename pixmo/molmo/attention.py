@@ -1,8 +1,15 @@
 """Multi-head attention, used by the vision transformer, the connector and the language model."""
 
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from torch.nn.attention.flex_attention import BlockMask
 
 Rotation = tuple[Tensor, Tensor]  # cosines and sines, each (batch, 1, length, head width / 2)
 
@@ -23,25 +30,32 @@ class Seen:
 
 
 class Attention(nn.Module):
-    """Scaled dot-product attention with linear maps before and after."""
+    """Scaled dot-product attention with linear maps before and after.
 
-    def __init__(self, width: int, heads: int) -> None:
+    `inner` is the width of all heads together and of the result, that of the input if not given;
+    `queries_per_key` heads share one head of keys and values (arXiv 2305.13245).
+    """
+
+    def __init__(
+        self, width: int, heads: int, inner: int | None = None, queries_per_key: int = 1
+    ) -> None:
         super().__init__()
-        self.heads = heads
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-        self.value = nn.Linear(width, width)
-        self.out = nn.Linear(width, width)
+        inner = inner or width
+        self.head_width = inner // heads
+        self.query = nn.Linear(width, inner)
+        self.key = nn.Linear(width, inner // queries_per_key)
+        self.value = nn.Linear(width, inner // queries_per_key)
+        self.out = nn.Linear(inner, inner)
 
     def forward(
         self,
         queries: Tensor,
         keys: Tensor,
-        mask: Tensor | None = None,
+        mask: "Tensor | BlockMask | None" = None,
         rotation: Rotation | None = None,
         seen: Seen | None = None,
     ) -> Tensor:
-        """What each query gathers from the keys, shape of `queries`.
+        """What each query gathers from the keys, (batch, m, inner width).
 
         queries (batch, m, width), keys (batch, n, width); `mask` is true where a query may look,
         broadcast to (batch, heads, m, n); `rotation` turns queries and keys by their positions.
@@ -53,21 +67,45 @@ class Attention(nn.Module):
             query, key = rotate(query, rotation), rotate(key, rotation)
         if seen is not None:
             key, value = seen.add(key, value)
-        gathered = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        gathered = gather(query, key, value, mask)
         out: Tensor = self.out(gathered.transpose(1, 2).flatten(2))
         return out
 
     def _split(self, x: Tensor) -> Tensor:
         """(batch, length, width) → (batch, heads, length, head width)."""
-        batch, length, width = x.shape
-        return x.view(batch, length, self.heads, width // self.heads).transpose(1, 2)
+        batch, length, _ = x.shape
+        return x.view(batch, length, -1, self.head_width).transpose(1, 2)
+
+
+def gather(query: Tensor, key: Tensor, value: Tensor, mask: "Tensor | BlockMask | None") -> Tensor:
+    """The mean of the values, weighted by softmax(query · key / sqrt(head width)) under `mask`.
+
+    Each (batch, heads, length, head width); keys and values may have fewer heads.
+    """
+    shared = query.shape[1] != key.shape[1]
+    if mask is None or isinstance(mask, Tensor):
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, enable_gqa=shared)
+    found: Tensor = flexible(query.is_cuda)(query, key, value, block_mask=mask, enable_gqa=shared)
+    return found
+
+
+@cache
+def flexible(compiled: bool) -> Callable[..., Tensor]:
+    """Attention under a mask in blocks; compiled on a GPU, where it would be no faster without."""
+    from torch.nn.attention.flex_attention import flex_attention
+
+    chosen = torch.compile(flex_attention, dynamic=False) if compiled else flex_attention
+    return cast("Callable[..., Tensor]", chosen)
 
 
 def rotate(x: Tensor, rotation: Rotation) -> Tensor:
     """Pairs (i, i + half) of the last axis turned by their angles: rotary position embedding.
 
+    Turned in the rotation's precision, given back in that of `x`.
+
     Source: Su et al. 2021, RoFormer, arXiv 2104.09864, in the half-split layout.
     """
     cosines, sines = rotation
     first, second = x.chunk(2, -1)
-    return torch.cat([first * cosines - second * sines, second * cosines + first * sines], -1)
+    turned = [first * cosines - second * sines, second * cosines + first * sines]
+    return torch.cat(turned, -1).to(x.dtype)

@@ -19,10 +19,10 @@ class Connector(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.all_padding = nn.Parameter(torch.zeros(width))
         self.some_padding = nn.Parameter(torch.zeros(width))
-        self.pooling = Attention(width, size.vision_heads)
-        self.gate = nn.Linear(width, 2 * size.width)
-        self.up = nn.Linear(width, 2 * size.width)
-        self.down = nn.Linear(2 * size.width, size.width)
+        self.pooling = Attention(width, size.vision_heads, inner=size.pooled_width)
+        self.gate = nn.Linear(size.pooled_width, size.connector_inner)
+        self.up = nn.Linear(size.pooled_width, size.connector_inner)
+        self.down = nn.Linear(size.connector_inner, size.width)
 
     def forward(self, features: Tensor, real: Tensor, windows: Tensor) -> Tensor:
         """(image tokens, width of the language model).
@@ -42,7 +42,7 @@ class Connector(nn.Module):
         return out
 
     def pool(self, four: Tensor, present: Tensor) -> Tensor:
-        """(n, 4, width) → (n, width): the mean of the present patches asks, the patches answer."""
+        """(n, 4, width) → (n, pooled width): the mean of the patches there asks, they answer."""
         mean = four.sum(1, keepdim=True) / present.sum(1, keepdim=True)
         mask = present.transpose(1, 2).unsqueeze(1)
         pooled: Tensor = self.pooling(mean, four, mask)

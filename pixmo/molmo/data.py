@@ -23,6 +23,7 @@ from pixmo.molmo import prompts
 from pixmo.molmo.crops import NO_PATCH, Crops, preprocess
 from pixmo.molmo.prompts import Annotation
 from pixmo.molmo.sizes import Size
+from pixmo.molmo.stages import StageName, Weighting
 from pixmo.molmo.tokenizer import BOS, EOS, IMAGE_END, IMAGE_START, PATCH, ROW_END, Tokenizer
 from pixmo.points import Point
 
@@ -68,44 +69,69 @@ class Batch:
 
 
 def read_examples(
-    release: Release, splits: Sequence[str], stems: Sequence[str], seed: int | None = None
+    release: Release,
+    splits: Sequence[str],
+    stems: Sequence[str],
+    seed: int | None = None,
+    stage: StageName | None = None,
 ) -> list[Example]:
     """The images of some splits with their annotations of some subsets, sorted by image_sha256.
 
     An image's annotations are in the order of `stems`: what stands first is packed first.
 
-    With `seed`, length hints are noisy as in training; without, they are exact.
+    With `seed`, length hints are noisy as in training; without, they are exact. With `stage`, what
+    is annotated is asked for as in that stage.
     """
     found: dict[str, Example] = {}
     gathered: dict[str, list[Annotation]] = {}
     for stem in [stem for stem in stems if stem in release.stems]:
         rows = [row for split in splits for row in release.read(stem, split).to_pylist()]
         for row in sorted(rows, key=lambda row: str(row["id"])):
-            annotation = annotation_of(stem, row, seed)
-            if annotation is None:
+            if not (annotations := annotations_of(stem, row, seed, stage)):
                 continue
             sha256 = row["image_sha256"]
             found.setdefault(sha256, Example(row["image_url"], sha256, row["cluster"], ()))
-            gathered.setdefault(sha256, []).append(annotation)
+            gathered.setdefault(sha256, []).extend(annotations)
     return [
         Example(image.image_url, sha256, image.cluster, tuple(gathered[sha256]))
         for sha256, image in sorted(found.items())
     ]
 
 
-def annotation_of(stem: str, row: Mapping[str, object], seed: int | None) -> Annotation | None:
+def annotations_of(
+    stem: str, row: Mapping[str, object], seed: int | None, stage: StageName | None = None
+) -> list[Annotation]:
+    """A row as what is trained on: often one annotation, none where it is left out.
+
+    In the caption stage a caption comes with one of its transcripts, drawn by `seed`; without a
+    seed it is the first.
+    """
+    annotation = annotation_of(stem, row, seed, stage)
+    found = [] if annotation is None else [annotation]
+    texts = row.get("transcripts")
+    if stage == "caption" and isinstance(texts, list) and texts:
+        rng = None if seed is None else Random(f"{seed} {row['id']} transcript")
+        text = texts[0] if rng is None else rng.choice(texts)
+        found.append(prompts.transcript(str(row["id"]), text, rng))
+    return found
+
+
+def annotation_of(
+    stem: str, row: Mapping[str, object], seed: int | None, stage: StageName | None = None
+) -> Annotation | None:
     """A row as an annotation; None where it is not trained on."""
-    row_id = str(row["id"])
+    row_id, tagged = str(row["id"]), stage == "finetune"
     if stem == "cap":
         rng = None if seed is None else Random(f"{seed} {row_id}")
-        return prompts.caption(row_id, str(row["caption"]), rng)
+        return prompts.caption(row_id, str(row["caption"]), rng, tagged)
     if stem == "ama":
         return prompts.question(row_id, str(row["question"]), str(row["answer"]))
     raw = row["points"]
     points = [Point(p["x"], p["y"]) for p in raw] if isinstance(raw, list) else []
     if len(points) > MOST_POINTS:
         return None
-    return prompts.pointing(row_id, str(row["label"]), points, str(row["collection_method"]))
+    method = str(row["collection_method"])
+    return prompts.pointing(row_id, str(row["label"]), points, method, tagged)
 
 
 def load_crops(release: Release, example: Example, size: Size) -> Crops:
@@ -131,23 +157,25 @@ def image_tokens(crops: Crops) -> list[int]:
 
 
 def pack(
-    crops: Crops, annotations: Sequence[Annotation], tokenizer: Tokenizer, size: Size
+    crops: Crops,
+    annotations: Sequence[Annotation],
+    tokenizer: Tokenizer,
+    size: Size,
+    weighting: Weighting = "root_tokens",
 ) -> Packed:
-    """Image and annotations as one sequence.
+    """Image and annotations as one sequence, at most as long as the size allows.
 
-    An answer longer than the size allows is cut; annotations past its text are left out. A token
-    weighs 1/sqrt(tokens of the answer): long answers count more than short ones, but not in
-    proportion (uniform weights leave counting to the seed).
+    An answer longer than the size allows is cut; annotations past its text are left out.
     """
     prefix = [BOS, *image_tokens(crops)]
     tokens, segments = list(prefix), [PREFIX_SEGMENT] * len(prefix)
     positions, weights = list(range(len(prefix))), [0.0] * len(prefix)
+    longest = min(len(prefix) + size.most_text_tokens, size.sequence_length)
     characters: list[int] = []
     for annotation in annotations:
         prompt = tokenizer.encode(annotation.prompt)
         answer, ends = tokenizer.encode_with_ends(annotation.answer)
-        room = size.most_text_tokens - (len(tokens) - len(prefix)) - len(prompt)
-        room = min(room, size.most_answer_tokens)
+        room = min(longest - len(tokens) - len(prompt), size.most_answer_tokens)
         if room < 1:
             break
         characters.append(len(annotation.answer) if len(answer) < room else ends[room - 1])
@@ -155,20 +183,26 @@ def pack(
         tokens += prompt + answer
         segments += [len(characters)] * (len(prompt) + len(answer))
         positions += range(len(prefix), len(prefix) + len(prompt) + len(answer))
-        weights += [0.0] * len(prompt) + [len(answer) ** -0.5] * len(answer)
+        weight = len(answer) ** -0.5 if weighting == "root_tokens" else 1.0
+        weights += [0.0] * len(prompt) + [weight] * len(answer)
+    share = len(characters) ** -0.5 if weighting == "root_annotations" and characters else 1.0
     return Packed(
         np.array(tokens, np.int64),
         np.array(segments, np.int64),
         np.array(positions, np.int64),
-        np.array(weights, np.float32),
+        np.array(weights, np.float32) * np.float32(share),
         tuple(annotations[: len(characters)]),
         tuple(characters),
     )
 
 
-def collate(packed: Sequence[Packed], images: Sequence[Crops]) -> Batch:
-    """Sequences padded to the longest, and the crops of their images one after another."""
-    shape = (len(packed), max(len(one.tokens) for one in packed))
+def collate(packed: Sequence[Packed], images: Sequence[Crops], multiple: int = 1) -> Batch:
+    """Sequences padded to the longest, and the crops of their images one after another.
+
+    The length is a multiple of `multiple`: on a GPU a few lengths are compiled, not all.
+    """
+    longest = max(len(one.tokens) for one in packed)
+    shape = (len(packed), -(-longest // multiple) * multiple)
     tokens, positions = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     segments = np.full(shape, PADDING_SEGMENT, np.int64)
     weights = np.zeros(shape, np.float32)

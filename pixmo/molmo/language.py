@@ -5,37 +5,50 @@ segment mask as in Molmo's multi-annotation packing, arXiv 2409.17146, section 2
 """
 
 from collections import defaultdict
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixmo.molmo.attention import Attention, Rotation, Seen
 from pixmo.molmo.data import PREFIX_SEGMENT
 from pixmo.molmo.sizes import Size
 
+if TYPE_CHECKING:
+    from torch.nn.attention.flex_attention import BlockMask
+
+Drop = Callable[[Tensor], Tensor]  # what becomes of a branch before it joins the residual stream
+
 
 class LanguageBlock(nn.Module):
     """Masked attention, then a gated perceptron; normalised before each."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, size: Size) -> None:
         super().__init__()
+        width = size.width
         self.attention_norm = nn.RMSNorm(width)
-        self.attention = Attention(width, heads)
+        self.attention = Attention(width, size.heads, queries_per_key=size.queries_per_key)
         self.mlp_norm = nn.RMSNorm(width)
-        inner = 8 * width // 3  # as many weights as a plain perceptron of 4 * width
-        self.gate = nn.Linear(width, inner)
-        self.up = nn.Linear(width, inner)
-        self.down = nn.Linear(inner, width)
+        self.gate = nn.Linear(width, size.inner)
+        self.up = nn.Linear(width, size.inner)
+        self.down = nn.Linear(size.inner, width)
 
     def forward(
-        self, x: Tensor, mask: Tensor, rotation: Rotation, seen: Seen | None = None
+        self,
+        x: Tensor,
+        mask: "Tensor | BlockMask",
+        rotation: Rotation,
+        seen: Seen | None = None,
+        drop: Drop | None = None,
     ) -> Tensor:
-        """(batch, length, width) → the same shape."""
+        """(batch, length, width) → the same shape; `drop` is done to each of the two branches."""
+        drop = drop or keep
         normed = self.attention_norm(x)
-        x = x + self.attention(normed, normed, mask, rotation, seen)
+        x = x + drop(self.attention(normed, normed, mask, rotation, seen))
         normed = self.mlp_norm(x)
-        out: Tensor = x + self.down(nn.functional.silu(self.gate(normed)) * self.up(normed))
-        return out
+        return x + drop(self.down(F.silu(self.gate(normed)) * self.up(normed)))
 
 
 class Cache:
@@ -44,6 +57,7 @@ class Cache:
     def __init__(self) -> None:
         self.blocks: dict[int, Seen] = defaultdict(Seen)
         self.segments: Tensor | None = None  # (batch, length) of all tokens read
+        self.backbone: object = None  # what a pretrained model keeps, in its own form
 
     def read(self, segments: Tensor) -> Tensor:
         """The segments of all tokens, these last."""
@@ -55,27 +69,33 @@ class Cache:
 class LanguageModel(nn.Module):
     """Token vectors → the vectors that predict the next tokens; embedding and head are tied."""
 
+    auxiliary_loss: Tensor | None = None  # what a mixture of experts would add
+
     def __init__(self, size: Size, vocabulary_size: int) -> None:
         super().__init__()
         self.head_width = size.width // size.heads
         self.rope_base = size.rope_base
         self.embedding = nn.Embedding(vocabulary_size, size.width)
-        self.blocks = nn.ModuleList(
-            LanguageBlock(size.width, size.heads) for _ in range(size.layers)
-        )
+        self.blocks = nn.ModuleList(LanguageBlock(size) for _ in range(size.layers))
         self.norm = nn.RMSNorm(size.width)
 
     def forward(
-        self, x: Tensor, segments: Tensor, positions: Tensor, cache: Cache | None = None
+        self,
+        x: Tensor,
+        segments: Tensor,
+        positions: Tensor,
+        cache: Cache | None = None,
+        drop: Drop | None = None,
     ) -> Tensor:
         """x (batch, length, width); segments and positions (batch, length) → shape of `x`.
 
-        With `cache`, the tokens come after those that it holds, and are held from now on.
+        With `cache`, the tokens come after those that it holds, and are held from now on. With
+        `drop`, every branch goes through it before it joins the residual stream.
         """
-        mask = may_look(segments, segments if cache is None else cache.read(segments)).unsqueeze(1)
+        mask = mask_of(segments, cache)
         rotation = rotation_at(positions, self.head_width, self.rope_base)
         for number, block in enumerate(self.blocks):
-            x = block(x, mask, rotation, None if cache is None else cache.blocks[number])
+            x = block(x, mask, rotation, None if cache is None else cache.blocks[number], drop)
         out: Tensor = self.norm(x)
         return out
 
@@ -84,18 +104,63 @@ class LanguageModel(nn.Module):
         return nn.functional.linear(x, self.embedding.weight)
 
 
+def keep(branch: Tensor) -> Tensor:
+    """The branch as it is."""
+    return branch
+
+
+def drop_at(places: Tensor, share: float) -> Drop:
+    """Dropout of a `share` of a branch's values at `places` (batch, length), nowhere else.
+
+    Images and prompts are read as they are; only where an answer is predicted must the model do
+    without some of what it knows of language. Source: the public Molmo training code.
+    """
+
+    def drop(branch: Tensor) -> Tensor:
+        return torch.where(places.unsqueeze(-1), F.dropout(branch, share), branch)
+
+    return drop
+
+
+def mask_of(segments: Tensor, cache: Cache | None = None) -> "Tensor | BlockMask":
+    """Who may look where, (batch, 1, q, k); on a GPU in blocks, made once for all layers.
+
+    With `cache`, at the tokens that it holds, too; it holds these from now on.
+    """
+    if cache is not None:
+        return may_look(segments, cache.read(segments)).unsqueeze(1)
+    return block_mask(segments) if segments.is_cuda else may_look(segments, segments).unsqueeze(1)
+
+
+def block_mask(segments: Tensor) -> "BlockMask":
+    """Who may look where, in blocks: what no query of a block sees is never computed."""
+    from torch.nn.attention.flex_attention import create_block_mask
+
+    def of(batch: Tensor, _head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return looks(query, key, segments[batch, query], segments[batch, key])
+
+    batch, length = segments.shape
+    return create_block_mask(of, batch, None, length, length, device=str(segments.device))
+
+
 def may_look(asking: Tensor, all_segments: Tensor) -> Tensor:
     """Whether token q may look at token k, shape (batch, q, k), from their segments.
 
-    The image prefix looks at all of itself; an annotation's token at the prefix and at what comes
-    before it in its own annotation. Padding is a segment of its own that nobody else sees.
     `asking` (batch, q) are the last of `all_segments` (batch, k).
     """
     order = torch.arange(all_segments.shape[1], device=all_segments.device)
-    earlier = order[-asking.shape[1] :, None] >= order[None, :]
     of_query, of_key = asking[:, :, None], all_segments[:, None, :]
+    return looks(order[-asking.shape[1] :, None], order[None, :], of_query, of_key)
+
+
+def looks(query: Tensor, key: Tensor, of_query: Tensor, of_key: Tensor) -> Tensor:
+    """Whether the token at place `query`, of segment `of_query`, may look at that at `key`.
+
+    The image prefix looks at all of itself; an annotation's token at the prefix and at what comes
+    before it in its own annotation. Padding is a segment of its own that nobody else sees.
+    """
     same, prefix = of_query == of_key, of_key == PREFIX_SEGMENT
-    return (earlier & (same | prefix)) | (same & prefix)
+    return ((query >= key) & (same | prefix)) | (same & prefix)
 
 
 def rotation_at(positions: Tensor, head_width: int, base: float) -> Rotation:

@@ -1,7 +1,8 @@
 """Rows of a release as prompts and answers, in the forms that Molmo trains on.
 
-Source: the public Molmo training code and arXiv 2409.17146: a caption's prompt is a style and a
-length hint, other prompts are a user's turn; points are text.
+Source: the public Molmo training code and arXiv 2409.17146: the first stage asks for a caption or a
+transcript by a style and a length hint. Other prompts are a user's turn; in fine-tuning all but
+questions are tagged with their style. Points are text.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from pixmo.points import Point, to_text
 HINT_CHARACTERS = 15  # characters that one unit of a length hint stands for
 HINT_NOISE_CHARACTERS = 25.0  # standard deviation: a hint is about right, not exact
 HINT_SHARE = 0.9  # of the captions; the rest teaches captions without a hint
+CAPTION_REQUEST = "Describe this image."
 
 
 @dataclass(frozen=True)
@@ -20,19 +22,33 @@ class Annotation:
     """One thing to learn of an image: a prompt and the answer to give."""
 
     id: str
-    kind: str  # the stem of its subset: cap, ama, points
+    kind: str  # the stem of its subset: cap, ama, points; or transcript, which is in cap, too
     prompt: str
     answer: str
 
 
-def caption(row_id: str, text: str, rng: Random | None = None) -> Annotation:
-    """A dense caption; with `rng` the hint is noisy and sometimes left out, as in training."""
+def caption(row_id: str, text: str, rng: Random | None = None, tagged: bool = False) -> Annotation:
+    """A dense caption; with `rng` the hint is noisy and sometimes left out, as in training.
+
+    With `tagged` it is asked for in a user's turn, as in fine-tuning.
+    """
+    style = f"long_caption{length_hint(text, rng)}:"
+    prompt = user_turn(f"{style} {CAPTION_REQUEST}") if tagged else f" {style}"
+    return Annotation(row_id, "cap", prompt, f" {text}")
+
+
+def transcript(row_id: str, text: str, rng: Random | None = None) -> Annotation:
+    """What somebody said of the image; the hint as in `caption`."""
+    return Annotation(row_id, "transcript", f" transcript{length_hint(text, rng)}:", f" {text}")
+
+
+def length_hint(text: str, rng: Random | None) -> str:
+    """A space and about how long the text is, in HINT_CHARACTERS; sometimes nothing."""
     characters = float(len(text))
     if rng is not None:
         characters += rng.gauss(0.0, HINT_NOISE_CHARACTERS)
     hinted = rng is None or rng.random() < HINT_SHARE
-    hint = f" {max(0, int(characters // HINT_CHARACTERS))}" if hinted else ""
-    return Annotation(row_id, "cap", f" long_caption{hint}:", f" {text}")
+    return f" {max(0, int(characters // HINT_CHARACTERS))}" if hinted else ""
 
 
 def question(row_id: str, text: str, answer: str) -> Annotation:
@@ -40,15 +56,17 @@ def question(row_id: str, text: str, answer: str) -> Annotation:
     return Annotation(row_id, "ama", user_turn(text), f" {answer}")
 
 
-def pointing(row_id: str, label: str, points: Sequence[Point], method: str) -> Annotation:
+def pointing(
+    row_id: str, label: str, points: Sequence[Point], method: str, tagged: bool = False
+) -> Annotation:
     """An expression and the points on it; counted where `method` is `counting`."""
     label = label.lower()
     if method == "counting":
-        prompt = user_turn(f"How many {label} are there?")
-        return Annotation(row_id, "points", prompt, f" {counting_text(points, label)}")
-    return Annotation(
-        row_id, "points", user_turn(f"Point to {label}"), f" {to_text(points, label)}"
-    )
+        tag, request, answer = "point_count", f"How many {label} are there?", counting_text
+    else:
+        tag, request, answer = "pointing", f"Point to {label}", to_text
+    prompt = user_turn(f"{tag}: {request}" if tagged else request)
+    return Annotation(row_id, "points", prompt, f" {answer(points, label)}")
 
 
 def counting_text(points: Sequence[Point], label: str) -> str:

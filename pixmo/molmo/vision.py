@@ -16,13 +16,14 @@ POSITION_SCALE = 0.5  # keeps positions from drowning the patches at the start o
 class VisionBlock(nn.Module):
     """Attention over the patches of a crop, then a two-layer perceptron; normalised before each."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, size: Size) -> None:
         super().__init__()
+        width = size.vision_width
         self.attention_norm = nn.LayerNorm(width)
-        self.attention = Attention(width, heads)
+        self.attention = Attention(width, size.vision_heads)
         self.mlp_norm = nn.LayerNorm(width)
         self.mlp = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+            nn.Linear(width, size.vision_inner), nn.GELU(), nn.Linear(size.vision_inner, width)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -44,9 +45,7 @@ class VisionTransformer(nn.Module):
         self.patch_embedding = nn.Linear(3 * size.patch_pixels**2, size.vision_width)
         positions = sine_cosine_positions(size.patches_per_side, size.vision_width)
         self.register_buffer("positions", POSITION_SCALE * positions, persistent=False)
-        self.blocks = nn.ModuleList(
-            VisionBlock(size.vision_width, size.vision_heads) for _ in range(size.vision_layers)
-        )
+        self.blocks = nn.ModuleList(VisionBlock(size) for _ in range(size.vision_layers))
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(crops, side, side, 3) of 0 to 255 → (crops, patches, feature width)."""

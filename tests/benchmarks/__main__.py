@@ -21,6 +21,7 @@ from tests.benchmarks import (
     near_duplicates,
     near_texts,
     points_thresholds,
+    training,
     transcription,
     transcription_gpu,
     transcription_memory,
@@ -39,6 +40,7 @@ BENCHMARKS = (
     transcription,
     transcription_memory,
     transcription_gpu,
+    training,
 )
 
 

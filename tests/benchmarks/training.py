@@ -1,0 +1,61 @@
+"""A training step beside the same one padded, and beside transformers' Molmo2."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tests.benchmarks.watched import run_watched
+
+PEERS = {
+    "pixmo": "pixmo",
+    "padded": "the same model, padded to the most crops and the longest text, dense mask",
+    "molmo2": "transformers' Molmo2ForConditionalGeneration of the same dimensions",
+}
+EQUAL_LOSS = 1e-2  # nats; one batch, one model, two ways
+ROOT = Path(__file__).parents[2]
+
+
+def run() -> dict[str, Any]:
+    """Each peer in a process of its own, on the same images and texts.
+
+    Raises:
+        RuntimeError: the padded step has another loss than ours.
+    """
+    found = {peer: measure(peer) for peer in PEERS}
+    difference = abs(found["pixmo"]["loss"] - found["padded"]["loss"])
+    if difference > EQUAL_LOSS:
+        raise RuntimeError(f"the padded step's loss differs by {difference:.4f} nats")
+    where = "GPU, bfloat16" if torch.cuda.is_available() else "processor, float32"
+    return {
+        "title": f"A training step ({where}), images of many shapes",
+        "columns": ["images/s", "tokens/s", "useful share of peak", "memory, MB"],
+        "rows": {PEERS[peer]: row(result) for peer, result in found.items()},
+        "notes": [
+            "Useful are the operations for patches and tokens that are there; padding is not. The"
+            " peak is a measured product of matrices on a processor, 989 TFLOP/s on a GPU.",
+            f"One batch's loss, ours and padded: {difference:.1e} nats apart. Preparing our images"
+            f" in one thread takes {found['pixmo']['preparing_over_step']:.0%} of a step's time.",
+        ],
+        "measured": found,
+    }
+
+
+def measure(peer: str) -> dict[str, float]:
+    """What one peer took."""
+    command = [sys.executable, "-m", "tests.benchmarks.training_peers", peer]
+    output, megabytes = run_watched(command, cwd=ROOT)
+    result: dict[str, float] = json.loads(output.splitlines()[-1])
+    return {**result, "megabytes": result["gpu_megabytes"] or max(megabytes)}
+
+
+def row(result: dict[str, float]) -> list[str]:
+    """A line of the table."""
+    return [
+        f"{result['images_per_second']:.1f}",
+        f"{result['tokens_per_second']:,.0f}",
+        f"{result['useful_share_of_peak']:.0%}",
+        f"{result['megabytes']:,.0f}",
+    ]
