@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pixmo.errors import ImageError, WorkspaceError
 from pixmo.images import measures
 from pixmo.images.measures import MeasuresAdded, add_embeddings, add_scores
 from pixmo.images.store import add_images
+from pixmo.validate import suspects
 from pixmo.workspace.workspace import Workspace
 from tests.conftest import run_pixmo
 from tests.workspaces import Planter, name, picture
@@ -323,6 +325,69 @@ def test_images_that_score_above_a_bound_are_dropped(planter: Planter, stem: str
     assert dropped["reason"] == "nsfw score is 0.501, above 0.5"
     assert json.loads(dropped["evidence"]) == {"name": "nsfw", "score": 0.501, "model": "mine"}
     assert result.funnel[0].reasons == {"nsfw score is #, above #": 1}
+
+
+CONTRADICTS = """
+[[step]]
+sql = "images/contradicts.sql"
+then = "flag"
+subset = "{}"
+min_nats = 2.0
+"""
+
+
+@pytest.mark.parametrize("stem", ["cap", "ama", "points"])
+def test_rows_that_a_probe_finds_likelier_of_other_images_are_flagged(
+    planter: Planter, stem: str
+) -> None:
+    workspace = planter.workspace
+    for number in range(4):
+        planter.caption(name(number), f"Picture {number}.")
+        planter.answer(f"answer {number}", name(number), "What?", "That.")
+        planter.points(f"points {number}", name(number), [(1.0, 2.0)])
+    planter.write()
+    text = load(stem).path.read_text("utf-8")
+    workspace.recipes.mkdir()
+    recipe = workspace.recipes / f"{stem}.toml"
+    recipe.write_text(text[: text.index("[[step]]")] + CONTRADICTS.format(stem), "utf-8")
+
+    def flagged() -> dict[str, list[str]]:
+        with workspace.connect() as connection:
+            rows = curate(connection, load(stem, workspace.recipes)).kept.to_pylist()
+        return {row["id"]: row["flags"] for row in rows}
+
+    ids = sorted(flagged())
+    assert set(map(tuple, flagged().values())) == {()}  # no probe has said anything yet
+
+    def said(probe: str, of: str, evidence: Sequence[float]) -> int:
+        table = pa.Table.from_pylist(
+            [
+                {"subset": of, "id": row_id, "image_sha256": "", "trained_on": True}
+                | {"evidence": value, "prompt": "", "answer": ""}
+                for row_id, value in zip(ids, evidence, strict=True)
+            ],
+            schema=suspects.COLUMNS,
+        )
+        pq.write_table(table, workspace.root / "evidence.parquet")
+        return suspects.remember(workspace, "v1", probe, workspace.root / "evidence.parquet")
+
+    other = "ama" if stem == "cap" else "cap"
+    assert said("first", stem, [-2.5, -1.9, 3.0, -9.0]) == 4
+    assert said("first", stem, [-9.0, -9.0, -9.0, -9.0]) == 0  # known
+    assert said("second", other, [-9.0, -9.0, -9.0, -9.0]) == 4
+    flags = flagged()
+    assert [bool(flags[row_id]) for row_id in ids] == [True, False, False, True]
+    assert said("third", stem, [1.0, -4.0, 3.0, -9.0]) == 4
+    flags = flagged()
+    assert [bool(flags[row_id]) for row_id in ids] == [False, True, False, True]
+
+
+def test_the_example_of_a_probes_evidence_is_that_step() -> None:
+    for stem in ("cap", "ama", "points"):
+        lines = load(stem).path.read_text("utf-8").splitlines()
+        start = lines.index('# sql = "images/contradicts.sql"')
+        example = [line.removeprefix("# ").partition("  ")[0] for line in lines[start - 1 :][:4]]
+        assert example == CONTRADICTS.format(stem).split("\n")[1:5]
 
 
 def test_the_example_in_every_recipe_is_that_step() -> None:

@@ -78,9 +78,9 @@ def test_every_sql_file_that_ships_is_a_step() -> None:
         paths = {query.path for query in recipe.queries}
         assert {path.parent for path in paths} <= {folders[stem], folders["images"]}
         used |= paths
-        # An example that waits for what only a user's own model can say.
+        # Examples that wait for what only a model can say.
         waiting = re.findall(r'^# sql = "(.+)"', recipe.path.read_text("utf-8"), re.MULTILINE)
-        assert waiting == ["images/score_above.sql"]
+        assert waiting == ["images/score_above.sql", "images/contradicts.sql"]
         used |= {shared("pipelines", file) for file in waiting}
     assert used == {path for folder in folders.values() for path in folder.glob("*.sql")}
 

@@ -121,6 +121,7 @@ def validate(
     if against and not train_probe:
         raise TrainingError("--against compares probes; give --train-probe, too")
     if train_probe and checks.passed:
+        from pixmo.validate import suspects
         from pixmo.validate.against import compare
         from pixmo.validate.probe import ProbeOptions
         from pixmo.validate.probe import train_probe as train
@@ -132,6 +133,8 @@ def validate(
             folder := opened.runs / f"probe-{root.name}",
             show.Bars(),
         )
+        if (folder / suspects.FILE_NAME).is_file():
+            suspects.remember(opened, root.name, verdict.key, folder / suspects.FILE_NAME)
         if against:
             earlier = release_folder(opened, against)
             comparisons = compare(

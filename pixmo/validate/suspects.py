@@ -13,6 +13,7 @@ from pixmo.files import replace_atomically
 from pixmo.molmo.data import Example
 from pixmo.validate.placement import evidence
 from pixmo.validate.probe_run import RunResult
+from pixmo.workspace.workspace import Workspace
 
 FILE_NAME = "evidence.parquet"
 COLUMNS = pa.schema(
@@ -53,6 +54,29 @@ def table(learnt: Sequence[Example], held_out: Sequence[Example], trained: RunRe
             )
     lines.sort(key=lambda line: (line["subset"], line["evidence"], line["id"]))
     return pa.Table.from_pylist(lines, schema=COLUMNS)
+
+
+def remember(workspace: Workspace, release: str, probe: str, path: Path) -> int:
+    """The workspace's table `probe_evidence` holds the table at `path`; how many rows are new.
+
+    For the recipes' step images/contradicts.sql. What a probe has said once is not said again.
+    """
+    known = workspace.read("probe_evidence")
+    if probe in known.column("probe").unique().to_pylist():
+        return 0
+    rows = [
+        {
+            "release": release,
+            "probe": probe,
+            "subset": row["subset"],
+            "id": row["id"],
+            "evidence": row["evidence"],
+            "is_trained_on": row["trained_on"],
+        }
+        for row in pq.read_table(path).to_pylist()
+    ]
+    workspace.append("probe_evidence", rows)
+    return len(rows)
 
 
 def write(

@@ -88,6 +88,14 @@ qualify row_number() over (
     partition by image_sha256, name order by filename desc, file_row_number desc
 ) = 1;
 
+-- What the newest probe says of a row.
+create view current_probe_evidence as
+select * exclude (filename, file_row_number)
+from parts.probe_evidence
+qualify row_number() over (
+    partition by subset, id order by filename desc, file_row_number desc
+) = 1;
+
 -- The newest embedding of an image by a model. The vectors are large: what sorts is only their place.
 create view current_image_embeddings as
 with newest as (
