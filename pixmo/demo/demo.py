@@ -19,6 +19,7 @@ from pixmo.speech.engines import open_recogniser
 from pixmo.speech.transcribe import transcribe
 from pixmo.speech.written import add_written
 from pixmo.text import normalise
+from pixmo.validate import suspects
 from pixmo.validate.checks import Checks, check_release
 from pixmo.validate.probe import ProbeOptions, train_probe
 from pixmo.validate.verdict import Verdict
@@ -107,7 +108,9 @@ def run_demo(
     say(f"6/6  pixmo validate {VERSION} --train-probe")
     settings = workspace.settings.probe
     options = ProbeOptions(steps=settings.steps, seed=settings.seed)
-    verdict = train_probe(release, options, workspace.runs / f"probe-{VERSION}", progress)
+    runs = workspace.runs / f"probe-{VERSION}"
+    verdict = train_probe(release, options, runs, progress)
+    suspects.remember(workspace, VERSION, verdict.key, runs / suspects.FILE_NAME)
     heard = transcripts_heard(workspace)
     lines = (folder / "truth/spoken.jsonl").read_text("utf-8").splitlines()
     spoken = {row["file_name"]: normalise(row["text"]) for row in map(json.loads, lines)}
