@@ -19,9 +19,10 @@ from pixmo.molmo.data import Packed
 from pixmo.molmo.language import block_mask, drop_at, may_look, rotation_at
 from pixmo.molmo.losses import token_losses
 from pixmo.molmo.model import Molmo, build
+from pixmo.molmo.optimisers import muon_and_adamw
 from pixmo.molmo.sizes import PROBE_XS, Size
 from pixmo.molmo.stages import FINETUNE
-from pixmo.molmo.train import TrainingOptions, batch_order, learning_rate, make_optimisers, train
+from pixmo.molmo.train import TrainingOptions, batch_order, train
 from tests.releases import write_release
 
 TINY = replace(
@@ -420,17 +421,17 @@ def test_two_images_are_learnt_by_heart(small: tuple[list[Packed], list[Crops], 
 def test_without_muon_adamw_trains_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     model = build(TINY, 100, seed=0)
     count = sum(1 for _ in model.parameters())
-    split = [sum(len(g["params"]) for g in o.param_groups) for o in make_optimisers(model, 1e-3)]
+    split = [sum(len(g["params"]) for g in o.param_groups) for o in muon_and_adamw(model)]
     assert sum(split) == count
     monkeypatch.delattr(torch.optim, "Muon", raising=False)
-    (only,) = make_optimisers(model, 1e-3)
+    (only,) = muon_and_adamw(model)
     assert isinstance(only, torch.optim.AdamW)
     assert sum(len(group["params"]) for group in only.param_groups) == count
 
 
 def test_the_learning_rate_warms_up_and_ends_at_its_final_share() -> None:
     options = TrainingOptions(steps=1000, learning_rate=2.0, warmup_steps=100)
-    rates = [learning_rate(step, options) for step in range(1000)]
+    rates = [options.schedule.at(step) for step in range(1000)]
     assert rates[0] < 0.03
     assert max(rates) == pytest.approx(2.0, rel=0.05)
     assert rates[-1] == pytest.approx(0.2, rel=0.01)

@@ -1,43 +1,205 @@
-"""A trained model in a folder: weights as safetensors, its size as JSON, its tokenizer."""
+"""A trained model in a folder: weights as safetensors, its size as JSON, its tokenizer.
 
+    from pixmo.molmo import checkpoint
+
+    model, tokenizer = checkpoint.load("runs/train-v1-caption-probe-xs")
+
+A run keeps its last checkpoints, with the state of the optimisers, in folders named for their step:
+
+    runs/train-v1-caption-probe-xs/checkpoints/step-000200/
+      optimisers.safetensors
+      model.safetensors  tokenizer.json
+      config.json                         written last: the checkpoint is complete
+"""
+
+import contextlib
 import json
-from dataclasses import asdict
+import re
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from pixmo.errors import TrainingError
 from pixmo.files import replace_atomically, write_json
 from pixmo.molmo import tokenizer as tokenizers
+from pixmo.molmo.distributed import ALONE, Team, gather, shared_like
 from pixmo.molmo.model import Molmo, build
+from pixmo.molmo.optimisers import Mover
 from pixmo.molmo.sizes import Size
+from pixmo.molmo.stages import StageName
 from pixmo.molmo.tokenizer import Tokenizer
+from pixmo.molmo.weights import keep_configs
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
+OPTIMISERS = "optimisers.safetensors"
+CHECKPOINTS = "checkpoints"  # the folder of a run's checkpoints
+STEP_FOLDER = re.compile(r"step-(\d+)")
+BACKBONES = ("vision_backbone", "language_backbone")
+KEPT = 2  # of a run: a disk that breaks while one is written leaves the other
 
 
 def save(folder: Path, model: Molmo, tokenizer: Tokenizer) -> None:
     """`folder` holds the model; its config is written last, so that it means complete."""
-    weights = {name: value.detach().contiguous() for name, value in model.state_dict().items()}
-    replace_atomically(folder / WEIGHTS, lambda path: save_file(weights, path))
+    write_model(folder, model, tokenizer, gather(model.state_dict(), ALONE))
+
+
+def write_model(
+    folder: Path, model: Molmo, tokenizer: Tokenizer, weights: Mapping[str, Tensor]
+) -> None:
+    """`folder` holds the model with these whole weights."""
+    folder.mkdir(parents=True, exist_ok=True)
+    replace_atomically(folder / WEIGHTS, lambda path: save_file(dict(weights), path))
     replace_atomically(folder / TOKENIZER, tokenizer.save)
-    config = {"size": asdict(model.size), "vocabulary_size": model.vocabulary_size}
+    size = keep_configs(model.size, folder)
+    # The folder may be moved: backbones' configs are named by where they stand in it.
+    names = {name: Path(getattr(size, name)).name for name in BACKBONES if getattr(size, name)}
+    config = {
+        "size": asdict(size) | names,
+        "vocabulary_size": model.vocabulary_size,
+        "stage": model.stage,
+    }
     write_json(folder / CONFIG, config)
 
 
-def load(folder: Path) -> tuple[Molmo, Tokenizer]:
-    """The model and tokenizer in `folder`.
+def load(folder: Path | str) -> tuple[Molmo, Tokenizer]:
+    """The model and tokenizer in `folder`, or in the newest checkpoint of the run in `folder`.
 
     Raises:
         TrainingError: there is no complete checkpoint, or its files do not fit together.
     """
-    try:
-        config = json.loads((folder / CONFIG).read_text("utf-8"))
-        fields = dict(config["size"])
-        size = Size(**{**fields, "feature_layers": tuple(fields["feature_layers"])})
-        model = build(size, config["vocabulary_size"], seed=0)
+    folder = find(Path(folder))
+    with loading(folder):
+        config = read_config(folder)
+        model = build(config.size, config.vocabulary_size, seed=0)
         model.load_state_dict(load_file(folder / WEIGHTS))
+        model.stage = config.stage
         return model, tokenizers.load(folder / TOKENIZER)
+
+
+def read_size(folder: Path) -> Size:
+    """The size of the model that `load` would load.
+
+    Raises:
+        TrainingError: there is no complete checkpoint.
+    """
+    folder = find(folder)
+    with loading(folder):
+        return read_config(folder).size
+
+
+@dataclass(frozen=True)
+class Config:
+    """What `config.json` says of a model."""
+
+    size: Size
+    vocabulary_size: int
+    stage: StageName | None  # the last that it trained in; None: it is a probe's
+
+
+def read_config(folder: Path) -> Config:
+    """The config in `folder`."""
+    config = json.loads((folder / CONFIG).read_text("utf-8"))
+    fields = dict(config["size"])
+    fields["feature_layers"] = tuple(fields["feature_layers"])
+    fields |= {name: str(folder / fields[name]) for name in BACKBONES if fields[name]}
+    return Config(Size(**fields), int(config["vocabulary_size"]), config["stage"])
+
+
+@contextlib.contextmanager
+def loading(folder: Path) -> Iterator[None]:
+    """A context in which whatever is wrong with a checkpoint's files is one error.
+
+    Raises:
+        TrainingError: anything was.
+    """
+    try:
+        yield
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise TrainingError(f"{folder} holds no checkpoint that can be loaded: {error}") from error
+
+
+def find(folder: Path) -> Path:
+    """The folder of the checkpoint that is meant: this one, or the newest of the run in it."""
+    return folder if (folder / CONFIG).exists() else newest(folder) or folder
+
+
+def newest(run: Path) -> Path | None:
+    """The folder of a run's last complete checkpoint; None where there is none."""
+    return next(iter(reversed(complete(run))), None)
+
+
+def complete(run: Path) -> list[Path]:
+    """The folders of a run's complete checkpoints, the last step last."""
+    found = [path for path in (run / CHECKPOINTS).glob("*") if STEP_FOLDER.fullmatch(path.name)]
+    return sorted((path for path in found if (path / CONFIG).exists()), key=step_of)
+
+
+def step_of(folder: Path) -> int:
+    """The steps that a checkpoint's model has made."""
+    return int(folder.name.removeprefix("step-"))
+
+
+def save_step(
+    run: Path, step: int, model: Molmo, tokenizer: Tokenizer, movers: Sequence[Mover], team: Team
+) -> None:
+    """The run can go on from `step` as if it had never stopped; its last checkpoints are kept."""
+    weights = gather(model.state_dict(), team)
+    state = gather(optimiser_state(model, movers), team)
+    if team.is_first:
+        folder = run / CHECKPOINTS / f"step-{step:06}"
+        replace_atomically(folder / OPTIMISERS, lambda path: save_file(state, path))
+        write_model(folder, model, tokenizer, weights)
+        for old in complete(run)[:-KEPT]:
+            (old / CONFIG).unlink()  # no longer complete, should the next line not end
+            shutil.rmtree(old)
+    team.wait()
+
+
+def restore(folder: Path, model: Molmo, movers: Sequence[Mover]) -> None:
+    """The optimisers remember what they did when the checkpoint in `folder` was written.
+
+    Raises:
+        TrainingError: the file cannot be read, or is of another model.
+    """
+    path = folder / OPTIMISERS
+    remembered: dict[str, dict[str, Tensor]] = defaultdict(dict)
+    try:
+        for key, value in load_file(path).items():
+            name, _, what = key.rpartition("/")
+            remembered[name][what] = value
+        for parameter, (name, optimiser) in optimised(model, movers).items():
+            optimiser.state[parameter] = {
+                what: shared_like(value, parameter) for what, value in remembered[name].items()
+            }
+    except (OSError, SafetensorError) as error:
+        raise TrainingError(f"{path} cannot be read: {error}; delete {folder}") from error
+
+
+def optimiser_state(model: nn.Module, movers: Sequence[Mover]) -> dict[str, Tensor]:
+    """What the optimisers remember, by the names of the parameter and of what is remembered."""
+    return {
+        f"{name}/{what}": value
+        for parameter, (name, optimiser) in optimised(model, movers).items()
+        for what, value in optimiser.state[parameter].items()
+    }
+
+
+def optimised(
+    model: nn.Module, movers: Sequence[Mover]
+) -> dict[nn.Parameter, tuple[str, Optimizer]]:
+    """The name and the optimiser of every parameter."""
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    return {
+        parameter: (names[parameter], optimiser)
+        for mover in movers
+        for optimiser in mover.optimisers
+        for group in optimiser.param_groups
+        for parameter in group["params"]
+    }

@@ -9,7 +9,7 @@ other, and positions start again for each, so packing changes no prediction.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from random import Random
 
 import numpy as np
@@ -66,6 +66,10 @@ class Batch:
     real: torch.Tensor  # (crops of all examples, patches per crop)
     windows: torch.Tensor  # (image tokens of all examples, 4)
     slots: torch.Tensor  # (image tokens of all examples): where in tokens.flatten() they stand
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on a device."""
+        return Batch(**{one.name: getattr(self, one.name).to(device) for one in fields(self)})
 
 
 def read_examples(
@@ -135,7 +139,12 @@ def annotation_of(
 
 
 def load_crops(release: Release, example: Example, size: Size) -> Crops:
-    """The crops of an example's image, upright and in RGB.
+    """The crops of an example's image; errors as in `open_image`."""
+    return preprocess(open_image(release, example), size)
+
+
+def open_image(release: Release, example: Example) -> Image.Image:
+    """An example's image, upright and in RGB.
 
     Raises:
         ReleaseError: there is no file for the image, or it is no image.
@@ -143,7 +152,7 @@ def load_crops(release: Release, example: Example, size: Size) -> Crops:
     path = release.image_path(example.image_url, example.image_sha256)
     try:
         with Image.open(path) as image:
-            return preprocess(ImageOps.exif_transpose(image).convert("RGB"), size)
+            return ImageOps.exif_transpose(image).convert("RGB")
     except (OSError, ValueError) as error:
         raise ReleaseError(f"image {path} cannot be read: {error}; validate the release") from error
 

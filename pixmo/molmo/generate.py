@@ -64,12 +64,13 @@ def answer(
 ) -> list[list[int]]:
     """The tokens that follow each prompt, without the one that ends the answer."""
     model.eval()
-    batch, cache = collate(prompts, images), Cache()
-    lengths = torch.tensor([len(one.tokens) for one in prompts])
-    vectors = model(batch, cache)[torch.arange(len(prompts)), lengths - 1]
-    segment = torch.full((len(prompts), 1), ANSWER_SEGMENT)
+    device = next(model.parameters()).device
+    batch, cache = collate(prompts, images).to(device), Cache()
+    lengths = torch.tensor([len(one.tokens) for one in prompts], device=device)
+    vectors = model(batch, cache)[torch.arange(len(prompts), device=device), lengths - 1]
+    segment = torch.full((len(prompts), 1), ANSWER_SEGMENT, device=device)
     written: list[torch.Tensor] = []
-    ended = torch.zeros(len(prompts), dtype=torch.bool)
+    ended = torch.zeros(len(prompts), dtype=torch.bool, device=device)
     for position in range(most_tokens):
         following = model.language.logits(vectors).argmax(-1)
         ended |= following == EOS

@@ -12,7 +12,7 @@ from pixmo.molmo.data import Batch
 from pixmo.molmo.language import Cache, Drop, LanguageModel, drop_at
 from pixmo.molmo.losses import token_losses
 from pixmo.molmo.sizes import Size
-from pixmo.molmo.stages import Stage
+from pixmo.molmo.stages import Stage, StageName
 from pixmo.molmo.vision import VisionTransformer
 
 RESIDUAL_GAIN = 0.3  # of the maps that write into a residual stream, so that depth starts gently
@@ -71,6 +71,7 @@ class Molmo(nn.Module):
         self.vocabulary_size = vocabulary_size
         self.residual_dropout = 0.0
         self.z_loss = 0.0
+        self.stage: StageName | None = None  # the last that it trained in
         self.vision = (
             weights.PretrainedVision(size, pretrained)
             if size.vision_backbone
@@ -88,6 +89,7 @@ class Molmo(nn.Module):
 
     def train_as(self, stage: Stage) -> None:
         """From now on the model trains with the dropout and the z-loss of `stage`."""
+        self.stage = stage.name
         self.residual_dropout, self.z_loss = stage.residual_dropout, stage.z_loss
 
     def forward(self, batch: Batch, cache: Cache | None = None) -> Tensor:
@@ -106,14 +108,18 @@ class Molmo(nn.Module):
         return self._token_losses(batch, 0.0), answered(batch)
 
     def loss(self, batch: Batch) -> Tensor:
-        """The weighted mean loss of the batch's answer tokens, in nats, with the z-loss in it.
+        """The weighted mean loss of the batch's answer tokens, in nats; see `summed_loss`."""
+        return self.summed_loss(batch) / batch.weights[:, 1:][answered(batch)].sum()
+
+    def summed_loss(self, batch: Batch) -> Tensor:
+        """The loss of every answer token times its weight, summed, in nats, with the z-loss in it.
 
         While a mixture of experts trains, also what uneven use of its experts costs.
         """
         weights = batch.weights[:, 1:][answered(batch)]
-        loss = (self._token_losses(batch, self.z_loss) * weights).sum() / weights.sum()
+        loss = (self._token_losses(batch, self.z_loss) * weights).sum()
         auxiliary = self.language.auxiliary_loss
-        return loss if auxiliary is None else loss + auxiliary
+        return loss if auxiliary is None else loss + auxiliary * weights.sum()
 
     def _token_losses(self, batch: Batch, z_loss: float) -> Tensor:
         """The loss of every answer token, shape (n); nothing is asked of the others."""

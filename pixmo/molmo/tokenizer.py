@@ -30,6 +30,10 @@ class Tokenizer:
         # Where the special tokens are not the encoder's own first ones, they come before all of it.
         self.shift = 0 if first == SPECIAL else len(SPECIAL)
 
+    def __reduce__(self) -> tuple[type["Tokenizer"], tuple[Encoder]]:
+        """How another process makes it: the encoder alone forgets what `__init__` sets."""
+        return Tokenizer, (self.encoder,)
+
     @property
     def vocabulary_size(self) -> int:
         """Numbers that a token may have, special ones included."""

@@ -1,25 +1,29 @@
 """Training: a fixed number of steps over packed examples, the same losses from the same seed."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from random import Random
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pixmo.errors import TrainingError
 from pixmo.molmo.crops import Crops
-from pixmo.molmo.data import Packed, collate
+from pixmo.molmo.data import Batch, Packed, collate
+from pixmo.molmo.distributed import ALONE, Team, whole
+from pixmo.molmo.generate import Request, generate
 from pixmo.molmo.model import Molmo
+from pixmo.molmo.optimisers import Mover, Schedule, probe_mover
+from pixmo.molmo.tokenizer import Tokenizer
 
 LENGTH_POOL_BATCHES = 16  # shuffled examples sorted by length together: less padding, still mixed
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How to train."""
+    """How to train the probe."""
 
     steps: int
     seed: int = 0
@@ -28,6 +32,51 @@ class TrainingOptions:
     warmup_steps: int = 50
     final_share: float = 0.1  # of the peak learning rate, where the cosine ends
     gradient_norm: float = 1.0  # larger gradients are scaled down to it
+
+    @property
+    def schedule(self) -> Schedule:
+        """The learning rate over the steps."""
+        return Schedule(self.learning_rate, self.warmup_steps, self.steps, self.final_share)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a step found."""
+
+    loss: float  # nats an answer token, before the step
+    gradient_norms: dict[str, float]  # of each component, before clipping
+
+
+class Objective(nn.Module):
+    """A model, and what training makes small: the weighted losses of a batch's answers, summed.
+
+    Whatever is asked of a model that several processes share is asked of this module as a whole:
+    it gathers the weights.
+    """
+
+    def __init__(self, model: Molmo, precision: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.model = model
+        self.precision = precision
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The sum, in nats; while the model trains, with the z-loss and its like in it."""
+        with self.autocast(batch.tokens.device):
+            if self.training:
+                return self.model.summed_loss(batch)
+            losses, answered = self.model.answer_losses(batch)
+            return (losses * batch.weights[:, 1:][answered]).sum()
+
+    def answers(self, tokenizer: Tokenizer, requests: Sequence[Request]) -> list[str]:
+        """What the model answers."""
+        with self.autocast(next(self.parameters()).device):
+            return list(generate(self.model, tokenizer, requests))
+
+    def autocast(self, device: torch.device) -> AbstractContextManager[object]:
+        """Matrix products are computed in `precision`; weights stay in 32 bits."""
+        if self.precision == torch.float32:
+            return nullcontext()
+        return torch.autocast(device.type, self.precision)
 
 
 def train(
@@ -42,32 +91,62 @@ def train(
     """
     if not packed:
         raise TrainingError("there is no example to train on; the release's train split is empty")
-    optimisers = make_optimisers(model, options.learning_rate)
-    batches = batch_order([len(one.tokens) for one in packed], options)
+    objective = Objective(model)
+    mover = probe_mover(model, options.schedule, options.gradient_norm)
+    order = batch_order([len(one.tokens) for one in packed], options)
     model.train()
     for step in range(options.steps):
-        chosen = next(batches)
-        loss = model.loss(collate([packed[i] for i in chosen], [images[i] for i in chosen]))
-        model.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), options.gradient_norm)
-        for optimiser in optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate(step, options)
-            optimiser.step()
-        value = loss.item()
-        if not math.isfinite(value):
-            raise TrainingError(f"the loss is {value} at step {step}; try a lower learning rate")
-        yield value
+        chosen = next(order)
+        batch = collate([packed[i] for i in chosen], [images[i] for i in chosen])
+        yield training_step(objective, [mover], [batch], step).loss
 
 
-def learning_rate(step: int, options: TrainingOptions) -> float:
-    """A linear warm-up to the peak, then half a cosine down to its final share."""
-    warmup = min(1.0, (step + 1) / options.warmup_steps)
-    cosine = (1 + math.cos(math.pi * step / options.steps)) / 2
-    return (
-        options.learning_rate * warmup * (options.final_share + (1 - options.final_share) * cosine)
-    )
+def training_step(
+    objective: Objective,
+    movers: Sequence[Mover],
+    batches: Sequence[Batch],
+    step: int,
+    team: Team = ALONE,
+) -> Measured:
+    """The model has made one step on the batches of all processes together, as if they were one.
+
+    The loss is the weighted mean over all their answers' tokens: each batch's sum is divided by
+    the weight of all, so that it does not matter how the examples are cut into batches.
+
+    Raises:
+        TrainingError: the loss is no number any more.
+    """
+    weight = team.sum(torch.stack([answer_weight(batch) for batch in batches]).sum())
+    objective.zero_grad(set_to_none=True)
+    losses = []
+    for batch in batches:
+        loss: Tensor = objective(batch) / weight
+        losses.append(loss.detach())
+        # Processes that share weights take the mean of their gradients; the sum is wanted.
+        (loss * team.size).backward()  # type: ignore[no-untyped-call]
+    norms = {mover.name: mover.move(step) for mover in movers}
+    total = team.sum(torch.stack(losses).sum()).item()
+    if not math.isfinite(total):
+        raise TrainingError(f"the loss is {total} at step {step}; try a lower learning rate")
+    return Measured(total, {name: whole(norm).item() for name, norm in norms.items()})
+
+
+@torch.no_grad()
+def mean_loss(objective: Objective, batches: Iterable[Batch], team: Team = ALONE) -> float:
+    """The weighted mean loss over the batches of all processes, in nats; nothing is learnt.
+
+    Every process brings as many batches.
+    """
+    objective.eval()
+    sums = [torch.stack([objective(batch), answer_weight(batch)]) for batch in batches]
+    loss, weight = team.sum(torch.stack(sums).sum(0)).tolist()
+    return float(loss / weight)
+
+
+def answer_weight(batch: Batch) -> Tensor:
+    """What the answers' tokens weigh together."""
+    weights = batch.weights[:, 1:]
+    return weights[weights > 0].sum()
 
 
 def batch_order(lengths: Sequence[int], options: TrainingOptions) -> Iterator[list[int]]:
@@ -87,24 +166,3 @@ def batch_order(lengths: Sequence[int], options: TrainingOptions) -> Iterator[li
             batches += [pool[i : i + size] for i in range(0, len(pool) - size + 1, size)]
         rng.shuffle(batches)
         yield from batches
-
-
-def make_optimisers(model: Molmo, learning_rate: float) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside the model, AdamW for embeddings, gains and biases.
-
-    An older torch has no Muon; there AdamW trains everything, and the probe's gates, which were
-    measured with Muon, may not fit.
-    Source: Jordan et al. 2024, Muon; scaled as in arXiv 2502.16982.
-    """
-    matrices: list[nn.Parameter] = []
-    others: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        inside = parameter.ndim == 2 and "embedding.weight" not in name
-        (matrices if inside else others).append(parameter)
-    adamw = partial(torch.optim.AdamW, lr=learning_rate, betas=(0.9, 0.95), weight_decay=0.0)
-    if not hasattr(torch.optim, "Muon"):
-        return [adamw([*matrices, *others])]
-    muon = torch.optim.Muon(
-        matrices, lr=learning_rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
-    )
-    return [muon, adamw(others)]

@@ -1,0 +1,359 @@
+"""A training run in a folder, from the first step to the last, whatever stops it in between.
+
+    runs/train-v1-caption-probe-xs/
+      run.json        what it trains
+      rows/           the release's rows, until it is finished
+      checkpoints/    the last ones: see `checkpoint`
+      metrics.jsonl   tensorboard/
+      samples/        samples.jsonl  samples.html
+
+A checkpoint holds the weights, the optimisers' state and, in its name, the step. Everything else
+that a step depends on follows from seed and step: its examples, and the random numbers of dropout.
+So a run that was killed gives the losses of one that was not.
+"""
+
+import contextlib
+import json
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import FrameType
+
+import torch
+
+from pixmo.dataset import manifest as manifests
+from pixmo.dataset.reader import Release
+from pixmo.errors import TrainingError
+from pixmo.execution.progress import SILENT, Progress
+from pixmo.hashing import sha256_file
+from pixmo.molmo import checkpoint, distributed, metrics, samples
+from pixmo.molmo import tokenizer as tokenizers
+from pixmo.molmo.data import PADDING_SEGMENT, Batch
+from pixmo.molmo.device import memory_told, peak_memory_bytes, precision_on
+from pixmo.molmo.distributed import Team, blocks
+from pixmo.molmo.metrics import Metrics
+from pixmo.molmo.model import Molmo, build
+from pixmo.molmo.optimisers import movers_of
+from pixmo.molmo.run_folder import ROWS, claimed
+from pixmo.molmo.samples import Sample
+from pixmo.molmo.sizes import Size
+from pixmo.molmo.stages import Stage
+from pixmo.molmo.stream import (
+    Examples,
+    MicroBatches,
+    Order,
+    Preparation,
+    open_examples,
+    stream,
+)
+from pixmo.molmo.tokenizer import Tokenizer
+from pixmo.molmo.train import Objective, mean_loss, training_step
+
+STEMS = {"caption": ("cap",), "finetune": ("ama", "points", "cap")}
+HELD_OUT_SPLIT = "validation"
+HELD_OUT_EXAMPLES = 128
+TOKENIZER_EXAMPLES = 100_000  # whose texts a tokenizer of our own is trained on
+SEED_STEPS, SEED_PROCESSES = 10**9, 10**5  # apart, so that no two steps share random numbers
+GPU_PADDING = 128  # tokens: a kernel is compiled for each length
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What to train, and how."""
+
+    release: Release
+    stage: Stage
+    size: Size
+    steps: int
+    batch_examples: int  # of all processes together
+    micro_batch: int  # examples that one process computes at once; more are added up
+    seed: int = 0
+    init: str = ""  # the run to start from; empty: random weights, or the backbones' own
+    device: str = "auto"
+    precision: str = "auto"
+    compile: bool = False
+    workers: int = 2  # processes that prepare batches for each process that trains
+    every: int = 100  # steps: a checkpoint, the held-out loss, samples
+
+    def identity(self) -> dict[str, object]:
+        """What must stay the same for a run to go on."""
+        manifest = self.release.root / manifests.FILE_NAME
+        found = {
+            "release": self.release.manifest.version,
+            "manifest_sha256": sha256_file(manifest),
+            "stage": asdict(self.stage),
+            "size": asdict(self.size),
+            "steps": self.steps,
+            "batch": self.batch_examples,
+            "seed": self.seed,
+            "init": self.init,
+            "precision": self.precision,
+        }
+        read: dict[str, object] = json.loads(json.dumps(found))  # JSON has lists for tuples
+        return read
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What came of a run."""
+
+    folder: Path
+    steps: int
+    loss: float  # of the last step, nats an answer token
+    held_out_loss: float | None  # None: the release holds nothing out
+
+
+def train_release(
+    options: RunOptions, folder: Path, progress: Progress = SILENT
+) -> Finished | None:
+    """`folder` holds the finished run; what was done before is not done again.
+
+    Of several processes that train together, all but the first return None.
+
+    Raises:
+        ReleaseError: the release cannot be read.
+        TrainingError: the folder is another run's, nothing is there to train on, or memory is
+            short.
+    """
+    with distributed.join(options.device) as team:
+        check_shares(options, team)
+        with (
+            claimed(folder, options.identity(), team),
+            memory_told(team.device, options.micro_batch),
+        ):
+            last = checkpoint.newest(folder)
+            if last is None or checkpoint.step_of(last) < options.steps:
+                train_from(last, options, folder, team, progress if team.is_first else SILENT)
+            return finished(folder) if team.is_first else None
+
+
+def check_shares(options: RunOptions, team: Team) -> None:
+    """Every process gets as many examples of a batch.
+
+    Raises:
+        TrainingError: the batch does not part so.
+    """
+    if options.batch_examples % team.size:
+        raise TrainingError(
+            f"a batch of {options.batch_examples} does not part into {team.size} equal shares;"
+            f" give --batch a multiple of {team.size}"
+        )
+
+
+def train_from(
+    last: Path | None, options: RunOptions, folder: Path, team: Team, progress: Progress
+) -> None:
+    """Every step after the checkpoint `last` is done."""
+    done = checkpoint.step_of(last) if last else 0
+    learnt, held_out = read_release(options, folder, team, progress)
+    model, tokenizer = starting_model(options, last, learnt)
+    run = Run(options, folder, team, model, tokenizer, learnt, held_out, done)
+    if last is not None:
+        checkpoint.restore(last, model, run.movers)
+    with progress.task("Training", options.steps, "steps") as advance, stop_asked() as is_asked:
+        advance(done)
+        for step, (batches, waited) in enumerate(timed(run.batches(done)), start=done + 1):
+            values = run.step(step, batches, waited)
+            stopped = team.any(is_asked())
+            due = step % options.every == 0 or step == options.steps
+            if due:
+                values |= run.look(step)
+            run.write(step, values)
+            if due or stopped:
+                checkpoint.save_step(folder, step, model, tokenizer, run.movers, team)
+            advance(1, f"loss {values['loss']:.3f}")
+            if stopped and step < options.steps:
+                raise KeyboardInterrupt
+    run.close()
+
+
+class Run:
+    """A model in training: what it learns from, how, and where that is written down."""
+
+    def __init__(
+        self,
+        options: RunOptions,
+        folder: Path,
+        team: Team,
+        model: Molmo,
+        tokenizer: Tokenizer,
+        learnt: Examples,
+        held_out: Examples,
+        done: int,
+    ) -> None:
+        """The model is on its device, shared among the processes and, if asked for, compiled."""
+        self.options, self.folder, self.team = options, folder, team
+        self.tokenizer = tokenizer
+        padding = GPU_PADDING if team.device.type == "cuda" else 1
+        self.learnt = Preparation(
+            learnt, tokenizer, model.size, options.seed, options.stage.weighting, padding
+        )
+        self.held_out = replace(self.learnt, examples=held_out)
+        self.samples: Sequence[Sample] = samples.choose(held_out, model.size)
+        self.metrics = Metrics(folder, done) if team.is_first else None
+        self.objective = Objective(model, precision_on(team.device, options.precision))
+        self.objective.to(team.device)
+        if options.compile:
+            for block in blocks(model):
+                block.compile()
+        team.share(self.objective, ["answers"])
+        self.movers = movers_of(model, options.stage, options.steps)
+
+    def batches(self, done: int) -> Iterator[list[Batch]]:
+        """Yield this process's share of every batch after the first `done`."""
+        order = Order(
+            self.learnt.examples.characters, self.options.batch_examples, self.options.seed
+        )
+        data = MicroBatches(self.learnt, order, self.team, self.options.micro_batch)
+        return stream(data, range(done, self.options.steps), self.options.workers)
+
+    def step(self, step: int, batches: Sequence[Batch], waited: float) -> dict[str, float]:
+        """The model has made a step; returns what was measured. The first step is 1."""
+        started = time.perf_counter()
+        # A step's random numbers follow from its number: nothing of them needs keeping.
+        number = self.options.seed * SEED_STEPS + step
+        torch.manual_seed((number * SEED_PROCESSES + self.team.rank) % 2**63)
+        self.objective.train()
+        there = [batch.to(self.team.device) for batch in batches]
+        measured = training_step(self.objective, self.movers, there, step - 1, self.team)
+        seconds = time.perf_counter() - started + waited
+        tokens = sum((batch.segments != PADDING_SEGMENT).sum() for batch in there)
+        return {
+            "loss": measured.loss,
+            **{f"learning_rate/{one.name}": one.schedule.at(step - 1) for one in self.movers},
+            **{f"gradient_norm/{name}": norm for name, norm in measured.gradient_norms.items()},
+            "images_per_second": self.options.batch_examples / seconds,
+            "tokens_per_second": self.team.sum(torch.as_tensor(tokens)).item() / seconds,
+            "waiting_share": waited / seconds,
+            "peak_memory_gb": peak_memory_bytes(self.team.device) / 1e9,
+        }
+
+    def look(self, step: int) -> dict[str, float]:
+        """The held-out loss; what the samples are answered stands in the folder."""
+        if len(self.held_out.examples) < self.team.size:
+            return {}
+        answers = self.objective.answers(self.tokenizer, [one.request for one in self.samples])
+        if self.metrics is not None:
+            samples.show(self.folder, step, self.samples, answers, self.metrics)
+        return {"held_out_loss": mean_loss(self.objective, self.held_out_batches(), self.team)}
+
+    def held_out_batches(self) -> Iterator[Batch]:
+        """Yield this process's share of the held-out examples; all processes have as many."""
+        team, size = self.team, self.options.micro_batch
+        count = min(HELD_OUT_EXAMPLES, len(self.held_out.examples)) // team.size
+        share = [(0, team.rank + team.size * number) for number in range(count)]
+        for start in range(0, count, size):
+            yield self.held_out.batch(share[start : start + size]).to(team.device)
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        """The values stand in the metrics."""
+        if self.metrics is not None:
+            self.metrics.write(step, values)
+
+    def close(self) -> None:
+        """Everything is on the disk; what only training needed is gone."""
+        if self.metrics is not None:
+            self.metrics.close()
+            shutil.rmtree(self.folder / ROWS)
+
+
+def read_release(
+    options: RunOptions, folder: Path, team: Team, progress: Progress
+) -> tuple[Examples, Examples]:
+    """The examples to train on, and those held out.
+
+    Raises:
+        ReleaseError: a file of the release cannot be read.
+        TrainingError: there is nothing to train on.
+    """
+    if not team.is_first:
+        team.wait()
+    stems = STEMS[options.stage.name]
+    with progress.task("Reading the release", 2, "splits") as advance:
+        found = []
+        for split in ("train", HELD_OUT_SPLIT):
+            place = folder / ROWS / split
+            found.append(open_examples(options.release, split, stems, options.stage.name, place))
+            advance(1)
+    if team.is_first:
+        team.wait()
+    if not len(found[0]):
+        raise TrainingError(
+            f"there is nothing to train on: the train split of {options.release.root} has no row"
+            f" of {', '.join(stems)} whose image has a file here"
+        )
+    return found[0], found[1]
+
+
+def starting_model(
+    options: RunOptions, last: Path | None, learnt: Examples
+) -> tuple[Molmo, Tokenizer]:
+    """The model to go on with, and its tokenizer: of the last checkpoint, of `init`, or new ones.
+
+    Raises:
+        TrainingError: it cannot be loaded.
+    """
+    if last is not None or options.init:
+        model, tokenizer = checkpoint.load(last or options.init)
+    else:
+        tokenizer = new_tokenizer(options.size, learnt)
+        model = build(
+            options.size, tokenizer.vocabulary_size, options.seed, options.size.is_pretrained
+        )
+    model.train_as(options.stage)
+    return model, tokenizer
+
+
+def new_tokenizer(size: Size, learnt: Examples) -> Tokenizer:
+    """The language backbone's tokenizer; without one, one of the release's own texts."""
+    if size.language_backbone:
+        return tokenizers.of_backbone(size.language_backbone)
+    numbers = range(min(TOKENIZER_EXAMPLES, len(learnt)))
+    texts = (
+        one.prompt + one.answer
+        for number in numbers
+        for one in learnt.read(number, None).annotations
+    )
+    return tokenizers.train(texts, size.vocabulary_size)
+
+
+def finished(folder: Path) -> Finished:
+    """What the finished run in `folder` came to."""
+    last = metrics.read(folder)[-1]
+    return Finished(folder, int(last["step"]), last["loss"], last.get("held_out_loss"))
+
+
+def timed(batches: Iterator[list[Batch]]) -> Iterator[tuple[list[Batch], float]]:
+    """Yield the batches, and how many seconds each was waited for."""
+    while True:
+        started = time.perf_counter()
+        try:
+            found = next(batches)
+        except StopIteration:
+            return
+        yield found, time.perf_counter() - started
+
+
+@contextlib.contextmanager
+def stop_asked() -> Iterator[Callable[[], bool]]:
+    """A context whose value says whether Ctrl-C or SIGTERM asked to stop; a second one does."""
+    asked = False
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
+        signal.signal(number, signal.default_int_handler)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False  # only the main thread may say what a signal does
+        return
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
