@@ -94,7 +94,7 @@ def flexible(compiled: bool) -> Callable[..., Tensor]:
     """Attention under a mask in blocks; compiled on a GPU, where it would be no faster without."""
     from torch.nn.attention.flex_attention import flex_attention
 
-    chosen = torch.compile(flex_attention, dynamic=False) if compiled else flex_attention
+    chosen = torch.compile(flex_attention) if compiled else flex_attention
     return cast("Callable[..., Tensor]", chosen)
 
 

@@ -144,8 +144,8 @@ PROBE_M = replace(
 )
 
 # The real family: CLIP ViT-L/14 at 336 pixels, its third- and tenth-to-last layer, before language
-# models as their configs describe them. Source: arXiv 2409.17146; where the exact language model
-# of a Molmo is not the one named here, it is the next released of the same makers and width.
+# models as their configs describe them. Source: arXiv 2409.17146, which has a preview of OLMo 2 in
+# 7B-O; molmo-1b and molmo-0.5b are smaller than any there.
 MOLMO_1B = Size(
     name="molmo-1b",
     crop_pixels=336,
