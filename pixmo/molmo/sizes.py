@@ -92,7 +92,7 @@ PROBE_XS = Size(
     rope_base=1000.0,
     vocabulary_size=1000,
     most_answer_tokens=64,
-    most_text_tokens=130,
+    most_text_tokens=100,
 )
 
 # For one GPU, from random weights or with backbones of someone's; not trained yet.

@@ -30,8 +30,8 @@ HELD_OUT_SPLITS = SPLITS[1:]
 MOST_HELD_OUT_IMAGES = 512
 # What is measured is read whole; what is trained on is a part of it, another one each time.
 MEASURED_TEXT_TOKENS = 1000
-LEARNT_OTHERS = 3  # other images that a row which was trained on is tried on
-MOST_LEARNT_IMAGES = 2560  # whose rows are measured
+LEARNT_OTHERS = 4  # other images that a row which was trained on is tried on
+MOST_LEARNT_IMAGES = 2048  # whose rows are measured
 RESULT = "result.json"
 RENDERED_SHARE = 0.6  # of the steps, for the rendered pictures
 Arm = Literal["release", "control", "rendered"]
@@ -48,7 +48,7 @@ class ProbeOptions:
     @property
     def training(self) -> TrainingOptions:
         """The options of each run."""
-        return TrainingOptions(steps=self.steps, seed=self.seed, batch_examples=24)
+        return TrainingOptions(steps=self.steps, seed=self.seed, batch_examples=32)
 
     @property
     def most_train_images(self) -> int:
