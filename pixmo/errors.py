@@ -8,8 +8,8 @@
     ├── HeldOutError       evaluation data cannot be read
     ├── SpeechError        no recording, or no recogniser, can be used
     │   ├── AudioError     one recording cannot be decoded
-    │   ├── ModelError     the recogniser cannot be loaded
-    │   └── WriterError    the language-model writer cannot be used
+    │   └── ModelError     the recogniser cannot be loaded
+    ├── LanguageModelError a language model behind a server cannot be used
     ├── LabelError         a Label Studio export or config cannot be used
     ├── RecipeError        a recipe or one of its SQL steps is wrong
     ├── ReleaseError       a release cannot be built, read or trusted
@@ -59,8 +59,8 @@ class ModelError(SpeechError):
     """The recogniser cannot be loaded."""
 
 
-class WriterError(SpeechError):
-    """The language-model writer cannot be used."""
+class LanguageModelError(PixmoError):
+    """A language model behind a server cannot be used."""
 
 
 class LabelError(PixmoError):
