@@ -164,11 +164,15 @@ def measured(
             scored.setdefault(name, []).append((value if answer else 0.0, task.image_sha256))
     for name, found in scored.items():
         values, images = zip(*found, strict=True)
-        if len(set(images)) > 1:
-            mean = clustered_mean(values, images)
-        else:  # one image has no interval
-            mean = Mean(sum(values) / len(values), math.nan, math.nan, math.nan, 1)
-        yield Measure(subset, name, mean, len(values))
+        yield Measure(subset, name, mean_over_images(values, images), len(values))
+
+
+def mean_over_images(values: Sequence[float], images: Sequence[str]) -> Mean:
+    """The mean of values of these images, with its bootstrap interval over images."""
+    if len(set(images)) > 1:
+        return clustered_mean(values, images)
+    # One image has no interval.
+    return Mean(sum(values) / len(values), math.nan, math.nan, math.nan, 1)
 
 
 def score_caption(task: Task, answer: str) -> Scores:

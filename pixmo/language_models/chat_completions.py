@@ -292,9 +292,9 @@ class Endpoint:
         if self.answers_others(request, start):
             raise UnansweredError(said)
         raise LanguageModelError(
-            f"{self.base_url} does not answer, {tries} times: {said}; is the server running, and"
-            f" {self.purpose.base_url} right (it ends in /v1 most often)? What was finished is kept,"
-            " run the same command to go on"
+            f"{self.base_url} does not answer, {tries} times: {said}; is the server running,"
+            f" and {self.purpose.base_url} right (it ends in /v1 most often)? What was finished is"
+            " kept, run the same command to go on"
         )
 
     def answers_others(self, request: Mapping[str, Any], since: float = 0.0) -> bool:

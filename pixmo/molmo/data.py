@@ -10,6 +10,7 @@ other, and positions start again for each, so packing changes no prediction.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -114,7 +115,15 @@ def load_crops(release: Release, example: Example, size: Size) -> Crops:
     Raises:
         ReleaseError: there is no file for the image, or it is no image.
     """
-    path = release.image_path(example.image_url, example.image_sha256)
+    return read_crops(release.image_path(example.image_url, example.image_sha256), size)
+
+
+def read_crops(path: Path, size: Size) -> Crops:
+    """The crops of the image in a file, upright and in RGB.
+
+    Raises:
+        ReleaseError: it is no image.
+    """
     try:
         with Image.open(path) as image:
             return preprocess(ImageOps.exif_transpose(image).convert("RGB"), size)

@@ -31,8 +31,13 @@ def caption(row_id: str, text: str, rng: Random | None = None) -> Annotation:
     if rng is not None:
         characters += rng.gauss(0.0, HINT_NOISE_CHARACTERS)
     hinted = rng is None or rng.random() < HINT_SHARE
-    hint = f" {max(0, int(characters // HINT_CHARACTERS))}" if hinted else ""
-    return Annotation(row_id, "cap", f" long_caption{hint}:", f" {text}")
+    hint = max(0, int(characters // HINT_CHARACTERS)) if hinted else None
+    return Annotation(row_id, "cap", caption_prompt(hint), f" {text}")
+
+
+def caption_prompt(hint: int | None) -> str:
+    """What asks for a dense caption, of about `hint` units of its length where there is one."""
+    return " long_caption:" if hint is None else f" long_caption {hint}:"
 
 
 def question(row_id: str, text: str, answer: str) -> Annotation:

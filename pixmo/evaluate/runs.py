@@ -1,0 +1,166 @@
+"""An evaluation as a folder: what was asked of whom, every answer, and how they do.
+
+    runs/evaluate-<release>-<split>-<answerer>-<hash>/
+      configuration.json   what was asked, of whom, how, and by which measures
+      answers.jsonl        an answer a line, at once when it comes; in the tasks' order at the end
+      evaluation.json      the scores; written last
+    runs/judgements.jsonl  every reply of any judge: what is known of one model serves the next
+
+The folder's name has a hash of everything that decides the answers, so the same command goes on
+where it was and asks only what is missing.
+"""
+
+import contextlib
+import fcntl
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pixmo import __version__
+from pixmo.dataset.manifest import FILE_NAME as MANIFEST
+from pixmo.dataset.reader import Release
+from pixmo.errors import EvaluationError
+from pixmo.evaluate.answerers import Answer, Answerer
+from pixmo.evaluate.answers import Evaluation, Task, evaluate, tasks
+from pixmo.evaluate.cap_f1 import Judge, Judged, case_of
+from pixmo.evaluate.journal import Journal, as_line
+from pixmo.execution.progress import SILENT, Progress
+from pixmo.files import plain, write_json, write_text
+from pixmo.hashing import sha256_file, sha256_value
+
+ANSWERS, EVALUATION, CONFIGURATION = "answers.jsonl", "evaluation.json", "configuration.json"
+JUDGEMENTS = "judgements.jsonl"  # beside the runs' folders
+NAME_CHARACTERS = 40  # of an answerer's name, in a folder's
+
+
+@dataclass(frozen=True)
+class Run:
+    """An evaluation and where it is kept."""
+
+    folder: Path
+    evaluation: Evaluation  # with what the judge measured
+    refused: int  # tasks that the answerer will never answer; answers.jsonl says why
+    judged: Judged | None
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What `evaluation.json` holds."""
+        judged = None
+        if self.judged:
+            judged = {key: value for key, value in asdict(self.judged).items() if key != "measures"}
+        found: dict[str, Any] = plain(self.evaluation)
+        return found | {"refused": self.refused, "judged": judged}
+
+
+def run(
+    release: Release,
+    split: str,
+    answerer: Answerer,
+    runs: Path,
+    judge: Judge | None = None,
+    progress: Progress = SILENT,
+) -> Run:
+    """What has no answer yet in the evaluation's folder was asked, and all answers are scored.
+
+    Raises:
+        ReleaseError: the release or an image cannot be read.
+        EvaluationError: an answer is to no task, there is no task, there is no caption to judge, or
+            another process is at this evaluation.
+        LanguageModelError: a server cannot be used; what was answered is kept.
+    """
+    asked = list(tasks(release, split))
+    described = [task for task in asked if task.subset == "cap"]
+    if judge and not described:
+        raise EvaluationError(f"{release.manifest.version}/{split} has no caption to judge")
+    configuration = configuration_of(release, split, answerer, judge)
+    folder = runs / folder_name(release, split, answerer, configuration)
+    with alone_in(folder):
+        write_json(folder / CONFIGURATION, configuration)
+        answers = collect(asked, answerer, folder / ANSWERS, progress)
+        texts = {name: answer.answer for name, answer in answers.items()}
+        refused = sum(bool(answer.refused) for answer in answers.values())
+        found = Run(folder, evaluate(release, split, texts), refused, None)
+        if judge:
+            write_json(folder / EVALUATION, found.summary)  # a judge may fail
+            cases = [case_of(task, texts.get(task.id, "")) for task in described]
+            judged = judge.judge(cases, runs / JUDGEMENTS, progress)
+            measures = found.evaluation.measures + judged.measures
+            found = replace(
+                found, evaluation=replace(found.evaluation, measures=measures), judged=judged
+            )
+        names = [measure.name for measure in found.evaluation.measures]
+        write_json(folder / CONFIGURATION, configuration | {"measures": names})
+        write_json(folder / EVALUATION, found.summary)
+    return found
+
+
+def collect(
+    asked: Sequence[Task], answerer: Answerer, path: Path, progress: Progress
+) -> dict[str, Answer]:
+    """Every answer there is, by id: those in the file, and those that the answerer gives now.
+
+    A task that got no answer is left out.
+    """
+    journal = Journal(path)
+    left = [task for task in asked if task.id not in journal.known]
+    with progress.task("Asking", total=len(left), unit="tasks") as advance:
+
+        def keep(answer: Answer) -> None:
+            refused = {"refused": answer.refused} if answer.refused else {}
+            journal.keep({"id": answer.id, "answer": answer.answer, **refused})
+            advance(1)
+
+        if left:
+            answerer.answer(left, keep)
+    order = {task.id: place for place, task in enumerate(asked)}
+    entries = sorted(journal.known.values(), key=lambda one: order.get(one["id"], len(order)))
+    write_text(path, "".join(f"{as_line(entry)}\n" for entry in entries))
+    return {
+        entry["id"]: Answer(entry["id"], entry.get("answer", ""), entry.get("refused", ""))
+        for entry in entries
+    }
+
+
+def configuration_of(
+    release: Release, split: str, answerer: Answerer, judge: Judge | None
+) -> dict[str, Any]:
+    """What is asked, of whom and how."""
+    return {
+        "pixmo": __version__,
+        "release": release.manifest.version,
+        "manifest_sha256": sha256_file(release.root / MANIFEST),
+        "split": split,
+        "source": answerer.source,
+        "answerer": dict(answerer.options),
+        "judge": dict(judge.options) if judge else None,
+    }
+
+
+def folder_name(
+    release: Release, split: str, answerer: Answerer, configuration: Mapping[str, Any]
+) -> str:
+    """The name of the folder: the same where everything that decides the answers is."""
+    deciding = [configuration[name] for name in ("manifest_sha256", "split", "answerer")]
+    whom = re.sub(r"[^\w.-]+", "-", answerer.name)[:NAME_CHARACTERS]
+    version = release.manifest.version
+    return f"evaluate-{version}-{split}-{whom}-{sha256_value(deciding)[:8]}"
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """The folder is there, and nobody else is at its evaluation; the lock dies with its process.
+
+    Raises:
+        EvaluationError: another process is.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise EvaluationError(
+                f"another pixmo is at the evaluation in {folder}; wait for it to finish"
+            ) from error
+        yield
