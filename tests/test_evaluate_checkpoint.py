@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from pixmo.dataset.reader import Release
 from pixmo.errors import ReleaseError, TrainingError
 from pixmo.evaluate.answers import Task, read_answers, tasks
 from pixmo.evaluate.checkpoint_answers import CheckpointAnswerer
-from pixmo.evaluate.runs import run
+from pixmo.evaluate.runs import of_release, run
 from pixmo.molmo import checkpoint, data, tokenizer
 from pixmo.molmo.crops import preprocess
 from pixmo.molmo.generate import Request, generate
@@ -57,7 +58,7 @@ def expected_prompt(task: Task) -> str:
 def test_each_answer_is_what_the_model_says_to_that_task_alone(
     tmp_path: Path, release: Release, folder: Path
 ) -> None:
-    found = run(release, "test", CheckpointAnswerer(folder, release), tmp_path / "runs")
+    found = run(of_release(release, "test"), CheckpointAnswerer(folder, release), tmp_path / "runs")
     answers = read_answers(found.folder / "answers.jsonl")
     model, made = checkpoint.load(folder)
     asked = list(tasks(release, "test"))
@@ -83,6 +84,8 @@ def test_what_is_asked_is_what_was_trained(release: Release, folder: Path) -> No
     }
     foreign = Task("1", "benchmark", "a.png", "0" * 64, "Who?", {})
     assert answerer.prompt(foreign) == " User: Who? Assistant:"
+    pointing = replace(foreign, question="Point to Red Cars.")
+    assert answerer.prompt(pointing) == " User: Point to red cars Assistant:"
 
 
 def test_captions_without_any_to_learn_their_length_from(tmp_path: Path, folder: Path) -> None:
@@ -96,12 +99,12 @@ def test_captions_without_any_to_learn_their_length_from(tmp_path: Path, folder:
 def test_what_is_there_is_not_answered_again(
     tmp_path: Path, release: Release, folder: Path
 ) -> None:
-    first = run(release, "test", CheckpointAnswerer(folder, release), tmp_path / "runs")
+    first = run(of_release(release, "test"), CheckpointAnswerer(folder, release), tmp_path / "runs")
     path = first.folder / "answers.jsonl"
     lines = path.read_text("utf-8").splitlines()
     kept = [json.dumps({"id": json.loads(line)["id"], "answer": "kept"}) for line in lines[:4]]
     path.write_text("\n".join([*kept, lines[4], lines[5][:20]]), "utf-8")
-    again = run(release, "test", CheckpointAnswerer(folder, release), tmp_path / "runs")
+    again = run(of_release(release, "test"), CheckpointAnswerer(folder, release), tmp_path / "runs")
     assert again.folder == first.folder
     assert path.read_text("utf-8").splitlines() == [*kept, *lines[4:]]
 

@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from pixmo.dataset.reader import Release
 from pixmo.errors import EvaluationError, LanguageModelError, ReleaseError, SettingsError
 from pixmo.evaluate.answers import Task, read_answers, tasks
 from pixmo.evaluate.asking import ModelServer
-from pixmo.evaluate.endpoint_answers import SMALL_SIDE, EndpointAnswerer
-from pixmo.evaluate.runs import Run, alone_in, run
+from pixmo.evaluate.endpoint_answers import SMALL_SIDE, EndpointAnswerer, section_of
+from pixmo.evaluate.runs import Run, alone_in, of_release, run
 from pixmo.hashing import sha256_file
 from pixmo.resources import shared
 from pixmo.workspace.workspace import Workspace
@@ -76,7 +77,7 @@ def test_a_model_that_looks_gets_every_point(
     tmp_path: Path, release: Release, server: LocalModelServer
 ) -> None:
     server.reply, server.delay = who_knows(release), 0.02
-    found = run(release, "test", answerer(server.base_url), tmp_path / "runs")
+    found = run(of_release(release, "test"), answerer(server.base_url), tmp_path / "runs")
     assert scores(found) == {1.0}
     assert (found.evaluation.tasks, found.evaluation.missing, found.refused) == (TASKS, 0, 0)
     assert len(server.requests) == TASKS
@@ -88,7 +89,7 @@ def test_a_model_that_looks_gets_every_point(
 
 def test_what_is_sent(tmp_path: Path, release: Release, server: LocalModelServer) -> None:
     server.reply = lambda _: Answer("x")
-    run(release, "test", answerer(server.base_url), tmp_path / "runs")
+    run(of_release(release, "test"), answerer(server.base_url), tmp_path / "runs")
     for request in server.requests:
         body = dict(request.body)
         [message] = body.pop("messages")
@@ -109,7 +110,7 @@ def test_a_temperature_of_less_than_nothing_is_not_sent(
     tmp_path: Path, release: Release, server: LocalModelServer
 ) -> None:
     server.reply = lambda _: Answer("x")
-    run(release, "test", answerer(server.base_url, temperature=-1.0), tmp_path / "runs")
+    run(of_release(release, "test"), answerer(server.base_url, temperature=-1.0), tmp_path / "runs")
     assert all("temperature" not in request.body for request in server.requests)
 
 
@@ -163,21 +164,31 @@ def test_a_task_without_its_image_is_not_put(server: LocalModelServer) -> None:
     assert server.requests == []
 
 
+def test_a_task_of_no_subset_is_told_by_its_words() -> None:
+    foreign = Task("1", "benchmark", "a.png", "0" * 64, "Who?", {})
+    assert section_of(foreign) == "Answer"
+    assert section_of(replace(foreign, question="Point to red cars.")) == "Point"
+
+
 def test_only_what_is_missing_is_asked_again(
     tmp_path: Path, release: Release, server: LocalModelServer
 ) -> None:
     look = who_knows(release)
     server.reply = lambda r: look(r) if r.number < 4 else fault(401, "key revoked")
     with pytest.raises(LanguageModelError, match="key revoked"):
-        run(release, "test", answerer(server.base_url, concurrency=1), tmp_path / "runs")
+        run(
+            of_release(release, "test"), answerer(server.base_url, concurrency=1), tmp_path / "runs"
+        )
     (folder,) = (tmp_path / "runs").iterdir()
     assert len(read_answers(folder / "answers.jsonl")) == 4
     assert not (folder / "evaluation.json").exists()
     before, server.reply = len(server.requests), look
-    found = run(release, "test", answerer(server.base_url, concurrency=3), tmp_path / "runs")
+    found = run(
+        of_release(release, "test"), answerer(server.base_url, concurrency=3), tmp_path / "runs"
+    )
     assert (found.folder, len(server.requests) - before) == (folder, TASKS - 4)
     assert scores(found) == {1.0}
-    run(release, "test", answerer(server.base_url), tmp_path / "runs")
+    run(of_release(release, "test"), answerer(server.base_url), tmp_path / "runs")
     assert len(server.requests) - before == TASKS - 4
 
 
@@ -186,8 +197,8 @@ def test_what_decides_an_answer_names_the_folder(
     tmp_path: Path, release: Release, server: LocalModelServer, values: dict[str, Any]
 ) -> None:
     server.reply = lambda _: Answer("x")
-    one = run(release, "test", answerer(server.base_url), tmp_path / "runs")
-    other = run(release, "test", answerer(server.base_url, **values), tmp_path / "runs")
+    one = run(of_release(release, "test"), answerer(server.base_url), tmp_path / "runs")
+    other = run(of_release(release, "test"), answerer(server.base_url, **values), tmp_path / "runs")
     assert one.folder != other.folder
     assert len(server.requests) == 2 * TASKS
 
@@ -196,17 +207,17 @@ def test_another_prompt_asks_again_and_the_configuration_says_which(
     tmp_path: Path, release: Release, server: LocalModelServer
 ) -> None:
     server.reply = lambda _: Answer("x")
-    one = run(release, "test", answerer(server.base_url), tmp_path / "runs")
+    one = run(of_release(release, "test"), answerer(server.base_url), tmp_path / "runs")
     shipped = shared("pipelines/prompts/answer.md")
     mine = tmp_path / "prompts/answer.md"
     mine.parent.mkdir()
     mine.write_text(shipped.read_text("utf-8").replace("only one", "one") + "\n", "utf-8")
-    other = run(release, "test", answerer(server.base_url, tmp_path), tmp_path / "runs")
+    other = run(of_release(release, "test"), answerer(server.base_url, tmp_path), tmp_path / "runs")
     assert len(server.requests) == 2 * TASKS
     for found, path in ((one, shipped), (other, mine)):
         configuration = json.loads((found.folder / "configuration.json").read_text("utf-8"))
         assert configuration["answerer"]["prompt_sha256"] == sha256_file(path)
-        assert configuration["manifest_sha256"] == sha256_file(release.root / "manifest.json")
+        assert configuration["sha256"] == sha256_file(release.root / "manifest.json")
         assert configuration["source"] == server.base_url
         assert "exact-1" in configuration["measures"]
         assert configuration["split"] == "test"
@@ -236,7 +247,9 @@ def test_a_refused_task_is_kept_with_its_reason_and_counts_as_wrong(
         return fault(400, "I must not") if see(request) == asked else look(request)
 
     server.reply = strict
-    found = run(release, "test", answerer(server.base_url, concurrency=1), tmp_path / "runs")
+    found = run(
+        of_release(release, "test"), answerer(server.base_url, concurrency=1), tmp_path / "runs"
+    )
     assert (found.refused, found.evaluation.missing) == (1, 1)
     lines = (found.folder / "answers.jsonl").read_text("utf-8").splitlines()
     refused = [line for line in map(json.loads, lines) if line.get("refused")]
@@ -244,7 +257,7 @@ def test_a_refused_task_is_kept_with_its_reason_and_counts_as_wrong(
     assert min(scores(found)) < 1.0
     assert [one.image.size for one in small] == ([] if poisoned else [(SMALL_SIDE, SMALL_SIDE)])
     before = len(server.requests)
-    again = run(release, "test", answerer(server.base_url), tmp_path / "runs")
+    again = run(of_release(release, "test"), answerer(server.base_url), tmp_path / "runs")
     assert (again.refused, len(server.requests)) == (1, before)
 
 
@@ -253,7 +266,7 @@ def test_a_model_that_takes_no_image_is_one_clear_error(
 ) -> None:
     server.reply = lambda _: fault(400, "this model takes text only")
     with pytest.raises(LanguageModelError, match="takes text only"):
-        run(release, "test", answerer(server.base_url), tmp_path / "runs")
+        run(of_release(release, "test"), answerer(server.base_url), tmp_path / "runs")
     (folder,) = (tmp_path / "runs").iterdir()
     assert not (folder / "answers.jsonl").exists()
 
@@ -268,11 +281,13 @@ def test_a_task_that_got_no_answer_is_asked_in_the_next_run(
         return fault(500, "crash") if see(request) == asked else look(request)
 
     server.reply = crashing
-    found = run(release, "test", answerer(server.base_url), tmp_path / "runs")
+    found = run(of_release(release, "test"), answerer(server.base_url), tmp_path / "runs")
     assert (found.refused, found.evaluation.missing) == (0, 1)
     assert asked.id not in read_answers(found.folder / "answers.jsonl")
     before, server.reply = len(server.requests), look
-    assert scores(run(release, "test", answerer(server.base_url), tmp_path / "runs")) == {1.0}
+    assert scores(
+        run(of_release(release, "test"), answerer(server.base_url), tmp_path / "runs")
+    ) == {1.0}
     assert len(server.requests) - before == 1
 
 
@@ -281,7 +296,9 @@ def test_a_busy_server_is_waited_for(
 ) -> None:
     look, busy = who_knows(release), fault(429, "slow down", retry_after="1")
     server.reply = lambda r: look(r) if r.number else busy
-    found = run(release, "test", answerer(server.base_url, concurrency=1), tmp_path / "runs")
+    found = run(
+        of_release(release, "test"), answerer(server.base_url, concurrency=1), tmp_path / "runs"
+    )
     assert scores(found) == {1.0}
     assert server.requests[1].arrived - server.requests[0].arrived > 0.9
 
@@ -291,19 +308,19 @@ def test_a_server_that_is_not_there(tmp_path: Path, release: Release) -> None:
         reserved.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{reserved.getsockname()[1]}/v1"
         with pytest.raises(LanguageModelError, match=r"does not answer, 3 times.*--endpoint right"):
-            run(release, "test", answerer(url), tmp_path / "runs")
+            run(of_release(release, "test"), answerer(url), tmp_path / "runs")
 
 
 def test_two_at_once_are_told_so(
     tmp_path: Path, release: Release, server: LocalModelServer
 ) -> None:
     server.reply = lambda _: Answer("x")
-    found = run(release, "test", answerer(server.base_url), tmp_path / "runs")
+    found = run(of_release(release, "test"), answerer(server.base_url), tmp_path / "runs")
     with (
         alone_in(found.folder),
         pytest.raises(EvaluationError, match="another pixmo is at the evaluation in"),
     ):
-        run(release, "test", answerer(server.base_url), tmp_path / "runs")
+        run(of_release(release, "test"), answerer(server.base_url), tmp_path / "runs")
 
 
 def test_the_command_killed_and_run_again_asks_only_what_is_missing(

@@ -84,11 +84,12 @@ def evaluate(
     if tasks is not None:
         write_tasks(release, split, tasks)
         return
-    from pixmo.evaluate.runs import run
+    from pixmo.evaluate.runs import of_release, run
 
     answerer = answerer_of(opened, release, answers, model, endpoint, endpoint_model)
     asked_judge = judge_of(opened) if judge else None
-    found = run(release, split, answerer, opened.runs, asked_judge, show.Bars())
+    asked = of_release(release, split)
+    found = run(asked, answerer, opened.runs, asked_judge, show.Bars())
     if json:
         show.as_json(found.summary)
     else:

@@ -8,6 +8,8 @@ from typing import Protocol
 from pixmo.evaluate.answers import Task, read_answers
 from pixmo.hashing import sha256_value
 
+POINT_TO = "Point to "  # so begins what asks for points, in releases and elsewhere
+
 
 @dataclass(frozen=True)
 class Answer:

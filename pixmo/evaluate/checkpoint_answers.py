@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from pixmo.dataset.reader import Release
-from pixmo.evaluate.answerers import Answer, Keep, with_image_here
+from pixmo.evaluate.answerers import POINT_TO, Answer, Keep, with_image_here
 from pixmo.evaluate.answers import Task
 from pixmo.hashing import sha256_file
 from pixmo.molmo import checkpoint, prompts
@@ -75,6 +75,9 @@ class CheckpointAnswerer:
         if task.subset == "points":
             row = task.row
             return prompts.pointing(task.id, row["label"], (), row["collection_method"]).prompt
+        if task.subset != "ama" and task.question.startswith(POINT_TO):
+            label = task.question.removeprefix(POINT_TO).removesuffix(".")
+            return prompts.pointing(task.id, label, (), "pointing").prompt
         return prompts.user_turn(task.question)
 
 

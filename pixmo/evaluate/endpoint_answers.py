@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image, ImageOps
 
 from pixmo.errors import ReleaseError
-from pixmo.evaluate.answerers import Answer, Keep, with_image_here
+from pixmo.evaluate.answerers import POINT_TO, Answer, Keep, with_image_here
 from pixmo.evaluate.answers import Task
 from pixmo.evaluate.asking import Asker, ModelServer
 from pixmo.language_models.chat_completions import Purpose, RefusedError, UnansweredError
@@ -87,10 +87,13 @@ class EndpointAnswerer:
 
 
 def section_of(task: Task) -> str:
-    """The section of the prompt file that asks a task."""
+    """The section of the prompt file that asks a task; one of no subset is told by its words."""
     if task.subset == "points":
         return "Count" if task.row["collection_method"] == "counting" else "Point"
-    return "Describe" if task.subset == "cap" else "Answer"
+    if task.subset == "cap":
+        return "Describe"
+    is_pointing = task.subset != "ama" and task.question.startswith(POINT_TO)
+    return "Point" if is_pointing else "Answer"
 
 
 def purpose() -> Purpose:

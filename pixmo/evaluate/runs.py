@@ -13,8 +13,9 @@ where it was and asks only what is missing.
 import contextlib
 import fcntl
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,17 @@ NAME_CHARACTERS = 40  # of an answerer's name, in a folder's
 
 
 @dataclass(frozen=True)
+class Asked:
+    """The tasks of an evaluation."""
+
+    name: str  # of what they come from
+    split: str
+    sha256: str  # of what they come from
+    tasks: tuple[Task, ...]
+    score: Callable[[Mapping[str, str]], Evaluation]  # of the answers, by id
+
+
+@dataclass(frozen=True)
 class Run:
     """An evaluation and where it is kept."""
 
@@ -54,9 +66,23 @@ class Run:
         return found | {"refused": self.refused, "judged": judged}
 
 
+def of_release(release: Release, split: str) -> Asked:
+    """What a model is asked of one split of a release.
+
+    Raises:
+        ReleaseError: the release cannot be read.
+    """
+    return Asked(
+        name=release.manifest.version,
+        split=split,
+        sha256=sha256_file(release.root / MANIFEST),
+        tasks=tuple(tasks(release, split)),
+        score=partial(evaluate, release, split),
+    )
+
+
 def run(
-    release: Release,
-    split: str,
+    asked: Asked,
     answerer: Answerer,
     runs: Path,
     judge: Judge | None = None,
@@ -65,23 +91,22 @@ def run(
     """What has no answer yet in the evaluation's folder was asked, and all answers are scored.
 
     Raises:
-        ReleaseError: the release or an image cannot be read.
+        ReleaseError: an image cannot be read.
         EvaluationError: an answer is to no task, there is no task, there is no caption to judge, or
             another process is at this evaluation.
         LanguageModelError: a server cannot be used; what was answered is kept.
     """
-    asked = list(tasks(release, split))
-    described = [task for task in asked if task.subset == "cap"]
+    described = [task for task in asked.tasks if task.subset == "cap"]
     if judge and not described:
-        raise EvaluationError(f"{release.manifest.version}/{split} has no caption to judge")
-    configuration = configuration_of(release, split, answerer, judge)
-    folder = runs / folder_name(release, split, answerer, configuration)
+        raise EvaluationError(f"{asked.name}/{asked.split} has no caption to judge")
+    configuration = configuration_of(asked, answerer, judge)
+    folder = runs / folder_name(asked, answerer)
     with alone_in(folder):
         write_json(folder / CONFIGURATION, configuration)
-        answers = collect(asked, answerer, folder / ANSWERS, progress)
+        answers = collect(asked.tasks, answerer, folder / ANSWERS, progress)
         texts = {name: answer.answer for name, answer in answers.items()}
         refused = sum(bool(answer.refused) for answer in answers.values())
-        found = Run(folder, evaluate(release, split, texts), refused, None)
+        found = Run(folder, asked.score(texts), refused, None)
         if judge:
             write_json(folder / EVALUATION, found.summary)  # a judge may fail
             cases = [case_of(task, texts.get(task.id, "")) for task in described]
@@ -123,29 +148,24 @@ def collect(
     }
 
 
-def configuration_of(
-    release: Release, split: str, answerer: Answerer, judge: Judge | None
-) -> dict[str, Any]:
+def configuration_of(asked: Asked, answerer: Answerer, judge: Judge | None) -> dict[str, Any]:
     """What is asked, of whom and how."""
     return {
         "pixmo": __version__,
-        "release": release.manifest.version,
-        "manifest_sha256": sha256_file(release.root / MANIFEST),
-        "split": split,
+        "asked": asked.name,
+        "split": asked.split,
+        "sha256": asked.sha256,
         "source": answerer.source,
         "answerer": dict(answerer.options),
         "judge": dict(judge.options) if judge else None,
     }
 
 
-def folder_name(
-    release: Release, split: str, answerer: Answerer, configuration: Mapping[str, Any]
-) -> str:
+def folder_name(asked: Asked, answerer: Answerer) -> str:
     """The name of the folder: the same where everything that decides the answers is."""
-    deciding = [configuration[name] for name in ("manifest_sha256", "split", "answerer")]
+    deciding = [asked.sha256, asked.split, dict(answerer.options)]
     whom = re.sub(r"[^\w.-]+", "-", answerer.name)[:NAME_CHARACTERS]
-    version = release.manifest.version
-    return f"evaluate-{version}-{split}-{whom}-{sha256_value(deciding)[:8]}"
+    return f"evaluate-{asked.name}-{asked.split}-{whom}-{sha256_value(deciding)[:8]}"
 
 
 @contextlib.contextmanager
