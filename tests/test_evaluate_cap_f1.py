@@ -296,6 +296,7 @@ def test_nothing_is_paid_for_twice(tmp_path: Path, server: LocalModelServer) -> 
     other = judge(server.base_url).judge(cases(), path)
     assert other.requests == 3 + 3 * 2  # the references are known
     assert other.images == 3
+    assert judge(server.base_url).judge(cases(), path).requests == 0
     assert max(Counter(tuple(r.messages) for r in server.requests).values()) == 1
     assert judge(server.base_url, model="another").judge(cases(), path).requests == 12
 
