@@ -224,6 +224,16 @@ def test_a_picture_that_is_none_leaves_its_pair_out(tmp_path: Path) -> None:
     assert written.models == dict.fromkeys(STRENGTH, 3)
 
 
+def test_how_often_models_meet_is_told(tmp_path: Path) -> None:
+    tasks = asked(5)
+    answers = answered(tasks)
+    answers["stub"] |= {name: answers["pilot"][name] for name in ("t0", "t1")}
+    written = write(tmp_path, choose(tasks, answers, 9))
+    assert (written.tasks, written.fewest, written.most) == (28, 3, 5)
+    assert written.models == {"molmo-large": 15, "molmo-small": 15, "pilot": 13, "stub": 13}
+    assert written.left_out == {"both answers are the same": 2}
+
+
 def made(folder: Path, count: int = 12, per_pair: int = 12) -> list[Json]:
     """Tasks as they are imported into Label Studio."""
     tasks = asked(count)
@@ -465,7 +475,7 @@ def test_a_task_that_is_none_and_one_that_waits(tmp_path: Path) -> None:
 
 def test_of_a_persons_votes_on_a_pair_the_latest_counts(tmp_path: Path) -> None:
     data = one_task(tmp_path)["data"]
-    hours = {"late": "2025-03-09T23:30:00+01:00", "early": "2025-03-09T22:00:00.5Z"}
+    hours = {"late": "2025-03-09T21:30:00-02:00", "early": "2025-03-09T22:00:00.5Z"}
     late = ls.annotation(1, [chosen("right")], updated_at=hours["late"])
     early = ls.annotation(2, [chosen("left")], updated_at=hours["early"])
     other = ls.annotation(3, [chosen("both_bad")], completed_by={"id": 8, "email": "b@c"})

@@ -105,7 +105,7 @@ def choose(asked: Sequence[Task], answers: Answers, per_pair: int, seed: int = 0
         place = {task.id: unit_interval(f"{seed} {task.id} {first} {second}") for task in fit}
         some = sorted(fit, key=lambda task: (used[task.id], place[task.id]))[:per_pair]
         used.update(task.id for task in some)
-        pairs += on_sides(some, first, second, answers, seed)
+        pairs += on_sides(some, first, second, answers)
     # Whoever stops before the end has judged about as much of every two models.
     pairs.sort(key=lambda pair: unit_interval(f"{seed} {pair.id}"))
     return Chosen(tuple(pairs), left_out)
@@ -141,13 +141,10 @@ def why_not(task: Task, first: str | None, second: str | None) -> str:
     return ""
 
 
-def on_sides(
-    tasks: Sequence[Task], first: str, second: str, answers: Answers, seed: int
-) -> Iterator[Pair]:
-    """Yield two models' answers to tasks in random order, either on the left every other time."""
-    start = unit_interval(f"{seed} {first} {second}") < 0.5
+def on_sides(tasks: Sequence[Task], first: str, second: str, answers: Answers) -> Iterator[Pair]:
+    """Yield two models' answers to tasks in random order, each on the left every other time."""
     for number, task in enumerate(tasks):
-        left, right = (first, second) if (number % 2 == 0) == start else (second, first)
+        left, right = (first, second) if number % 2 == 0 else (second, first)
         yield Pair(
             task,
             left,
