@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 FILL, RIM = (255, 45, 120), (255, 255, 255)
 # Of the image's shorter side: seen at once, and hardly hides what is pointed at.
-RADIUS_SHARE, LEAST_RADIUS_PIXELS = 0.016, 5
+RADIUS_SHARE, LEAST_RADIUS_PIXELS = 0.022, 5
 
 
 def draw_points(image: "Image.Image", points: Sequence[Point]) -> "Image.Image":
