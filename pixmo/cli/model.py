@@ -20,16 +20,30 @@ def evaluate(
     tasks: Annotated[
         Path | None, typer.Option(help="Write what to ask a model into this JSONL file, and stop.")
     ] = None,
-    split: Annotated[str, typer.Option(help="validation or test.")] = "test",
+    split: Annotated[
+        str, typer.Option(help="validation or test; default: test, or the benchmark's own.")
+    ] = "",
+    benchmark: Annotated[
+        str, typer.Option(help="Ask a benchmark's questions instead, such as chartqa.")
+    ] = "",
+    data: Annotated[
+        str,
+        typer.Option(help="The benchmark as it is published: folder, file, or hub's OWNER/NAME."),
+    ] = "",
     workspace: WORKSPACE = Path(),
     json: AS_JSON = False,
 ) -> None:
-    """Score the answers of any model to a release's held-out rows.
+    """Score the answers of any model to a release's held-out rows, or to a benchmark.
 
-    First ask for the tasks: a line has id, subset, image, image_sha256 and question. Put each to
-    the model with its image, and write a line with id and answer for it; points as
+    First ask for the tasks: a line has id, subset, image, image_sha256 and question, and
+    more_images where a question is on several. Put each to the model with its images, and write a
+    line with id and answer for it; points as
     <points x1="12.5" y1="80.0" x2="40.1" y2="77.3" alt="dog">dog</points>, in percent of the
     image's width and height, "There are none." for none. A task without an answer counts as wrong.
+
+    --benchmark: ai2d, chartqa, vqav2, docvqa, infoqa, textvqa, realworldqa, mmmu, mathvista,
+    countbenchqa, pixmo-count or pixmo-points, from the Hugging Face hub unless --data names a copy.
+    Its images are kept in the workspace's .cache.
 
     Example: pixmo evaluate v1 --answers answers.jsonl
     """
@@ -42,20 +56,30 @@ def evaluate(
 
     if (answers is None) == (tasks is None):
         raise EvaluationError("give one of --tasks FILE, to ask a model, and --answers FILE")
-    if split not in ("validation", "test"):
-        raise EvaluationError(f"{split!r} is not held out; validation and test are")
     opened = open_workspace(workspace)
-    root = release_folder(opened, version)
-    release = Release.open(root, opened.local_images())
+    if benchmark:
+        from pixmo.evaluate import benchmarks
+
+        chosen = benchmarks.named(benchmark)
+        images = opened.cache / "benchmarks"
+        split, asked = benchmarks.tasks(chosen, images, data, split, show.Bars())
+        called = chosen.name
+    else:
+        split = split or "test"
+        if split not in ("validation", "test"):
+            raise EvaluationError(f"{split!r} is not held out; validation and test are")
+        root = release_folder(opened, version)
+        release = Release.open(root, opened.local_images())
+        called, asked = release.manifest.version, list(scoring.tasks(release, split))
     if tasks is not None:
-        lines = [scoring.as_line(task) for task in scoring.tasks(release, split)]
-        write_text(tasks, "".join(f"{line}\n" for line in lines))
-        show.say(f"{len(lines)} tasks  {show.here(tasks)}")
+        write_text(tasks, "".join(f"{scoring.as_line(task)}\n" for task in asked))
+        show.say(f"{len(asked)} tasks  {show.here(tasks)}")
+        if benchmark and (away := sum("://" in task.image for task in asked)):
+            show.warn(f"{away} images could not be fetched, their tasks name URLs; run it again")
         return
     assert answers is not None
-    given = scoring.read_answers(answers)
-    found = scoring.evaluate(release, split, given)
-    name = f"evaluate-{root.name}-{split}-{answers.stem}-{sha256_file(answers)[:8]}"
+    found = scoring.evaluate(called, split, asked, scoring.read_answers(answers))
+    name = f"evaluate-{called}-{split}-{answers.stem}-{sha256_file(answers)[:8]}"
     folder = opened.runs / name
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "answers.jsonl", answers.read_text("utf-8"))
@@ -63,9 +87,10 @@ def evaluate(
     if json:
         show.as_json(found)
         return
-    show.say(f"{found.release}/{split}: {found.tasks} tasks, {found.missing} without an answer")
+    show.say(f"{found.data}/{split}: {found.tasks} tasks, {found.missing} without an answer")
     if found.images_away:
-        show.warn(f"{found.images_away} images are not here; points on them count as on squares")
+        squares = "" if benchmark else "; points on them count as on squares"
+        show.warn(f"{found.images_away} images are not here{squares}")
     show.table(
         ("subset", "measure", "score", "95 % from", "to", "rows"),
         [
