@@ -650,8 +650,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     lost = [row | {"image": "nowhere.png"} for row in rows]
     (tmp_path / "f.json").write_text(json.dumps([lost[0]]), "utf-8")
     (tmp_path / "g.json").write_text(json.dumps([lost[0] | {"image": 3}]), "utf-8")
-    two = AI2D[1][2] | {"answer": "2"}
-    write(tmp_path / "h", AI2D[0], [two], "test")
+    write(tmp_path / "h", AI2D[0], [AI2D[1][2] | {"answer": "2"}], "test")
     for name, data, split, message in (
         ("chartqa", tmp_path / "nothing", "", r"nothing does not exist; name a folder or file"),
         ("chartqa", tmp_path / "a", "dev", "has no split dev, only test; name one with --split"),
@@ -705,6 +704,11 @@ OPTIONS = {"A": "a cat", "B": "vitamin C", "C": "vitamin B", "D": "7.5"}
         ("A: it has fur", "A"),
         ("The answer is B", "B"),
         ("The answer is (B), not C.", "B"),
+        ("The answer is B, not C.", "B"),
+        ("The answer is B and not (C).", "B"),
+        ("B) because C is wrong", "B"),
+        ("B\nC is wrong.", "B"),
+        ("It is (B), not C.", "B"),
         ("Answer: option D", "D"),
         ("the correct option is C", "C"),
         ("Between A and C, I choose C.", "C"),
@@ -735,9 +739,10 @@ def test_a_word_that_is_a_letter_chooses_nothing() -> None:
     options = {"A": "dog", "B": "owl", "I": "", "C": "black dog"}
     assert vqa.choice("A man is walking a dog", options) == "A"
     assert vqa.choice("A man", options) is None
-    assert vqa.choice("I think so", options) is None
-    assert vqa.choice("a black dog", options) == "C"
+    assert vqa.choice("I think so.", options) is None
+    assert vqa.choice("it is a black dog", options) == "C"
     assert vqa.choice("an owl, no, a dog", options) == "A"
+    assert vqa.choice("It is 7.5", {"A": "5", "B": "7"}) is None
 
 
 @pytest.mark.parametrize(
@@ -835,6 +840,6 @@ def test_the_command_asks_a_benchmark_scores_and_keeps(tmp_path: Path, pixmo: Pa
     (kept,) = workspace.runs.glob("evaluate-chartqa-test-mine-*")
     assert json.loads((kept / "evaluation.json").read_text("utf-8")) == found
     assert (kept / "answers.jsonl").read_text() == (tmp_path / "mine.jsonl").read_text()
-    failed = run("--benchmark", "chart", "--tasks", "tasks.jsonl")
+    failed = run("v1", "--benchmark", "chartqa", "--tasks", "tasks.jsonl")
     assert failed.returncode == 1
-    assert "there is no benchmark 'chart'; there are ai2d, " in failed.stderr
+    assert "give a release or --benchmark, not both" in failed.stderr

@@ -56,6 +56,10 @@ def evaluate(
 
     if (answers is None) == (tasks is None):
         raise EvaluationError("give one of --tasks FILE, to ask a model, and --answers FILE")
+    if (version and benchmark) or (data and not benchmark):
+        raise EvaluationError(
+            "give a release or --benchmark, not both; --data goes with the latter"
+        )
     opened = open_workspace(workspace)
     if benchmark:
         from pixmo.evaluate import benchmarks

@@ -39,7 +39,7 @@ class Task:
     image: str  # its file, or its URL where no file is here
     image_sha256: str
     question: str
-    row: Row  # with the truth
+    row: Row  # of a release, with the truth; of a benchmark empty
     score: Callable[[str], Scores]  # of an answer
     more_images: tuple[str, ...] = ()  # where a question is on several: those behind the first
 

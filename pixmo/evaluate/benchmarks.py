@@ -30,7 +30,7 @@ ACCURACY = f"accuracy-{vqa.VERSION}"
 MOST_IMAGES = 7  # of a question of MMMU
 PLACEHOLDER = re.compile(r"<image (\d)>")
 OPTION_LINE = re.compile(r"^\s*([A-Z])[.)]\s+(.+?)\s*$", re.MULTILINE)
-UNKNOWN = ("", "?")  # what stands where a truth is not published
+UNKNOWN = "?"  # what stands in MMMU where a truth is not published
 THREADS = 8
 
 
@@ -116,7 +116,7 @@ def read_row(
             f"{where} has no {error}, which {benchmark.name} has as it is published, only"
             f" {', '.join(row)}"
         ) from error
-    except (EvaluationError, ValueError, TypeError, SyntaxError) as error:
+    except (EvaluationError, ValueError, TypeError, AttributeError, SyntaxError) as error:
         raise EvaluationError(f"{where}: {error}") from error
     return question, pictures
 
@@ -149,7 +149,7 @@ def published(*truths: object) -> list[str]:
         EvaluationError: they are not published, as those of most test splits.
     """
     texts = ["" if truth is None else str(truth).strip() for truth in truths]
-    if all(text in UNKNOWN for text in texts):
+    if not any(texts):
         raise EvaluationError(
             "its true answer is not published; read another split with --split, such as validation"
         )
@@ -254,9 +254,10 @@ def real_world_qa(row: Row) -> Question:
 
 def mmmu(row: Row) -> Question:
     """A row of MMMU; options, and several truths, are the text of a Python list."""
-    (truth,) = published(row["answer"])
+    (truth,) = published(None if row["answer"] == UNKNOWN else row["answer"])
     if row["question_type"] == "multiple-choice":
-        options = dict(zip(ascii_uppercase, ast.literal_eval(row["options"]), strict=False))
+        texts = map(str, ast.literal_eval(row["options"]))
+        options = dict(zip(ascii_uppercase, texts, strict=False))
         text, score = ask_to_choose(row["question"], options), choosing(options, truth)
     else:
         truths = ast.literal_eval(truth) if truth.startswith("['") else [truth]
@@ -282,7 +283,7 @@ def math_vista_score(row: Row, truth: str) -> Callable[[str], Scores]:
         right = {text.strip(): label for label, text in options.items()}.get(truth, truth)
         return choosing(options, right)
     if row["answer_type"] == "integer":
-        return one_measure(ACCURACY, functools.partial(vqa.integer, truth=int(truth)))
+        return one_measure(ACCURACY, functools.partial(vqa.integer, truth=int(float(truth))))
     if row["answer_type"] == "float":
         number, decimals = float(truth), int(row["precision"])
         measure = functools.partial(vqa.decimal, truth=number, decimals=decimals)
