@@ -435,6 +435,17 @@ def test_the_eleven_of_the_paper_are_there() -> None:
         benchmarks.named("chart")
 
 
+def test_the_docs_say_where_each_is_published() -> None:
+    page = (Path(__file__).parents[1] / "docs/evaluating.md").read_text("utf-8")
+    for name, one in BENCHMARKS.items():
+        (line,) = [line for line in page.split("\n") if line.startswith(f"| `{name}` |")]
+        assert f"| `{one.hub}`" in line
+        assert one.config in line
+        assert f"| {one.split} |" in line
+    for added in (benchmarks.SHORT, benchmarks.LETTER):
+        assert f'"{added}"' in page
+
+
 QUESTIONS = {
     "ai2d": "What eats grass?\nA. hawk\nB. rabbit\nC. snake\nD. grass\n"
     "Answer with the letter of the right option.",
