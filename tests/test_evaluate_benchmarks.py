@@ -611,21 +611,22 @@ def test_points_hit_the_masks_that_they_lie_in(tmp_path: Path, url: str) -> None
             "points": [{"x": 10.0, "y": 50.0}],
             "masks": masks,
         }
-        for label, masks in (("Cup", [left, right]), ("lid", [left]), ("cats", []))
+        for label, masks in (("Cup", [left, right]), ("lid", [left]), ("cats", []), ("owls", []))
     ]
     write(tmp_path, PIXMO_POINTS_COLUMNS, rows, "test")
     tasks = read("pixmo-points", tmp_path, tmp_path / "images")
     assert tasks[0].question == "Point to Cup."
     said = [
-        '<points x1="10" y1="90" x2="90" y2="10" x3="90" y3="90" alt="Cup">Cup</points>',
+        '<points x1="10" y1="90" x2="50" y2="10" x3="90" y3="90" alt="Cup">Cup</points>',
         "I see it.",
         "There are none.",
+        "I see them.",
     ]
     assert values(score(tasks, said)) == pytest.approx(
         {
-            "points-1 in masks precision": (2 / 3 + 0 + 1) / 3,
-            "points-1 in masks recall": (1 + 0 + 1) / 3,
-            "points-1 in masks F1": (4 / 5 + 0 + 1) / 3,
+            "points-1 in masks precision": (1 / 3 + 0 + 1 + 0) / 4,
+            "points-1 in masks recall": (1 / 2 + 0 + 1 + 0) / 4,
+            "points-1 in masks F1": (2 / 5 + 0 + 1 + 0) / 4,
         }
     )
 
