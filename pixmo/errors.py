@@ -14,7 +14,7 @@
     ├── RecipeError        a recipe or one of its SQL steps is wrong
     ├── ReleaseError       a release cannot be built, read or trusted
     ├── TrainingError      a model cannot be trained or loaded
-    ├── EvaluationError    answers or votes cannot be read, or are to another release
+    ├── EvaluationError    answers, votes or a benchmark cannot be read, or are to other tasks
     ├── ExecutionError     a process that shared the work was killed
     └── ResourceError      a file that ships with pixmo is missing
 
@@ -80,7 +80,7 @@ class TrainingError(PixmoError):
 
 
 class EvaluationError(PixmoError):
-    """Answers or votes cannot be read, or are to another release."""
+    """Answers, votes or a benchmark cannot be read, or are to other tasks."""
 
 
 class ResourceError(PixmoError):

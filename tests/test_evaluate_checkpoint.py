@@ -19,7 +19,7 @@ from pixmo.molmo.crops import preprocess
 from pixmo.molmo.generate import Request, generate
 from pixmo.molmo.model import build
 from pixmo.workspace.workspace import Workspace
-from tests.releases import Rows, write_release
+from tests.releases import Rows, lone_task, write_release
 from tests.test_evaluate_release import counting
 from tests.test_molmo_model import TINY
 
@@ -82,7 +82,7 @@ def test_what_is_asked_is_what_was_trained(release: Release, folder: Path) -> No
         "How",
         "Point",
     }
-    foreign = Task("1", "benchmark", "a.png", "0" * 64, "Who?", {})
+    foreign = lone_task("a.png", "Who?", "benchmark")
     assert answerer.prompt(foreign) == " User: Who? Assistant:"
     pointing = replace(foreign, question="Point to Red Cars.")
     assert answerer.prompt(pointing) == " User: Point to red cars Assistant:"
@@ -121,7 +121,7 @@ def test_what_cannot_be_used_is_named(tmp_path: Path, release: Release, folder: 
         CheckpointAnswerer(tmp_path / "nowhere", release)
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG")
-    task = Task("1", "ama", str(broken), "0" * 64, "What?", {})
+    task = lone_task(str(broken), "What?")
     with pytest.raises(ReleaseError, match=r"broken\.png cannot be read"):
         CheckpointAnswerer(folder, release).answer([task], lambda _: None)
 

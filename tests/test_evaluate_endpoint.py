@@ -16,6 +16,7 @@ from PIL import Image
 
 from pixmo.dataset.reader import Release
 from pixmo.errors import EvaluationError, LanguageModelError, ReleaseError, SettingsError
+from pixmo.evaluate.answerers import Answer as Said
 from pixmo.evaluate.answers import Task, read_answers, tasks
 from pixmo.evaluate.asking import ModelServer
 from pixmo.evaluate.endpoint_answers import SMALL_SIDE, EndpointAnswerer, section_of
@@ -25,7 +26,7 @@ from pixmo.resources import shared
 from pixmo.workspace.workspace import Workspace
 from tests.conftest import run_pixmo
 from tests.local_model_server import MODEL, Answer, LocalModelServer, Request, fault
-from tests.releases import write_release
+from tests.releases import lone_task, write_release
 from tests.test_evaluate_release import counting, true_answer
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -117,7 +118,7 @@ def test_a_temperature_of_less_than_nothing_is_not_sent(
 def shown(server: LocalModelServer, path: Path, longest_side: int = 1536) -> Request:
     """What a server is sent of the image in a file."""
     server.reply = lambda _: Answer("x")
-    task = Task("1", "ama", str(path), "0" * 64, "What?", {})
+    task = lone_task(str(path), "What?")
     answerer(server.base_url, longest_side=longest_side).answer([task], lambda _: None)
     return server.requests[-1]
 
@@ -159,13 +160,15 @@ def test_an_image_that_cannot_be_read_is_named(tmp_path: Path, server: LocalMode
 
 
 def test_a_task_without_its_image_is_not_put(server: LocalModelServer) -> None:
-    away = Task("1", "ama", "https://example.org/a.png", "0" * 64, "What?", {})
-    answerer(server.base_url).answer([away], lambda _: pytest.fail("answered"))
+    away = lone_task("https://example.org/a.png", "What?")
+    kept: list[Said] = []
+    answerer(server.base_url).answer([away], kept.append)
+    assert kept == [Said("1", "", not_put="an image is not here")]
     assert server.requests == []
 
 
 def test_a_task_of_no_subset_is_told_by_its_words() -> None:
-    foreign = Task("1", "benchmark", "a.png", "0" * 64, "Who?", {})
+    foreign = lone_task("a.png", "Who?", "benchmark")
     assert section_of(foreign) == "Answer"
     assert section_of(replace(foreign, question="Point to red cars.")) == "Point"
 

@@ -58,7 +58,7 @@ from pixmo.resources import shared
 from pixmo.workspace.workspace import Workspace
 from tests import label_studio_exports as ls
 from tests.conftest import run_pixmo
-from tests.releases import write_release
+from tests.releases import lone_task, write_release
 
 STRENGTH = {"molmo-large": 1150.0, "molmo-small": 1050.0, "pilot": 950.0, "stub": 850.0}
 CONFIG = shared("annotation_ui", "evaluation", "preference.xml")
@@ -67,7 +67,10 @@ Json = dict[str, Any]
 
 
 def asked(count: int, image: str = AWAY) -> list[Task]:
-    return [Task(f"t{n}", "ama", image, ls.IMAGE_SHA256, f"What is {n}?", {}) for n in range(count)]
+    return [
+        replace(lone_task(image, f"What is {n}?"), id=f"t{n}", image_sha256=ls.IMAGE_SHA256)
+        for n in range(count)
+    ]
 
 
 def answered(tasks: Sequence[Task]) -> dict[str, dict[str, str]]:

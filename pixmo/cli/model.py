@@ -7,12 +7,13 @@ import typer
 
 from pixmo.cli import show
 from pixmo.cli.app import AS_JSON, WORKSPACE, app, open_workspace
+from pixmo.text import counted
 
 if TYPE_CHECKING:
     from pixmo.dataset.reader import Release
     from pixmo.evaluate.answerers import Answerer
     from pixmo.evaluate.cap_f1 import Judge
-    from pixmo.evaluate.runs import Run
+    from pixmo.evaluate.runs import Asked, Run
     from pixmo.workspace.workspace import Workspace
 
 VERSION = Annotated[str, typer.Argument(help="A release or its folder; default: the newest.")]
@@ -47,27 +48,43 @@ def evaluate(
             "--judge", help="Let the language model of [evaluate] in pixmo.toml judge captions."
         ),
     ] = False,
-    split: Annotated[str, typer.Option(help="validation or test.")] = "test",
+    benchmark: Annotated[
+        str, typer.Option(help="Ask a benchmark's questions instead, such as chartqa.")
+    ] = "",
+    data: Annotated[
+        str,
+        typer.Option(help="The benchmark as it is published: folder, file, or hub's OWNER/NAME."),
+    ] = "",
+    split: Annotated[
+        str, typer.Option(help="validation or test; default: test, or the benchmark's own.")
+    ] = "",
     workspace: WORKSPACE = Path(),
     json: AS_JSON = False,
 ) -> None:
-    """Score the answers of any model to a release's held-out rows.
+    """Score a model on a release or a benchmark.
 
-    Of a model behind a server (--endpoint), of a trained checkpoint (--model), or of a file
-    (--answers). What was answered is kept at once; the same command asks only what is missing.
+    The answers to a release's held-out rows, or to a benchmark's questions: of a model behind a
+    server (--endpoint), of a trained checkpoint (--model), or of a file (--answers). What was
+    answered is kept at once; the same command asks only what is missing.
 
-    For a file, first ask for the tasks: a line has id, subset, image, image_sha256 and question.
-    Put each to the model with its image, and write a line with id and answer for it; points as
+    For a file, first ask for the tasks: a line has id, subset, image, image_sha256 and question,
+    and more_images where a question is on several. Put each to the model with its images, and write
+    a line with id and answer for it; points as
     <points x1="12.5" y1="80.0" x2="40.1" y2="77.3" alt="dog">dog</points>, in percent of the
     image's width and height, "There are none." for none. A task without an answer counts as wrong.
+
+    --benchmark: ai2d, chartqa, vqav2, docvqa, infoqa, textvqa, realworldqa, mmmu, mathvista,
+    countbenchqa, pixmo-count or pixmo-points, from the Hugging Face hub unless --data names a copy.
+    Its images are kept in the workspace's .cache.
 
     Example: pixmo evaluate v1 --answers answers.jsonl
 
     Example: pixmo evaluate v1 --endpoint http://localhost:8000/v1 --endpoint-model molmo
+
+    Example: pixmo evaluate --benchmark chartqa --model runs/my-training/checkpoint
     """
-    from pixmo.dataset.reader import Release
     from pixmo.errors import EvaluationError
-    from pixmo.release.versions import release_folder
+    from pixmo.evaluate.runs import run
 
     if sum(map(bool, (answers, tasks, endpoint, model))) != 1:
         raise EvaluationError(
@@ -76,19 +93,19 @@ def evaluate(
         )
     if bool(endpoint) != bool(endpoint_model):
         raise EvaluationError("--endpoint URL and --endpoint-model NAME belong together")
-    if split not in ("validation", "test"):
-        raise EvaluationError(f"{split!r} is not held out; validation and test are")
+    if (version and benchmark) or (data and not benchmark):
+        raise EvaluationError(
+            "give a release or --benchmark, not both; --data goes with the latter"
+        )
     opened = open_workspace(workspace)
-    root = release_folder(opened, version)
-    release = Release.open(root, opened.local_images())
+    release = None if benchmark else held_out_release(opened, version, split)
     if tasks is not None:
-        write_tasks(release, split, tasks)
+        write_tasks(asked_of(opened, release, split, benchmark, data), tasks)
         return
-    from pixmo.evaluate.runs import of_release, run
-
+    # First who answers: to read a benchmark may take long, and a mistake here is said at once.
     answerer = answerer_of(opened, release, answers, model, endpoint, endpoint_model)
     asked_judge = judge_of(opened) if judge else None
-    asked = of_release(release, split)
+    asked = asked_of(opened, release, split, benchmark, data)
     found = run(asked, answerer, opened.runs, asked_judge, show.Bars())
     if json:
         show.as_json(found.summary)
@@ -96,19 +113,49 @@ def evaluate(
         show_run(found)
 
 
-def write_tasks(release: "Release", split: str, path: Path) -> None:
+def held_out_release(opened: "Workspace", version: str, split: str) -> "Release":
+    """A release of which that split, or the test split where it is empty, is held out.
+
+    Raises:
+        EvaluationError: the split is not held out.
+        ReleaseError: there is no such release.
+    """
+    from pixmo.dataset.reader import Release
+    from pixmo.errors import EvaluationError
+    from pixmo.release.versions import release_folder
+
+    if split not in ("", "validation", "test"):
+        raise EvaluationError(f"{split!r} is not held out; validation and test are")
+    return Release.open(release_folder(opened, version), opened.local_images())
+
+
+def asked_of(
+    opened: "Workspace", release: "Release | None", split: str, benchmark: str, data: str
+) -> "Asked":
+    """What is asked: the rows of the release, or else the benchmark's questions."""
+    from pixmo.evaluate.benchmarks import named
+    from pixmo.evaluate.runs import of_benchmark, of_release
+
+    if release:
+        return of_release(release, split or "test")
+    images = opened.cache / "benchmarks"
+    return of_benchmark(named(benchmark), images, data, split, show.Bars())
+
+
+def write_tasks(asked: "Asked", path: Path) -> None:
     """The file holds what to ask a model."""
-    from pixmo.evaluate import answers as scoring
+    from pixmo.evaluate.answers import as_line
     from pixmo.files import write_text
 
-    lines = [scoring.as_line(task) for task in scoring.tasks(release, split)]
-    write_text(path, "".join(f"{line}\n" for line in lines))
-    show.say(f"{len(lines)} tasks  {show.here(path)}")
+    write_text(path, "".join(f"{as_line(task)}\n" for task in asked.tasks))
+    show.say(f"{len(asked.tasks)} tasks  {show.here(path)}")
+    if away := len({image for task in asked.tasks for image in task.images_away}):
+        show.warn(f"{counted(away, 'image')} not here; their tasks name URLs")
 
 
 def answerer_of(
     opened: "Workspace",
-    release: "Release",
+    release: "Release | None",
     answers: Path | None,
     model: Path | None,
     endpoint: str,
@@ -160,11 +207,15 @@ def show_run(run: "Run") -> None:
     found = run.evaluation
     refused = f", {run.refused} of them refused" if run.refused else ""
     show.say(
-        f"{found.release}/{found.split}: {found.tasks} tasks, {found.missing} without an"
+        f"{found.data}/{found.split}: {found.tasks} tasks, {found.missing} without an"
         f" answer{refused}"
     )
-    if found.images_away:
-        show.warn(f"{found.images_away} images are not here; points on them count as on squares")
+    for reason, tasks in run.not_put.items():
+        show.warn(f"{counted(tasks, 'task')} not asked, and counted as wrong: {reason}")
+    if found.images_away and not run.not_put:
+        of_shape = any(one.subset == "points" for one in found.measures)
+        squares = "; points on them count as on squares" if of_shape else ""
+        show.warn(f"{counted(found.images_away, 'image')} not here{squares}")
     show.table(
         ("subset", "measure", "score", "95 % from", "to", "rows"),
         [

@@ -7,7 +7,7 @@ import typer
 
 from pixmo.cli import show
 from pixmo.cli.app import AS_JSON, WORKSPACE, app, open_workspace
-from pixmo.cli.model import VERSION
+from pixmo.cli.model import VERSION, held_out_release
 from pixmo.text import counted
 
 if TYPE_CHECKING:
@@ -48,20 +48,16 @@ def preference_tasks(
 
     Example: pixmo preference tasks v1 --answers mine.jsonl --answers theirs.jsonl
     """
-    from pixmo.dataset.reader import Release
     from pixmo.errors import EvaluationError
     from pixmo.evaluate.answers import read_answers, tasks
     from pixmo.evaluate.pairs import choose, write
-    from pixmo.release.versions import release_folder
 
     given = answers or []
     if len({path.stem for path in given}) < len(given):
         raise EvaluationError("two files of answers have one name; name each after its model")
-    if split not in ("validation", "test"):
-        raise EvaluationError(f"{split!r} is not held out; validation and test are")
     said = {path.stem: read_answers(path) for path in given}
     opened = open_workspace(workspace)
-    release = Release.open(release_folder(opened, version), opened.local_images())
+    release = held_out_release(opened, version, split)
     chosen = choose(list(tasks(release, split)), said, per_pair, seed)
     written = write(out, chosen, images_at, show.Bars())
     if json:
@@ -90,7 +86,7 @@ def preference_rate(
     Example: pixmo preference rate votes.json
     """
     from pixmo.evaluate.votes import as_lines, preference, read_votes
-    from pixmo.files import write_json, write_text
+    from pixmo.files import plain, write_json, write_text
     from pixmo.hashing import sha256_file, sha256_value
 
     read = read_votes(exports)
@@ -100,7 +96,7 @@ def preference_rate(
     folder = open_workspace(workspace).runs / name
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "votes.jsonl", as_lines(read.judgements))
-    write_json(folder / "ratings.json", show.plain(found))
+    write_json(folder / "ratings.json", plain(found))
     if json:
         show.as_json(found)
         return

@@ -1,5 +1,6 @@
-"""Who answers a release's tasks: a file, a model behind a server, a trained checkpoint."""
+"""Who answers tasks: a file, a model behind a server, a trained checkpoint."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ from pixmo.evaluate.answers import Task, read_answers
 from pixmo.hashing import sha256_value
 
 POINT_TO = "Point to "  # so begins what asks for points, in releases and elsewhere
+AWAY = "an image is not here"
+SEVERAL = "it is on several images"
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,7 @@ class Answer:
     id: str
     answer: str
     refused: str = ""  # why it was not answered, and never will be
+    not_put: str = ""  # why it was not asked; the next run sees again
 
 
 Keep = Callable[[Answer], None]
@@ -44,7 +48,8 @@ class Answerer(Protocol):
     def answer(self, tasks: Sequence[Task], keep: Keep) -> None:
         """`keep` was called with an answer at once when it was there, from any thread.
 
-        A task that got none, and may get one another day, is passed over.
+        For a task that could not be put it was called with the reason. A task that was put, got
+        no answer, and may get one another day, is passed over.
         """
         ...
 
@@ -82,6 +87,14 @@ class GivenAnswers:
             keep(Answer(task_id, text))
 
 
-def with_image_here(tasks: Sequence[Task]) -> list[Task]:
-    """The tasks whose image is a file here; the others cannot be put to a model."""
-    return [task for task in tasks if "://" not in task.image]
+def to_put(tasks: Sequence[Task], keep: Keep, most_images: float = math.inf) -> list[Task]:
+    """The tasks that can be put to a model that takes so many images; of others it is kept why."""
+    found: list[Task] = []
+    for task in tasks:
+        if task.images_away:
+            keep(Answer(task.id, "", not_put=AWAY))
+        elif len(task.images) > most_images:
+            keep(Answer(task.id, "", not_put=SEVERAL))
+        else:
+            found.append(task)
+    return found

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from pixmo.dataset.reader import Release
-from pixmo.evaluate.answerers import POINT_TO, Answer, Keep, with_image_here
+from pixmo.evaluate.answerers import POINT_TO, Answer, Keep, to_put
 from pixmo.evaluate.answers import Task
 from pixmo.hashing import sha256_file
 from pixmo.molmo import checkpoint, prompts
@@ -19,11 +19,11 @@ METHOD = "pixmo-checkpoint-answers-1"
 class CheckpointAnswerer:
     """Lets the model in a folder answer, greedily."""
 
-    def __init__(self, folder: Path, release: Release) -> None:
+    def __init__(self, folder: Path, release: Release | None = None) -> None:
         """The model is loaded.
 
         Captions are asked for as long as those of the release's train split are, in the middle: a
-        hint from the held-out caption itself would give its length away.
+        hint from the held-out caption itself would give its length away. A benchmark has none.
 
         Raises:
             TrainingError: there is no complete checkpoint, or its files do not fit together.
@@ -31,7 +31,7 @@ class CheckpointAnswerer:
         """
         self.folder = folder.resolve()
         self.model, self.tokenizer = checkpoint.load(folder)
-        self.hint = length_hint(release)
+        self.hint = length_hint(release) if release else None
 
     @property
     def name(self) -> str:
@@ -51,13 +51,13 @@ class CheckpointAnswerer:
         return {"method": METHOD, "sha256": hashes, "caption_length_hint": self.hint}
 
     def answer(self, tasks: Sequence[Task], keep: Keep) -> None:
-        """Every task was put to the model, and what it answered is kept.
+        """Every task on one image was put to the model, and what it answered is kept.
 
         Raises:
             ReleaseError: an image cannot be read.
         """
         # Tasks on one image follow one another, so that its crops are made once.
-        ordered = sorted(with_image_here(tasks), key=lambda task: task.image)
+        ordered = sorted(to_put(tasks, keep, most_images=1), key=lambda task: task.image)
         for some in batches(ordered):
             for task, text in zip(some, self.texts(some), strict=True):
                 keep(Answer(task.id, text))

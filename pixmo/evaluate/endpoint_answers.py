@@ -2,14 +2,15 @@
 
 import base64
 import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageOps
+from PIL import Image
 
-from pixmo.errors import ReleaseError
-from pixmo.evaluate.answerers import POINT_TO, Answer, Keep, with_image_here
+from pixmo.drawing import read_upright
+from pixmo.evaluate.answerers import POINT_TO, Answer, Keep, to_put
 from pixmo.evaluate.answers import Task
 from pixmo.evaluate.asking import Asker, ModelServer
 from pixmo.language_models.chat_completions import Purpose, RefusedError, UnansweredError
@@ -18,13 +19,14 @@ from pixmo.language_models.prompt_files import PromptFile, Section, load
 METHOD = "pixmo-endpoint-answers-1"
 QUESTION = Section(needs=frozenset(["question"]))
 SECTIONS = {"Describe": QUESTION, "Answer": QUESTION, "Point": QUESTION, "Count": QUESTION}
+PLACEHOLDER = re.compile(r"\[image (\d)\]")  # of one of several images
 JPEG_QUALITY = 95
 LOSSY = ("JPEG", "MPO")  # formats of photos; all others are sent without loss
 SMALL_SIDE = 56  # pixels; some models take none smaller
 
 
 class EndpointAnswerer:
-    """Puts each task with its image to a model."""
+    """Puts each task with its images to a model."""
 
     def __init__(self, server: ModelServer, prompt: str, own: Path, longest_side: int) -> None:
         """Nothing is sent yet.
@@ -76,14 +78,14 @@ class EndpointAnswerer:
             except UnansweredError:
                 pass  # the next run asks again
 
-        for _ in self.asker.each(ask, with_image_here(tasks)):
+        for _ in self.asker.each(ask, to_put(tasks, keep)):
             pass
 
     def request(self, task: Task) -> dict[str, Any]:
         """What is sent for a task."""
         words = self.prompt.say(section_of(task), question=task.question)
-        image = data_url(Path(task.image), self.longest_side)
-        return {**self.server.parameters, "messages": [shows(image, words)]}
+        images = [data_url(Path(image), self.longest_side) for image in task.images]
+        return {**self.server.parameters, "messages": [shows(images, words)]}
 
 
 def section_of(task: Task) -> str:
@@ -103,14 +105,39 @@ def purpose() -> Purpose:
         asker="a model behind a server",
         base_url="--endpoint",
         model="--endpoint-model and --endpoint",
-        small_question=[shows(small, "Answer with one word: which colour is this?")],
+        small_question=[shows([small], "Answer with one word: which colour is this?")],
     )
 
 
-def shows(image: str, words: str) -> dict[str, Any]:
-    """A message with an image, then words."""
-    parts = [{"type": "image_url", "image_url": {"url": image}}, {"type": "text", "text": words}]
+def shows(images: Sequence[str], words: str) -> dict[str, Any]:
+    """A message with an image, then words.
+
+    Of several images, the second stands behind the first `[image 2]` of the words, and so on; one
+    that is not named stands in front.
+    """
+    # The words in pieces, each but the last with the number of the image behind it.
+    pieces: list[str] = PLACEHOLDER.split(words) if len(images) > 1 else [words]
+    inside: list[dict[str, Any]] = []
+    left = dict(enumerate(images, 1))
+    text = pieces[0]
+    for number, following in zip(pieces[1::2], pieces[2::2], strict=True):
+        text += f"[image {number}]"
+        if int(number) in left:
+            inside += [text_part(text), image_part(left.pop(int(number)))]
+            text = ""
+        text += following
+    parts = [*map(image_part, left.values()), *inside, *([text_part(text)] if text else [])]
     return {"role": "user", "content": parts}
+
+
+def text_part(text: str) -> dict[str, Any]:
+    """Words, as a part of a message."""
+    return {"type": "text", "text": text}
+
+
+def image_part(url: str) -> dict[str, Any]:
+    """An image, as a part of a message."""
+    return {"type": "image_url", "image_url": {"url": url}}
 
 
 def data_url(path: Path, longest_side: int) -> str:
@@ -119,14 +146,8 @@ def data_url(path: Path, longest_side: int) -> str:
     Raises:
         ReleaseError: it cannot be read.
     """
-    try:
-        with Image.open(path) as opened:
-            kind = "JPEG" if opened.format in LOSSY else "PNG"
-            upright = ImageOps.exif_transpose(opened).convert("RGB")
-    except (OSError, ValueError) as error:
-        raise ReleaseError(f"image {path} cannot be read: {error}; validate the release") from error
-    upright.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS)
-    return encoded(upright, kind)
+    image = read_upright(path, longest_side)
+    return encoded(image, "JPEG" if image.format in LOSSY else "PNG")
 
 
 def encoded(image: Image.Image, kind: str) -> str:

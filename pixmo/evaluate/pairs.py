@@ -18,17 +18,17 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from PIL import Image, ImageOps
+from PIL import Image
 
-from pixmo.drawing import draw_points
-from pixmo.errors import EvaluationError
-from pixmo.evaluate.answers import MOST_NAMED, Task
+from pixmo.drawing import draw_points, read_upright
+from pixmo.errors import EvaluationError, ReleaseError
+from pixmo.evaluate.answers import Task, check_answers
 from pixmo.execution.progress import SILENT, Progress
 from pixmo.files import replace_atomically, write_json, write_text
 from pixmo.hashing import sha256_bytes, short_id, unit_interval
 from pixmo.points import TAG, Point, from_text
 from pixmo.resources import shared
-from pixmo.text import counted, squeeze
+from pixmo.text import squeeze
 
 NO_ANSWER = "(no answer)"
 LONGEST_SIDE_PIXELS = 1280  # as shown: half of a wide screen, with room to zoom
@@ -90,7 +90,10 @@ def choose(asked: Sequence[Task], answers: Answers, per_pair: int, seed: int = 0
     Raises:
         EvaluationError: there are not two models, or an answer is to no task.
     """
-    check_answers(asked, answers)
+    if len(answers) < 2:
+        raise EvaluationError("a preference is between two models; give --answers for each")
+    for model, given in answers.items():
+        check_answers(model, asked, given)
     used: Counter[str] = Counter()
     left_out: Counter[str] = Counter()
     pairs: list[Pair] = []
@@ -111,24 +114,6 @@ def choose(asked: Sequence[Task], answers: Answers, per_pair: int, seed: int = 0
     return Chosen(tuple(pairs), left_out)
 
 
-def check_answers(asked: Sequence[Task], answers: Answers) -> None:
-    """Nothing, if there are two models or more and each answers tasks alone.
-
-    Raises:
-        EvaluationError: there are not, or one does not.
-    """
-    if len(answers) < 2:
-        raise EvaluationError("a preference is between two models; give --answers for each")
-    known = {task.id for task in asked}
-    for model, given in answers.items():
-        if strange := sorted(given.keys() - known):
-            named = ", ".join(strange[:MOST_NAMED])
-            raise EvaluationError(
-                f"{model}: {counted(len(strange), 'answer')} to no such task, such as {named};"
-                " name the release and split that it was asked"
-            )
-
-
 def why_not(task: Task, first: str | None, second: str | None) -> str:
     """Why two answers are not for people to judge; empty if they are."""
     one, other = squeeze(first or ""), squeeze(second or "")
@@ -136,7 +121,7 @@ def why_not(task: Task, first: str | None, second: str | None) -> str:
         return "neither model answered"
     if one == other:
         return "both answers are the same"
-    if "://" in task.image and (from_text(one) or from_text(other)):
+    if task.images_away and (from_text(one) or from_text(other)):
         return "the image to draw points on is not here"
     return ""
 
@@ -174,7 +159,7 @@ def write(
         for pair in chosen.pairs:
             try:
                 urls = [url_of(pair.task, text, folder, images_at) for text in sides_of(pair)]
-            except Unreadable:
+            except ReleaseError:
                 left_out["its image cannot be read"] += 1
             else:
                 tasks.append({"data": data_of(pair, *urls)})
@@ -229,17 +214,13 @@ def as_shown(answer: str) -> str:
     return TAG_AND_WORDS.sub(worded, answer).strip() or NO_ANSWER
 
 
-class Unreadable(Exception):  # noqa: N818 - no error: a reason on its way out of a call
-    """An image file that is none."""
-
-
 def url_of(task: Task, answer: str, folder: Path, images_at: str) -> str:
     """Where a browser finds a task's image with the answer's points on it.
 
     Raises:
-        Unreadable: its file is no image.
+        ReleaseError: its file is no image.
     """
-    if "://" in task.image:
+    if task.images_away:
         return task.image
     data = picture(Path(task.image), from_text(answer))
     name = f"{sha256_bytes(data)}.png"
@@ -253,16 +234,11 @@ def picture(path: Path, points: Sequence[Point]) -> bytes:
     """A PNG of an image file, upright, not too large, with points drawn on it.
 
     Raises:
-        Unreadable: the file is no image.
+        ReleaseError: the file is no image.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                upright = ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombWarning) as error:
-        raise Unreadable(str(path)) from error
-    upright.thumbnail((LONGEST_SIDE_PIXELS, LONGEST_SIDE_PIXELS), Image.Resampling.LANCZOS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        upright = read_upright(path, LONGEST_SIDE_PIXELS)
     data = io.BytesIO()
     draw_points(upright, points).save(data, "PNG")
     return data.getvalue()

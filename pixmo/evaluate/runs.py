@@ -1,6 +1,6 @@
 """An evaluation as a folder: what was asked of whom, every answer, and how they do.
 
-    runs/evaluate-<release>-<split>-<answerer>-<hash>/
+    runs/evaluate-<data>-<split>-<answerer>-<hash>/
       configuration.json   what was asked, of whom, how, and by which measures
       answers.jsonl        an answer a line, at once when it comes; in the tasks' order at the end
       evaluation.json      the scores; written last
@@ -13,6 +13,7 @@ where it was and asks only what is missing.
 import contextlib
 import fcntl
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -23,12 +24,14 @@ from pixmo import __version__
 from pixmo.dataset.manifest import FILE_NAME as MANIFEST
 from pixmo.dataset.reader import Release
 from pixmo.errors import EvaluationError
+from pixmo.evaluate import benchmarks
 from pixmo.evaluate.answerers import Answer, Answerer
 from pixmo.evaluate.answers import Evaluation, Task, evaluate, tasks
+from pixmo.evaluate.benchmarks import Benchmark
 from pixmo.evaluate.cap_f1 import Judge, Judged, case_of
-from pixmo.evaluate.journal import Journal, as_line
+from pixmo.evaluate.journal import Journal
 from pixmo.execution.progress import SILENT, Progress
-from pixmo.files import plain, write_json, write_text
+from pixmo.files import json_line, plain, write_json, write_text
 from pixmo.hashing import sha256_file, sha256_value
 
 ANSWERS, EVALUATION, CONFIGURATION = "answers.jsonl", "evaluation.json", "configuration.json"
@@ -40,9 +43,9 @@ NAME_CHARACTERS = 40  # of an answerer's name, in a folder's
 class Asked:
     """The tasks of an evaluation."""
 
-    name: str  # of what they come from
+    name: str  # of the release or benchmark that they come from
     split: str
-    sha256: str  # of what they come from
+    sha256: str  # of the release's manifest, or of what a benchmark asks
     tasks: tuple[Task, ...]
     score: Callable[[Mapping[str, str]], Evaluation]  # of the answers, by id
 
@@ -54,6 +57,7 @@ class Run:
     folder: Path
     evaluation: Evaluation  # with what the judge measured
     refused: int  # tasks that the answerer will never answer; answers.jsonl says why
+    not_put: Mapping[str, int]  # tasks that it was not asked, by reason
     judged: Judged | None
 
     @property
@@ -63,7 +67,7 @@ class Run:
         if self.judged:
             judged = {key: value for key, value in asdict(self.judged).items() if key != "measures"}
         found: dict[str, Any] = plain(self.evaluation)
-        return found | {"refused": self.refused, "judged": judged}
+        return found | {"refused": self.refused, "not_put": self.not_put, "judged": judged}
 
 
 def of_release(release: Release, split: str) -> Asked:
@@ -72,13 +76,31 @@ def of_release(release: Release, split: str) -> Asked:
     Raises:
         ReleaseError: the release cannot be read.
     """
-    return Asked(
-        name=release.manifest.version,
-        split=split,
-        sha256=sha256_file(release.root / MANIFEST),
-        tasks=tuple(tasks(release, split)),
-        score=partial(evaluate, release, split),
-    )
+    name, asked = release.manifest.version, tuple(tasks(release, split))
+    sha256 = sha256_file(release.root / MANIFEST)
+    return Asked(name, split, sha256, asked, partial(evaluate, name, split, asked))
+
+
+def of_benchmark(
+    benchmark: Benchmark,
+    images: Path,
+    data: str = "",
+    split: str = "",
+    progress: Progress = SILENT,
+) -> Asked:
+    """What a model is asked of one split of a benchmark, whose images are kept in `images`.
+
+    Default: the usual split of what is on the hub.
+
+    Raises:
+        EvaluationError: the data cannot be read, are not as published, or lack their truths.
+    """
+    split, found = benchmarks.tasks(benchmark, images, data, split, progress)
+    asked = tuple(found)
+    # An id is made of the question and its images, whatever copy they come from.
+    sha256 = sha256_value([task.id for task in asked])
+    score = partial(evaluate, benchmark.name, split, asked)
+    return Asked(benchmark.name, split, sha256, asked, score)
 
 
 def run(
@@ -106,7 +128,8 @@ def run(
         answers = collect(asked.tasks, answerer, folder / ANSWERS, progress)
         texts = {name: answer.answer for name, answer in answers.items()}
         refused = sum(bool(answer.refused) for answer in answers.values())
-        found = Run(folder, asked.score(texts), refused, None)
+        not_put = Counter(answer.not_put for answer in answers.values() if answer.not_put)
+        found = Run(folder, asked.score(texts), refused, dict(sorted(not_put.items())), None)
         if judge:
             write_json(folder / EVALUATION, found.summary)  # a judge may fail
             cases = [case_of(task, texts.get(task.id, "")) for task in described]
@@ -126,26 +149,30 @@ def collect(
 ) -> dict[str, Answer]:
     """Every answer there is, by id: those in the file, and those that the answerer gives now.
 
-    A task that got no answer is left out.
+    A task that got no answer is left out; one that was not put is tried again.
     """
     journal = Journal(path)
-    left = [task for task in asked if task.id not in journal.known]
+    kept = {name for name, entry in journal.known.items() if not entry.get("not_put")}
+    left = [task for task in asked if task.id not in kept]
     with progress.task("Asking", total=len(left), unit="tasks") as advance:
 
         def keep(answer: Answer) -> None:
-            refused = {"refused": answer.refused} if answer.refused else {}
-            journal.keep({"id": answer.id, "answer": answer.answer, **refused})
+            said = {name: value for name, value in asdict(answer).items() if value}
+            journal.keep({"id": answer.id, "answer": answer.answer} | said)
             advance(1)
 
         if left:
             answerer.answer(left, keep)
     order = {task.id: place for place, task in enumerate(asked)}
     entries = sorted(journal.known.values(), key=lambda one: order.get(one["id"], len(order)))
-    write_text(path, "".join(f"{as_line(entry)}\n" for entry in entries))
-    return {
-        entry["id"]: Answer(entry["id"], entry.get("answer", ""), entry.get("refused", ""))
-        for entry in entries
-    }
+    write_text(path, "".join(f"{json_line(entry)}\n" for entry in entries))
+    return {entry["id"]: answer_in(entry) for entry in entries}
+
+
+def answer_in(entry: Mapping[str, Any]) -> Answer:
+    """The answer in a line; those that people wrote may have less in it."""
+    answer, refused, not_put = (entry.get(name, "") for name in ("answer", "refused", "not_put"))
+    return Answer(entry["id"], answer, refused, not_put)
 
 
 def configuration_of(asked: Asked, answerer: Answerer, judge: Judge | None) -> dict[str, Any]:
