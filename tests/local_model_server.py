@@ -39,12 +39,18 @@ class Request:
         return "".join(parts)
 
     @property
+    def image_files(self) -> list[bytes]:
+        """The images of the last message, as their files."""
+        urls = [part["image_url"]["url"] for part in self.messages[-1] if "image_url" in part]
+        kinds, datas = zip(*(url.split(";base64,") for url in urls), strict=True)
+        assert set(kinds) <= {"data:image/png", "data:image/jpeg"}
+        return [base64.b64decode(data, validate=True) for data in datas]
+
+    @property
     def image_file(self) -> bytes:
-        """The image of the last message, as its file."""
-        (url,) = [part["image_url"]["url"] for part in self.messages[-1] if "image_url" in part]
-        kind, _, data = url.partition(";base64,")
-        assert kind in ("data:image/png", "data:image/jpeg")
-        return base64.b64decode(data, validate=True)
+        """The only one."""
+        (file,) = self.image_files
+        return file
 
     @property
     def image(self) -> Image.Image:

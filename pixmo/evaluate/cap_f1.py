@@ -23,13 +23,13 @@ from pixmo.evaluate.answers import Measure, Task, mean_over_images
 from pixmo.evaluate.asking import Asker, ModelServer
 from pixmo.evaluate.journal import Journal
 from pixmo.execution.progress import SILENT, Progress
+from pixmo.files import json_line
 from pixmo.hashing import sha256_value
 from pixmo.language_models.chat_completions import (
     Purpose,
     RefusedError,
     UnansweredError,
     json_format,
-    storable,
 )
 from pixmo.language_models.prompt_files import Section, load, user_says
 
@@ -286,7 +286,7 @@ def measures(scores: Sequence[tuple[str, CapScore]], judge: str) -> tuple[Measur
 
 def as_data(value: object) -> str:
     """A value as JSON that cannot end the block it stands in: it has no `<` of its own."""
-    return storable(json.dumps(value, ensure_ascii=False)).replace("<", "\\u003c")
+    return json_line(value).replace("<", "\\u003c")
 
 
 def list_in(reply: str, name: str) -> list[Any]:
