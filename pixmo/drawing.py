@@ -1,8 +1,10 @@
-"""Points drawn on an image, so that people see what an answer points at."""
+"""Images as people see them, and points drawn on them, to show what an answer points at."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pixmo.errors import ReleaseError
 from pixmo.points import Point, clamp, is_near_image
 
 if TYPE_CHECKING:
@@ -11,6 +13,25 @@ if TYPE_CHECKING:
 FILL, RIM = (255, 45, 120), (255, 255, 255)
 # Of the image's shorter side: seen at once, and hardly hides what is pointed at.
 RADIUS_SHARE, LEAST_RADIUS_PIXELS = 0.022, 5
+
+
+def read_upright(path: Path, longest_side: int) -> "Image.Image":
+    """The image in a file as people see it, in RGB, no side longer than that; its format is kept.
+
+    Raises:
+        ReleaseError: it cannot be read.
+    """
+    from PIL import Image, ImageOps
+
+    too_large = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+    try:
+        with Image.open(path) as opened:
+            upright = ImageOps.exif_transpose(opened).convert("RGB")
+            upright.format = opened.format
+    except (OSError, ValueError, SyntaxError, *too_large) as error:
+        raise ReleaseError(f"image {path} cannot be read: {error}; validate the release") from error
+    upright.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS)
+    return upright
 
 
 def draw_points(image: "Image.Image", points: Sequence[Point]) -> "Image.Image":

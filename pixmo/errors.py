@@ -8,13 +8,13 @@
     ├── HeldOutError       evaluation data cannot be read
     ├── SpeechError        no recording, or no recogniser, can be used
     │   ├── AudioError     one recording cannot be decoded
-    │   ├── ModelError     the recogniser cannot be loaded
-    │   └── WriterError    the language-model writer cannot be used
+    │   └── ModelError     the recogniser cannot be loaded
+    ├── LanguageModelError a language model behind a server cannot be used
     ├── LabelError         a Label Studio export or config cannot be used
     ├── RecipeError        a recipe or one of its SQL steps is wrong
     ├── ReleaseError       a release cannot be built, read or trusted
     ├── TrainingError      a model cannot be trained or loaded
-    ├── EvaluationError    answers cannot be read, or are to another release
+    ├── EvaluationError    answers, votes or a benchmark cannot be read, or are to other tasks
     ├── ExecutionError     a process that shared the work was killed
     └── ResourceError      a file that ships with pixmo is missing
 
@@ -59,8 +59,8 @@ class ModelError(SpeechError):
     """The recogniser cannot be loaded."""
 
 
-class WriterError(SpeechError):
-    """The language-model writer cannot be used."""
+class LanguageModelError(PixmoError):
+    """A language model behind a server cannot be used."""
 
 
 class LabelError(PixmoError):
@@ -80,7 +80,7 @@ class TrainingError(PixmoError):
 
 
 class EvaluationError(PixmoError):
-    """Answers cannot be read, or are to another release."""
+    """Answers, votes or a benchmark cannot be read, or are to other tasks."""
 
 
 class ResourceError(PixmoError):

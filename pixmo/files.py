@@ -1,10 +1,13 @@
 """Writes that are whole or absent: temporary name, fsync, rename, fsync of the folder."""
 
 import contextlib
+import dataclasses
 import json
+import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 TEMPORARY_SUFFIX = ".tmp"
 
@@ -65,6 +68,47 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: object) -> None:
     """`path` holds `value` as indented JSON with keys in the order given."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def json_line(value: object) -> str:
+    """A value as JSON in one line that UTF-8 can hold: without halves of character pairs."""
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace").decode()
+
+
+def append_json(path: Path, value: object) -> None:
+    """`path` has a further line of JSON, whoever else appends to it; a kill may cut it short.
+
+    It is not forced to the disk: a power cut may lose the last lines.
+    """
+    # The line break comes first: a line that a kill cut short does not run into the next.
+    line = f"\n{json_line(value)}".encode()
+    # In one piece: other processes may append to the same file.
+    with path.open("ab", buffering=0) as file:
+        file.write(line)
+
+
+def appended_objects(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the JSON objects that lines of `path` hold, none where it is not there.
+
+    A line that a kill cut short is passed over.
+    """
+    for line in path.read_bytes().splitlines() if path.exists() else []:
+        with contextlib.suppress(ValueError):
+            if isinstance(value := json.loads(line), dict):
+                yield value
+
+
+def plain(value: Any) -> Any:
+    """A value in what JSON knows: a number that is none (NaN) or infinite is null."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return plain(dataclasses.asdict(value))
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, int | str | None) else str(value)
 
 
 def sweep_temporary(folder: Path) -> int:

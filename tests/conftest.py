@@ -87,6 +87,6 @@ def server() -> Iterator[LocalModelServer]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries come soon, and whoever is waited for in vain is abandoned soon."""
-    monkeypatch.setattr("pixmo.speech.captioning.chat_completions.FIRST_DELAY_SECONDS", 0.01)
+    monkeypatch.setattr("pixmo.language_models.chat_completions.FIRST_DELAY_SECONDS", 0.01)
     monkeypatch.setattr("pixmo.execution.threads.GRACE_SECONDS", 2.0)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)

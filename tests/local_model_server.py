@@ -1,5 +1,7 @@
 """A small real server that speaks OpenAI's chat completions, and faults when told to."""
 
+import base64
+import io
 import json
 import threading
 import time
@@ -8,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from PIL import Image
 
 MODEL = "gpt-small"
 TOKENS_IN, TOKENS_OUT = 100, 20
@@ -24,8 +28,34 @@ class Request:
     arrived: float  # monotonic time
 
     @property
-    def messages(self) -> list[str]:
+    def messages(self) -> list[Any]:
         return [message["content"] for message in self.body["messages"]]
+
+    @property
+    def words(self) -> str:
+        """What the last message says beside its image."""
+        content = self.messages[-1]
+        parts = [content] if isinstance(content, str) else [p.get("text", "") for p in content]
+        return "".join(parts)
+
+    @property
+    def image_files(self) -> list[bytes]:
+        """The images of the last message, as their files."""
+        urls = [part["image_url"]["url"] for part in self.messages[-1] if "image_url" in part]
+        kinds, datas = zip(*(url.split(";base64,") for url in urls), strict=True)
+        assert set(kinds) <= {"data:image/png", "data:image/jpeg"}
+        return [base64.b64decode(data, validate=True) for data in datas]
+
+    @property
+    def image_file(self) -> bytes:
+        """The only one."""
+        (file,) = self.image_files
+        return file
+
+    @property
+    def image(self) -> Image.Image:
+        """The image of the last message."""
+        return Image.open(io.BytesIO(self.image_file))
 
     @property
     def turn(self) -> int:

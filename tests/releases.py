@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 
 from pixmo import schema
 from pixmo.dataset.manifest import File, Manifest, Subset, file_entry
+from pixmo.evaluate.answers import Task
 from pixmo.hashing import sha256_file, short_id
 
 COLOURS = {
@@ -196,3 +197,8 @@ def promise_again(root: Path) -> None:
         found = root / file["path"]
         file |= {"sha256": sha256_file(found), "bytes": found.stat().st_size}
     path.write_text(json.dumps(data), "utf-8")
+
+
+def lone_task(image: str, question: str, subset: str = "ama") -> Task:
+    """A task that no row is behind, whose answers score nothing."""
+    return Task("1", subset, image, "0" * 64, question, {}, lambda _: {})

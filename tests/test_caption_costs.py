@@ -13,7 +13,8 @@ import pytest
 
 from pixmo.cli.app import main
 from pixmo.hashing import sha256_bytes
-from pixmo.speech.captioning import prompts, writer_responses
+from pixmo.resources import shared
+from pixmo.speech.captioning import writer_responses
 from pixmo.speech.captioning.caption_plan import plan
 from pixmo.speech.captioning.caption_writer import Cleaner
 from pixmo.speech.captioning.captions import Written, write_captions
@@ -120,7 +121,7 @@ def test_another_prompt_is_another_request(tmp_path: Path, server: LocalModelSer
     write_captions(workspace)
     own = workspace.recipes / "prompts/caption.md"
     own.parent.mkdir(parents=True)
-    shipped = prompts.find("caption.md", tmp_path / "none").read_text("utf-8")
+    shipped = shared("pipelines/prompts/caption.md").read_text("utf-8")
     own.write_text(shipped.replace("dense caption", "short caption"), "utf-8")
     assert write_captions(workspace) == Written(3, 0, 0, 0)
     assert len(server.requests) == 6

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pixmo.errors import WriterError
+from pixmo.errors import LanguageModelError
+from pixmo.language_models.chat_completions import retry_after
 from pixmo.speech.captioning.captions import Written, write_captions
-from pixmo.speech.captioning.chat_completions import retry_after
 from pixmo.speech.captioning.language_model_writer import LanguageModelWriter
 from tests.conftest import run_pixmo
 from tests.local_model_server import (
@@ -89,7 +89,9 @@ def test_a_server_that_asks_to_wait_for_hours_ends_the_run(
     tmp_path: Path, server: LocalModelServer
 ) -> None:
     server.reply = lambda _: fault(429, "daily limit", retry_after="7200")
-    with pytest.raises(WriterError, match=r"asks to wait 7200 seconds.*run the same command later"):
+    with pytest.raises(
+        LanguageModelError, match=r"asks to wait 7200 seconds.*run the same command later"
+    ):
         write_captions(prepare(tmp_path, server.base_url))
 
 
@@ -125,7 +127,7 @@ def test_a_lasting_fault_ends_the_run_at_once(
 ) -> None:
     server.reply = lambda _: answer
     workspace = prepare(tmp_path, server.base_url, 20)
-    with pytest.raises(WriterError, match=says) as error:
+    with pytest.raises(LanguageModelError, match=says) as error:
         write_captions(workspace)
     assert "\n" not in str(error.value)
     assert server.base_url in str(error.value)
@@ -137,7 +139,7 @@ def test_money_that_runs_out_is_no_image_s_fault(tmp_path: Path, server: LocalMo
     broke = fault(400, "Billing hard limit has been reached", "billing_hard_limit_reached")
     server.reply = lambda r: said(r) if r.number < 2 else broke
     workspace = prepare(tmp_path, server.base_url, 4, concurrency=1)
-    with pytest.raises(WriterError, match="hard limit"):
+    with pytest.raises(LanguageModelError, match="hard limit"):
         write_captions(workspace)
     assert captions(workspace) == [text_of(0), text_of(1)]
 
@@ -147,7 +149,7 @@ def test_what_was_finished_before_a_lasting_fault_is_kept(
 ) -> None:
     server.reply = lambda r: said(r) if r.number < 10 else fault(401, "key revoked")
     workspace = prepare(tmp_path, server.base_url, 30)
-    with pytest.raises(WriterError, match="key revoked"):
+    with pytest.raises(LanguageModelError, match="key revoked"):
         write_captions(workspace)
     assert captions(workspace) == [text_of(n) for n in range(10)][: len(captions(workspace))]
     assert len(responses(workspace)) == 10
@@ -162,7 +164,9 @@ def test_a_server_that_is_not_there(tmp_path: Path) -> None:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{reserved.getsockname()[1]}/v1"
-        with pytest.raises(WriterError, match=r"does not answer, 3 times.*is the server running"):
+        with pytest.raises(
+            LanguageModelError, match=r"does not answer, 3 times.*is the server running"
+        ):
             write_captions(prepare(tmp_path, url))
 
 
@@ -207,7 +211,7 @@ def test_an_unanswered_second_turn_is_pending_and_the_first_is_kept(
 
 def test_a_server_that_always_fails_ends_the_run(tmp_path: Path, server: LocalModelServer) -> None:
     server.reply = lambda _: fault(500, "out of memory")
-    with pytest.raises(WriterError, match=r"does not answer, 6 times: .*out of memory"):
+    with pytest.raises(LanguageModelError, match=r"does not answer, 6 times: .*out of memory"):
         write_captions(prepare(tmp_path, server.base_url, 1))
 
 
@@ -255,7 +259,7 @@ def test_a_key_that_is_none_is_not_shown(
 ) -> None:
     workspace = prepare(tmp_path, server.base_url, 1)
     monkeypatch.setenv("OPENAI_API_KEY", "sesame\nopen")
-    with pytest.raises(WriterError, match="OPENAI_API_KEY holds signs") as error:
+    with pytest.raises(LanguageModelError, match="OPENAI_API_KEY holds signs") as error:
         write_captions(workspace)
     assert "sesame" not in str(error.value)
     monkeypatch.setenv("OPENAI_API_KEY", " sesame\n")  # as read from a file

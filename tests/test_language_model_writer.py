@@ -14,6 +14,7 @@ import pytest
 from pixmo.errors import PixmoError, SettingsError
 from pixmo.execution.threads import map_in_threads
 from pixmo.hashing import sha256_bytes
+from pixmo.resources import shared
 from pixmo.speech.captioning import prompts
 from pixmo.speech.captioning.caption_plan import plan
 from pixmo.speech.captioning.caption_writer import Cleaner
@@ -402,7 +403,7 @@ def test_a_whole_number_is_a_number(tmp_path: Path) -> None:
     ],
 )
 def test_a_prompt_that_is_none(tmp_path: Path, change: tuple[str, str], says: str) -> None:
-    shipped = prompts.find("caption.md", tmp_path).read_text("utf-8")
+    shipped = shared("pipelines/prompts/caption.md").read_text("utf-8")
     path = tmp_path / "prompts/mine.md"
     path.parent.mkdir()
     path.write_text(shipped.replace(*change), "utf-8")

@@ -1,7 +1,9 @@
 """A workspace: settings read strictly, tables that only grow, views of what counts now."""
 
+import dataclasses
 import multiprocessing
 import os
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,15 @@ def test_a_new_workspace_has_every_setting_at_its_default(tmp_path: Path) -> Non
     assert (made.root / "pixmo.toml").read_text("utf-8") == settings.template()
 
 
+def test_the_template_names_every_setting() -> None:
+    named = {name: set(keys) for name, keys in tomllib.loads(settings.template()).items()}
+    assert named == {
+        section.name: {key.name for key in dataclasses.fields(section.default_factory)}
+        for section in dataclasses.fields(settings.Settings)
+        if isinstance(section.default_factory, type)
+    }
+
+
 def test_any_folder_is_a_workspace_and_its_settings_are_kept(tmp_path: Path) -> None:
     assert Workspace.open(tmp_path).settings == settings.Settings()
     (tmp_path / "pixmo.toml").write_text("[speech]\nlanguage = 'de'\n[probe]\nsteps = 5\n")
@@ -64,6 +75,9 @@ def test_a_folder_that_is_not_there_is_no_workspace(tmp_path: Path) -> None:
         ("[speech]\nzzz = 'x'\n", "zzz is unknown; known are model, language, device"),
         ("[probe]\nsteps = '5'\n", "steps = '5' is not of type int"),
         ("[probe]\nsteps = true\n", "steps = True is not of type int"),
+        ("[evaluate]\nlongest_side = 0\n", "longest_side = 0: at least 32"),
+        ("[evaluate]\njudge_prompt = ''\n", 'judge_prompt is empty; the default is "judge"'),
+        ("[evaluate]\njudge = 'x'\n", r"\[evaluate\] key judge is unknown"),
         ("speech = 1\n", r"speech is a section; write \[speech\]"),
         ("[speech\n", "is not TOML"),
         ("\xff", "is not TOML"),

@@ -1,12 +1,20 @@
 """Commands that check a release, and train on it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pixmo.cli import show
 from pixmo.cli.app import AS_JSON, WORKSPACE, app, open_workspace
+from pixmo.text import counted
+
+if TYPE_CHECKING:
+    from pixmo.dataset.reader import Release
+    from pixmo.evaluate.answerers import Answerer
+    from pixmo.evaluate.cap_f1 import Judge
+    from pixmo.evaluate.runs import Asked, Run
+    from pixmo.workspace.workspace import Workspace
 
 NO_VERDICT = 2  # exit status
 
@@ -22,52 +30,194 @@ def evaluate(
     tasks: Annotated[
         Path | None, typer.Option(help="Write what to ask a model into this JSONL file, and stop.")
     ] = None,
-    split: Annotated[str, typer.Option(help="validation or test.")] = "test",
+    endpoint: Annotated[
+        str,
+        typer.Option(
+            help="Ask a model that takes images, behind a server that speaks OpenAI's chat"
+            " completions at this address; it ends in /v1 most often.",
+            metavar="URL",
+        ),
+    ] = "",
+    endpoint_model: Annotated[
+        str, typer.Option(help="The model, as that server calls it.", metavar="NAME")
+    ] = "",
+    model: Annotated[
+        Path | None, typer.Option(help="Ask the checkpoint in this folder.", metavar="FOLDER")
+    ] = None,
+    judge: Annotated[
+        bool,
+        typer.Option(
+            "--judge", help="Let the language model of [evaluate] in pixmo.toml judge captions."
+        ),
+    ] = False,
+    benchmark: Annotated[
+        str, typer.Option(help="Ask a benchmark's questions instead, such as chartqa.")
+    ] = "",
+    data: Annotated[
+        str,
+        typer.Option(help="The benchmark as it is published: folder, file, or hub's OWNER/NAME."),
+    ] = "",
+    split: Annotated[
+        str, typer.Option(help="validation or test; default: test, or the benchmark's own.")
+    ] = "",
     workspace: WORKSPACE = Path(),
     json: AS_JSON = False,
 ) -> None:
-    """Score the answers of any model to a release's held-out rows.
+    """Score a model on a release or a benchmark.
 
-    First ask for the tasks: a line has id, subset, image, image_sha256 and question. Put each to
-    the model with its image, and write a line with id and answer for it; points as
+    The answers to a release's held-out rows, or to a benchmark's questions: of a model behind a
+    server (--endpoint), of a trained checkpoint (--model), or of a file (--answers). What was
+    answered is kept at once; the same command asks only what is missing.
+
+    For a file, first ask for the tasks: a line has id, subset, image, image_sha256 and question,
+    and more_images where a question is on several. Put each to the model with its images, and write
+    a line with id and answer for it; points as
     <points x1="12.5" y1="80.0" x2="40.1" y2="77.3" alt="dog">dog</points>, in percent of the
     image's width and height, "There are none." for none. A task without an answer counts as wrong.
 
+    --benchmark: ai2d, chartqa, vqav2, docvqa, infoqa, textvqa, realworldqa, mmmu, mathvista,
+    countbenchqa, pixmo-count or pixmo-points, from the Hugging Face hub unless --data names a copy.
+    Its images are kept in the workspace's .cache.
+
     Example: pixmo evaluate v1 --answers answers.jsonl
+
+    Example: pixmo evaluate v1 --endpoint http://localhost:8000/v1 --endpoint-model molmo
+
+    Example: pixmo evaluate --benchmark chartqa --model runs/my-training/checkpoint
+    """
+    from pixmo.errors import EvaluationError
+    from pixmo.evaluate.runs import run
+
+    if sum(map(bool, (answers, tasks, endpoint, model))) != 1:
+        raise EvaluationError(
+            "give one of --tasks FILE, to ask a model, and --answers FILE, --endpoint URL and"
+            " --model FOLDER, for answers to score"
+        )
+    if bool(endpoint) != bool(endpoint_model):
+        raise EvaluationError("--endpoint URL and --endpoint-model NAME belong together")
+    if (version and benchmark) or (data and not benchmark):
+        raise EvaluationError(
+            "give a release or --benchmark, not both; --data goes with the latter"
+        )
+    opened = open_workspace(workspace)
+    release = None if benchmark else held_out_release(opened, version, split)
+    if tasks is not None:
+        write_tasks(asked_of(opened, release, split, benchmark, data), tasks)
+        return
+    # First who answers: to read a benchmark may take long, and a mistake here is said at once.
+    answerer = answerer_of(opened, release, answers, model, endpoint, endpoint_model)
+    asked_judge = judge_of(opened) if judge else None
+    asked = asked_of(opened, release, split, benchmark, data)
+    found = run(asked, answerer, opened.runs, asked_judge, show.Bars())
+    if json:
+        show.as_json(found.summary)
+    else:
+        show_run(found)
+
+
+def held_out_release(opened: "Workspace", version: str, split: str) -> "Release":
+    """A release of which that split, or the test split where it is empty, is held out.
+
+    Raises:
+        EvaluationError: the split is not held out.
+        ReleaseError: there is no such release.
     """
     from pixmo.dataset.reader import Release
     from pixmo.errors import EvaluationError
-    from pixmo.evaluate import answers as scoring
-    from pixmo.files import write_json, write_text
-    from pixmo.hashing import sha256_file
     from pixmo.release.versions import release_folder
 
-    if (answers is None) == (tasks is None):
-        raise EvaluationError("give one of --tasks FILE, to ask a model, and --answers FILE")
-    if split not in ("validation", "test"):
+    if split not in ("", "validation", "test"):
         raise EvaluationError(f"{split!r} is not held out; validation and test are")
-    opened = open_workspace(workspace)
-    root = release_folder(opened, version)
-    release = Release.open(root, opened.local_images())
-    if tasks is not None:
-        lines = [scoring.as_line(task) for task in scoring.tasks(release, split)]
-        write_text(tasks, "".join(f"{line}\n" for line in lines))
-        show.say(f"{len(lines)} tasks  {show.here(tasks)}")
-        return
-    assert answers is not None
-    given = scoring.read_answers(answers)
-    found = scoring.evaluate(release, split, given)
-    name = f"evaluate-{root.name}-{split}-{answers.stem}-{sha256_file(answers)[:8]}"
-    folder = opened.runs / name
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "answers.jsonl", answers.read_text("utf-8"))
-    write_json(folder / "evaluation.json", show.plain(found))
-    if json:
-        show.as_json(found)
-        return
-    show.say(f"{found.release}/{split}: {found.tasks} tasks, {found.missing} without an answer")
-    if found.images_away:
-        show.warn(f"{found.images_away} images are not here; points on them count as on squares")
+    return Release.open(release_folder(opened, version), opened.local_images())
+
+
+def asked_of(
+    opened: "Workspace", release: "Release | None", split: str, benchmark: str, data: str
+) -> "Asked":
+    """What is asked: the rows of the release, or else the benchmark's questions."""
+    from pixmo.evaluate.benchmarks import named
+    from pixmo.evaluate.runs import of_benchmark, of_release
+
+    if release:
+        return of_release(release, split or "test")
+    images = opened.cache / "benchmarks"
+    return of_benchmark(named(benchmark), images, data, split, show.Bars())
+
+
+def write_tasks(asked: "Asked", path: Path) -> None:
+    """The file holds what to ask a model."""
+    from pixmo.evaluate.answers import as_line
+    from pixmo.files import write_text
+
+    write_text(path, "".join(f"{as_line(task)}\n" for task in asked.tasks))
+    show.say(f"{len(asked.tasks)} tasks  {show.here(path)}")
+    if away := len({image for task in asked.tasks for image in task.images_away}):
+        show.warn(f"{counted(away, 'image')} not here; their tasks name URLs")
+
+
+def answerer_of(
+    opened: "Workspace",
+    release: "Release | None",
+    answers: Path | None,
+    model: Path | None,
+    endpoint: str,
+    endpoint_model: str,
+) -> "Answerer":
+    """Who answers: the file, the checkpoint, or else the model behind the server."""
+    if answers is not None:
+        from pixmo.evaluate.answerers import GivenAnswers
+
+        return GivenAnswers(answers)
+    if model is not None:
+        from pixmo.evaluate.checkpoint_answers import CheckpointAnswerer
+
+        return CheckpointAnswerer(model, release)
+    from pixmo.evaluate.asking import ModelServer
+    from pixmo.evaluate.endpoint_answers import EndpointAnswerer
+
+    settings = opened.settings.evaluate
+    server = ModelServer(
+        base_url=endpoint,
+        model=endpoint_model,
+        max_tokens=settings.max_tokens,
+        temperature=settings.temperature,
+        concurrency=settings.concurrency,
+        timeout_seconds=settings.timeout_seconds,
+    )
+    return EndpointAnswerer(server, settings.prompt, opened.recipes, settings.longest_side)
+
+
+def judge_of(opened: "Workspace") -> "Judge":
+    """The judge that the workspace's settings name."""
+    from pixmo.evaluate.asking import ModelServer
+    from pixmo.evaluate.cap_f1 import Judge
+
+    settings = opened.settings.evaluate
+    server = ModelServer(
+        base_url=settings.judge_base_url,
+        model=settings.judge_model,
+        max_tokens=settings.judge_max_tokens,
+        temperature=settings.judge_temperature,
+        concurrency=settings.concurrency,
+        timeout_seconds=settings.timeout_seconds,
+    )
+    return Judge(server, settings.judge_prompt, opened.recipes)
+
+
+def show_run(run: "Run") -> None:
+    """The scores of an evaluation, and what is to be known of them."""
+    found = run.evaluation
+    refused = f", {run.refused} of them refused" if run.refused else ""
+    show.say(
+        f"{found.data}/{found.split}: {found.tasks} tasks, {found.missing} without an"
+        f" answer{refused}"
+    )
+    for reason, tasks in run.not_put.items():
+        show.warn(f"{counted(tasks, 'task')} not asked, and counted as wrong: {reason}")
+    if found.images_away and not run.not_put:
+        of_shape = any(one.subset == "points" for one in found.measures)
+        squares = "; points on them count as on squares" if of_shape else ""
+        show.warn(f"{counted(found.images_away, 'image')} not here{squares}")
     show.table(
         ("subset", "measure", "score", "95 % from", "to", "rows"),
         [
@@ -80,7 +230,15 @@ def evaluate(
             for one in found.measures
         ],
     )
-    show.say(f"\nkept in {show.here(folder)}")
+    if run.judged:
+        judged = run.judged
+        show.say(
+            f"\n{judged.images} captions judged by {judged.judge}, prompt {judged.prompt}"
+            f" {judged.prompt_sha256[:8]}; {judged.requests} requests"
+        )
+        for reason, images in judged.left_out.items():
+            show.warn(f"{images} captions left out of cap F1: {reason}")
+    show.say(f"\nkept in {show.here(run.folder)}")
 
 
 @app.command()

@@ -3,13 +3,14 @@
 import contextlib
 import dataclasses
 import json
-import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from pixmo.files import plain
 
 if TYPE_CHECKING:
     from pixmo.execution.progress import Advance
@@ -60,19 +61,6 @@ def say(text: str = "") -> None:
 def as_json(value: Any) -> None:
     """A value, dataclasses and dates in it too, as indented JSON on the output."""
     typer.echo(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False))
-
-
-def plain(value: Any) -> Any:
-    """A value in what JSON knows: a number that is none (NaN) or infinite is null."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return plain(dataclasses.asdict(value))
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if isinstance(value, int | str | None) else str(value)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -1,10 +1,11 @@
-"""Answers of any model to a release's held-out rows: asked for, read, and scored.
+"""Answers of any model, to a release's held-out rows or a benchmark: asked for, read, and scored.
 
 A task is a line of JSON (id, subset, image, image_sha256, question); an answer is one, too (id,
 answer). A task without an answer counts as answered wrongly: who leaves out what is hard gains
 nothing by it.
 """
 
+import functools
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,14 +32,26 @@ Scores = Mapping[str, float]  # of one answer, by measure
 
 @dataclass(frozen=True)
 class Task:
-    """What a model is asked."""
+    """What a model is asked, and how its answer is scored."""
 
     id: str
-    subset: str
+    subset: str  # of a release, or the name of a benchmark
     image: str  # its file, or its URL where no file is here
     image_sha256: str
     question: str
-    row: Row  # with the truth
+    row: Row  # of a release, with the truth; of a benchmark empty
+    score: Callable[[str], Scores]  # of an answer
+    more_images: tuple[str, ...] = ()  # where a question is on several: those behind the first
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """All of them, in order."""
+        return (self.image, *self.more_images)
+
+    @property
+    def images_away(self) -> tuple[str, ...]:
+        """The URLs of those that are no file here."""
+        return tuple(image for image in self.images if "://" in image)
 
 
 @dataclass(frozen=True)
@@ -53,9 +66,9 @@ class Measure:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How a model does on a release."""
+    """How a model does on a release or a benchmark."""
 
-    release: str
+    data: str  # its name
     split: str
     tasks: int
     missing: int  # tasks without an answer
@@ -75,7 +88,15 @@ def tasks(release: Release, split: str) -> Iterator[Task]:
                 image = str(release.image_path(row["image_url"], row["image_sha256"]))
             except ReleaseError:
                 image = row["image_url"]
-            yield Task(row["id"], stem, image, row["image_sha256"], question_of(stem, row), row)
+            yield Task(
+                id=row["id"],
+                subset=stem,
+                image=image,
+                image_sha256=row["image_sha256"],
+                question=question_of(stem, row),
+                row=row,
+                score=functools.partial(SCORE[stem], row, image),
+            )
 
 
 def question_of(stem: str, row: Row) -> str:
@@ -91,7 +112,8 @@ def question_of(stem: str, row: Row) -> str:
 
 def as_line(task: Task) -> str:
     """A task as a line of JSON, without the truth."""
-    shown = {name: value for name, value in vars(task).items() if name != "row"}
+    hidden = ("row", "score") if task.more_images else ("row", "score", "more_images")
+    shown = {name: value for name, value in vars(task).items() if name not in hidden}
     return json.dumps(shown, ensure_ascii=False)
 
 
@@ -126,31 +148,40 @@ def read_answers(path: Path) -> dict[str, str]:
     return found
 
 
-def evaluate(release: Release, split: str, answers: Mapping[str, str]) -> Evaluation:
-    """How the answers do, each measure with its bootstrap interval over images.
+def evaluate(
+    data: str, split: str, asked: Sequence[Task], answers: Mapping[str, str]
+) -> Evaluation:
+    """How the answers to the tasks do, each measure with its bootstrap interval over images.
 
     Raises:
-        ReleaseError: the release cannot be read.
         EvaluationError: an answer is to no task, or there is no task.
     """
-    asked = list(tasks(release, split))
     if not asked:
-        raise EvaluationError(f"release {release.manifest.version} has no row in {split}")
+        raise EvaluationError(f"{data} has no row in {split}")
     if len({task.id for task in asked}) < len(asked):
-        raise EvaluationError(f"release {release.manifest.version} has an id twice in {split}")
-    if strange := sorted(answers.keys() - {task.id for task in asked}):
-        named = ", ".join(strange[:MOST_NAMED])
-        raise EvaluationError(
-            f"{counted(len(strange), 'answer')} to no row of {release.manifest.version}/{split},"
-            f" such as {named}; ask for its tasks again"
-        )
+        raise EvaluationError(f"{data} has an id twice in {split}")
+    check_answers(f"{data}/{split}", asked, answers)
     measures: list[Measure] = []
     for subset in dict.fromkeys(task.subset for task in asked):
         of_subset = [task for task in asked if task.subset == subset]
         measures += measured(subset, of_subset, answers)
     missing = sum(not answers.get(task.id, "").strip() for task in asked)
-    away = len({task.image for task in asked if "://" in task.image})
-    return Evaluation(release.manifest.version, split, len(asked), missing, away, tuple(measures))
+    away = len({image for task in asked for image in task.images_away})
+    return Evaluation(data, split, len(asked), missing, away, tuple(measures))
+
+
+def check_answers(whose: str, asked: Sequence[Task], answers: Mapping[str, str]) -> None:
+    """Nothing, if the answers are to tasks alone; `whose` they are begins the message.
+
+    Raises:
+        EvaluationError: one is to no task.
+    """
+    if strange := sorted(answers.keys() - {task.id for task in asked}):
+        named = ", ".join(strange[:MOST_NAMED])
+        raise EvaluationError(
+            f"{whose}: {counted(len(strange), 'answer')} to no such task, such as {named}; name the"
+            " data and split that was asked, or ask for its tasks again"
+        )
 
 
 def measured(
@@ -160,20 +191,24 @@ def measured(
     scored: dict[str, list[tuple[float, str]]] = {}
     for task in of_subset:
         answer = answers.get(task.id, "").strip()
-        for name, value in SCORE[subset](task, answer).items():
+        for name, value in task.score(answer).items():
             scored.setdefault(name, []).append((value if answer else 0.0, task.image_sha256))
     for name, found in scored.items():
         values, images = zip(*found, strict=True)
-        if len(set(images)) > 1:
-            mean = clustered_mean(values, images)
-        else:  # one image has no interval
-            mean = Mean(sum(values) / len(values), math.nan, math.nan, math.nan, 1)
-        yield Measure(subset, name, mean, len(values))
+        yield Measure(subset, name, mean_over_images(values, images), len(values))
 
 
-def score_caption(task: Task, answer: str) -> Scores:
+def mean_over_images(values: Sequence[float], images: Sequence[str]) -> Mean:
+    """The mean of values of these images, with its bootstrap interval over images."""
+    if len(set(images)) > 1:
+        return clustered_mean(values, images)
+    # One image has no interval.
+    return Mean(sum(values) / len(values), math.nan, math.nan, math.nan, 1)
+
+
+def score_caption(row: Row, _image: str, answer: str) -> Scores:
     """How a caption does."""
-    found = captions.score(answer, task.row["caption"], task.row["transcripts"])
+    found = captions.score(answer, row["caption"], row["transcripts"])
     kind = f"lexical-{captions.VERSION}"
     return {
         f"{kind} F1": found.f1,
@@ -182,42 +217,50 @@ def score_caption(task: Task, answer: str) -> Scores:
     }
 
 
-def score_answer(task: Task, answer: str) -> Scores:
+def score_answer(row: Row, _image: str, answer: str) -> Scores:
     """How an answer does beside the one that an annotator accepted."""
-    truth = task.row["answer"]
+    truth = row["answer"]
     return {
         f"exact-{vqa.VERSION}": vqa.exact(answer, [truth]),
         f"ANLS-{vqa.VERSION}": vqa.anls(answer, [truth]),
     }
 
 
-def score_points(task: Task, answer: str) -> Scores:
+def score_points(row: Row, image: str, answer: str) -> Scores:
     """How points do, or a count where that was asked for, whether it points or not."""
-    truth = [Point(point["x"], point["y"]) for point in task.row["points"]]
-    said = counting.count_said(answer)
-    if task.row["collection_method"] == "counting":
-        off = abs(said - len(truth)) if said is not None else None
-        kind = f"count-{counting.VERSION}"
-        return {
-            f"{kind} exact": float(off == 0),
-            f"{kind} within one": float(off is not None and off <= 1),
-        }
-    scores: dict[str, float] = {}
-    predicted = from_text(answer)
-    # Who says nothing has not said that there is none.
-    is_silent = not predicted and said != 0
-    shape = height_over_width(task.image)
+    truth = [Point(point["x"], point["y"]) for point in row["points"]]
+    if row["collection_method"] == "counting":
+        return score_count(answer, len(truth))
+    scores: Scores = {}
+    shape = height_over_width(image)
     for within in pointing.WITHIN_PERCENT:
-        found = pointing.score_by_distance(predicted, truth, within, shape)
-        if is_silent:
-            found = pointing.PointScore(0.0, 0.0)
-        kind = f"points-{pointing.VERSION} within {within:g} %"
-        scores |= {
-            f"{kind} F1": found.f1,
-            f"{kind} precision": found.precision,
-            f"{kind} recall": found.recall,
-        }
+        found = pointing.score_by_distance(from_text(answer), truth, within, shape)
+        scores = {**scores, **point_scores(answer, f"within {within:g} %", found)}
     return scores
+
+
+def score_count(answer: str, count: int) -> Scores:
+    """How the number that an answer gives does."""
+    said = counting.count_said(answer)
+    off = abs(said - count) if said is not None else None
+    kind = f"count-{counting.VERSION}"
+    return {
+        f"{kind} exact": float(off == 0),
+        f"{kind} within one": float(off is not None and off <= 1),
+    }
+
+
+def point_scores(answer: str, how: str, found: pointing.PointScore) -> Scores:
+    """The measures of an answer's points, found to hit as `how` says."""
+    if not from_text(answer) and counting.count_said(answer) != 0:
+        # Who says nothing has not said that there is none.
+        found = pointing.PointScore(0.0, 0.0)
+    kind = f"points-{pointing.VERSION} {how}"
+    return {
+        f"{kind} F1": found.f1,
+        f"{kind} precision": found.precision,
+        f"{kind} recall": found.recall,
+    }
 
 
 def height_over_width(image: str) -> float:
@@ -231,7 +274,7 @@ def height_over_width(image: str) -> float:
     return width / height if turned else height / width
 
 
-SCORE: Mapping[str, Callable[[Task, str], Scores]] = {
+SCORE: Mapping[str, Callable[[Row, str, str], Scores]] = {  # of a row, its image, an answer
     "cap": score_caption,
     "ama": score_answer,
     "points": score_points,

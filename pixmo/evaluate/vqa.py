@@ -1,8 +1,13 @@
-"""Answers beside those that people gave: exact, soft, relaxed for charts, by edit distance."""
+"""Answers beside those that people gave: exact, soft, relaxed for charts, by edit distance.
 
+Also what an answer in sentences says: which option, which number, whether the true words.
+"""
+
+import itertools
+import math
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import regex
 
@@ -19,6 +24,24 @@ INNER_COMMA = re.compile(r"(?<=\d),(?=\d)")
 MARKS = regex.compile(r"(?!(?<=\d)\.(?=\d))(?![-+](?=\d)(?<!\w.))(?!')[^\p{L}\p{M}\p{N}\s]")
 NUMBER = re.compile(r"[-+]?\d+(?:,\d{3})*(?:\.\d+)?")
 UNITS = "$€£% "  # around a number of a chart
+# A letter that stands for an option. A and I are words where another word follows them.
+LETTER = (
+    r"(?<!\w)(?<!\w['’])(?:[B-HJ-Z]|[AI](?!\s+(?!(?:is|because|since)\b)[^\W\d_]))(?!\w|['’]\w|-\w)"
+)
+BARE_LETTER = re.compile(r"\W*([A-Za-z])\W*")
+FIRST_LETTER = re.compile(r"\A[\s*]*([A-Z])\**(?:[.):\]]\**(?=\s|$)|[^\S\n]*\n)")
+ANSWER = r"(?i:\banswers?\b(?:\s+(?:is|would\s+be|must\s+be))?)"
+ANSWERED_LETTER = re.compile(rf"{ANSWER}[\s:*(\[{{'\"]*(?i:(?:option|choice)\s+)?[(*]*({LETTER})")
+BRACKETED_LETTER = re.compile(r"[(\[]([A-Z])[)\]]")
+NUMBER_SAID = re.compile(
+    r"((?:(?<![\w.])[-+−])?(?<![\w.])(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?)(\s?(?:%|percent\b))?"
+)
+LIST = re.compile(r"\[([^\[\]]*)\]")
+OPEN_DECIMALS = 2
+SENTENCE_END = re.compile(r"[.!?;]\s+(?=\S)|\n")
+CONCLUSION = re.compile(
+    r".*(?:\b(?:is|are|be|so|thus|therefore|final|answer|result)\b|=)", re.IGNORECASE
+)
 
 
 def normalise(answer: str) -> str:
@@ -88,3 +111,124 @@ def similarity(answer: str, truth: str) -> float:
     one, other = " ".join(answer.lower().split()), " ".join(truth.lower().split())
     found = float(Levenshtein.normalized_similarity(one, other))
     return found if found >= LEAST_SIMILARITY else 0.0
+
+
+def choice(answer: str, options: Mapping[str, str]) -> str | None:
+    """The label of the option that an answer chooses; None where it chooses none.
+
+    Options are texts by their labels: letters, or texts themselves. In this order: the answer is a
+    letter or an option's text; begins with a letter as in a list; says `answer` and a letter; has a
+    letter in brackets; has a letter that belongs to no option's text; has an option's text. The
+    last of several counts. After the evaluation of Yue et al. 2023, MMMU, arXiv 2311.16502, which
+    draws an option where none is said; here that is wrong.
+    """
+    if (bare := BARE_LETTER.fullmatch(answer)) and bare[1].upper() in options:
+        return bare[1].upper()
+    texts = {label: text.strip() for label, text in options.items() if text.strip()}
+    for label, text in texts.items():
+        if normalise(answer) == normalise(text):
+            return label
+    rest = answer
+    for text in sorted(texts.values(), key=len, reverse=True):
+        if len(text) > 1:
+            rest = whole(text).sub(" ", rest)
+    for pattern, part in (
+        (FIRST_LETTER, answer),
+        (ANSWERED_LETTER, rest),
+        (BRACKETED_LETTER, rest),
+        (re.compile(f"({LETTER})"), rest),
+    ):
+        if found := [letter for letter in pattern.findall(part) if letter in options]:
+            return str(found[-1])
+    said = [
+        (match.end(), len(text), label)
+        for label, text in texts.items()
+        for match in whole(text).finditer(answer)
+    ]
+    return max(said)[2] if said else None
+
+
+def whole(text: str) -> re.Pattern[str]:
+    """Matches a text as words of their own, without case; a part of a number is none."""
+    return re.compile(rf"(?<!\w)(?<!\d\.){re.escape(text)}(?!\w|\.\d)", re.IGNORECASE)
+
+
+def number_said(answer: str) -> tuple[float, ...]:
+    """The number that an answer gives: the first after the last word `answer`, else the last.
+
+    A percentage gives two, itself and its share of 1. Without digits, a word up to ten.
+    """
+    plain = INNER_COMMA.sub("", answer)
+    after = re.split(ANSWER, plain)[-1]
+    if match := NUMBER_SAID.search(after) if after != plain else None:
+        return values_of(match)
+    if matches := list(NUMBER_SAID.finditer(plain)):
+        return values_of(matches[-1])
+    words = [word for word in normalise(answer).split() if word.isdecimal()]
+    return (float(words[-1]),) if words else ()
+
+
+def values_of(match: re.Match[str]) -> tuple[float, ...]:
+    """What a match of `NUMBER_SAID` may stand for."""
+    value = float(match[1].replace("−", "-"))
+    if not math.isfinite(value):  # more digits than a float can hold
+        return ()
+    return (value, value / 100) if match[2] else (value,)
+
+
+def integer(answer: str, truth: int) -> float:
+    """1 where the number that an answer gives, without its decimals, is the true one, else 0.
+
+    Source: Lu et al. 2023, MathVista, arXiv 2310.02255, whose evaluation cuts decimals off; there a
+    language model finds the number in the answer.
+    """
+    return float(any(math.trunc(value) == truth for value in number_said(answer)))
+
+
+def decimal(answer: str, truth: float, decimals: int) -> float:
+    """1 where the number that an answer gives, rounded, is the true one, else 0.
+
+    Source: as of `integer`.
+    """
+    target = round(truth, decimals)
+    return float(any(round(value, decimals) == target for value in number_said(answer)))
+
+
+def number_list(answer: str, truth: str) -> float:
+    """1 where an answer gives the numbers of the true list in its order, else 0.
+
+    They are those of its last list in brackets, else all.
+    """
+    lists = LIST.findall(answer)
+    return float(numbers_in(lists[-1] if lists else answer) == numbers_in(truth))
+
+
+def numbers_in(text: str) -> list[float]:
+    """All numbers in digits, a comma before a space or a sign being none of theirs."""
+    return [values[0] for match in NUMBER_SAID.finditer(text) if (values := values_of(match))]
+
+
+def open_answer(answer: str, truths: Sequence[str]) -> float:
+    """1 where what an answer concludes has a truth, else 0.
+
+    Conclusions are what stands in each sentence after its last `is`, `so`, `answer`, `=` and the
+    like; the whole answer where it has none. A truth that is a number is had where one of theirs is
+    the same with two decimals, any other where its words are. After the evaluation of MMMU, arXiv
+    2311.16502, which also takes a text inside a word.
+    """
+    sentences = SENTENCE_END.split(answer.strip().rstrip("."))
+    ends = [
+        sentence[match.end() :] for sentence in sentences if (match := CONCLUSION.match(sentence))
+    ]
+    concluded = ends if any(end.strip() for end in ends) else [answer]
+    return float(any(has(part, truth) for part, truth in itertools.product(concluded, truths)))
+
+
+def has(text: str, truth: str) -> bool:
+    """Whether a text has a truth: its number with two decimals, or its words."""
+    number = truth.strip().strip(UNITS)
+    if NUMBER.fullmatch(number):
+        target = round(float(number.replace(",", "")), OPEN_DECIMALS)
+        said = numbers_in(INNER_COMMA.sub("", text))
+        return any(round(value, OPEN_DECIMALS) == target for value in said)
+    return whole(truth.strip()).search(text) is not None

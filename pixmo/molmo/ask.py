@@ -11,13 +11,11 @@ from pixmo.errors import ImageError
 from pixmo.molmo.crops import preprocess
 from pixmo.molmo.generate import Request, generate
 from pixmo.molmo.model import Molmo
-from pixmo.molmo.prompts import CAPTION_REQUEST, user_turn
+from pixmo.molmo.prompts import caption_prompt, user_turn
 from pixmo.molmo.stages import StageName
 from pixmo.molmo.tokenizer import Tokenizer
 from pixmo.points import Point, from_text
 
-CAPTION_STYLE = "long_caption:"  # without a hint of its length
-DESCRIBE = f"{CAPTION_STYLE} {CAPTION_REQUEST}"
 TAGGED = {
     "pointing": re.compile(r"point (to|at)\b", re.IGNORECASE),
     "point_count": re.compile(r"how many\b", re.IGNORECASE),
@@ -42,7 +40,7 @@ def ask(model: Molmo, tokenizer: Tokenizer, image: Image.Image, question: str) -
 def prompt_for(question: str, stage: StageName | None) -> str:
     """The question in the form that a model was taught in its last stage."""
     if not question:
-        return f" {CAPTION_STYLE}" if stage != "finetune" else user_turn(DESCRIBE)
+        return caption_prompt(tagged=stage == "finetune")
     tag = next((tag for tag, form in TAGGED.items() if form.match(question)), "")
     return user_turn(f"{tag}: {question}" if tag and stage == "finetune" else question)
 

@@ -32,19 +32,25 @@ def caption(row_id: str, text: str, rng: Random | None = None, tagged: bool = Fa
 
     With `tagged` it is asked for in a user's turn, as in fine-tuning.
     """
-    style = f"long_caption{length_hint(text, rng)}:"
-    prompt = user_turn(f"{style} {CAPTION_REQUEST}") if tagged else f" {style}"
+    prompt = caption_prompt(length_hint(len(text), rng), tagged)
     return Annotation(row_id, "cap", prompt, f" {text}")
+
+
+def caption_prompt(hint: str = "", tagged: bool = False) -> str:
+    """What asks for a dense caption, about as long as a `length_hint` says."""
+    style = f"long_caption{hint}:"
+    return user_turn(f"{style} {CAPTION_REQUEST}") if tagged else f" {style}"
 
 
 def transcript(row_id: str, text: str, rng: Random | None = None) -> Annotation:
     """What somebody said of the image; the hint as in `caption`."""
-    return Annotation(row_id, "transcript", f" transcript{length_hint(text, rng)}:", f" {text}")
+    return Annotation(
+        row_id, "transcript", f" transcript{length_hint(len(text), rng)}:", f" {text}"
+    )
 
 
-def length_hint(text: str, rng: Random | None) -> str:
-    """A space and about how long the text is, in HINT_CHARACTERS; sometimes nothing."""
-    characters = float(len(text))
+def length_hint(characters: float, rng: Random | None = None) -> str:
+    """A space and a length in HINT_CHARACTERS; with `rng` about so, and at times nothing."""
     if rng is not None:
         characters += rng.gauss(0.0, HINT_NOISE_CHARACTERS)
     hinted = rng is None or rng.random() < HINT_SHARE

@@ -95,6 +95,34 @@ class ProbeSettings:
 
 
 @dataclass(frozen=True)
+class EvaluateSettings:
+    """`[evaluate]`: how `pixmo evaluate` asks a server, and the judge of captions."""
+
+    NOT_EMPTY: ClassVar = ("prompt", "judge_base_url", "judge_prompt")
+    AT_LEAST: ClassVar = {
+        "longest_side": 32,
+        "temperature": -1,
+        "max_tokens": 1,
+        "concurrency": 1,
+        "timeout_seconds": 1,
+        "judge_temperature": -1,
+        "judge_max_tokens": 1,
+    }
+
+    prompt: str = "answer"  # pipelines/prompts/<prompt>.md, the workspace's own first
+    longest_side: int = 1536  # pixels; a larger image is sent smaller
+    temperature: float = 0.0  # -1: not sent, for models that take only their own
+    max_tokens: int = 1024  # of an answer
+    concurrency: int = 8  # requests at a time, of the judge, too
+    timeout_seconds: float = 120.0  # for one answer, of the judge, too
+    judge_base_url: str = "http://localhost:8000/v1"
+    judge_model: str = ""  # as the server calls it
+    judge_prompt: str = "judge"  # pipelines/prompts/<judge_prompt>.md
+    judge_temperature: float = 0.0  # -1: not sent
+    judge_max_tokens: int = 4096  # of a reply
+
+
+@dataclass(frozen=True)
 class Settings:
     """Every setting of a workspace."""
 
@@ -103,6 +131,7 @@ class Settings:
     caption: CaptionSettings = field(default_factory=CaptionSettings)
     curate: CurateSettings = field(default_factory=CurateSettings)
     probe: ProbeSettings = field(default_factory=ProbeSettings)
+    evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)
 
 
 def load(workspace: Path) -> Settings:
@@ -201,4 +230,17 @@ cache_gb = 20.0             # of results kept for the next build or try, in .cac
 [probe]
 steps = 900                 # optimiser steps of each run of `pixmo validate --train-probe`
 seed = 0
+
+[evaluate]
+prompt = "answer"           # pipelines/prompts/<prompt>.md, this workspace's own first
+longest_side = 1536         # pixels; a larger image is sent smaller
+temperature = 0.0           # -1: not sent, for models that take only their own
+max_tokens = 1024           # of an answer
+concurrency = 8             # requests at a time, of the judge, too
+timeout_seconds = 120.0     # for one answer, of the judge, too
+judge_base_url = "http://localhost:8000/v1"  # who judges captions with --judge; text only
+judge_model = ""            # as that server calls it; a key comes from OPENAI_API_KEY only
+judge_prompt = "judge"      # pipelines/prompts/<judge_prompt>.md
+judge_temperature = 0.0     # -1: not sent
+judge_max_tokens = 4096     # of a reply
 """

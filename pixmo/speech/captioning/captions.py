@@ -89,7 +89,7 @@ def write_captions(
     no answer no row is written, and the next run asks again.
 
     Raises:
-        WriterError: the writer cannot be used.
+        LanguageModelError: the writer cannot be used.
         WorkspaceError: another process writes captions in this workspace.
     """
     with workspace.lock("captions"), workspace.connect() as connection:

@@ -16,15 +16,18 @@ from typing import Any
 from pixmo.errors import SettingsError
 from pixmo.execution.threads import map_in_threads
 from pixmo.hashing import sha256_value
-from pixmo.speech.captioning.caption_writer import Caption, Cleaner
-from pixmo.speech.captioning.chat_completions import (
+from pixmo.language_models.chat_completions import (
     Completion,
     Endpoint,
+    Purpose,
     RefusedError,
     UnansweredError,
+    json_format,
 )
+from pixmo.language_models.prompt_files import Message
+from pixmo.speech.captioning.caption_writer import Caption, Cleaner
 from pixmo.speech.captioning.faithful import faithfulness
-from pixmo.speech.captioning.prompts import Message, Prompt, load
+from pixmo.speech.captioning.prompts import Prompt, load
 from pixmo.speech.captioning.writer_responses import Response, Responses
 from pixmo.workspace.settings import CaptionSettings
 from pixmo.workspace.workspace import Workspace
@@ -32,6 +35,21 @@ from pixmo.workspace.workspace import Workspace
 METHOD = "pixmo-language-model-3"
 CHARACTERS_PER_TOKEN = 4  # of English, about; for estimates
 PRICED_TOKENS = 1_000_000
+CAPTION_SCHEMA = {
+    "type": "object",
+    "properties": {"caption": {"type": "string"}},
+    "required": ["caption"],
+    "additionalProperties": False,
+}
+CAPTION_FORMAT = {"response_format": json_format("caption", CAPTION_SCHEMA)}
+PURPOSE = Purpose(
+    asker="the language-model writer",
+    base_url="[caption] base_url",
+    model="[caption] model and base_url in pixmo.toml",
+    small_question=[
+        {"role": "user", "content": 'Answer with this JSON object: {"caption": "none"}'}
+    ],
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +83,9 @@ class LanguageModelWriter:
         self.cleaner = Cleaner(self.language)
         self.prompt: Prompt = load(self.settings.prompt, workspace.recipes)
         self.stop = threading.Event()
-        self.endpoint = Endpoint(self.settings.base_url, self.settings.timeout_seconds, self.stop)
+        self.endpoint = Endpoint(
+            self.settings.base_url, self.settings.timeout_seconds, self.stop, PURPOSE
+        )
         self.workspace = workspace
         self.lock = threading.Lock()
         self.spending = Spent(0, 0, 0, 0, 0, 0.0)
@@ -119,7 +139,7 @@ class LanguageModelWriter:
         said in `writer_responses`. To be called once: the connections are closed afterwards.
 
         Raises:
-            WriterError: the `openai` package is missing, or the server cannot be used.
+            LanguageModelError: the `openai` package is missing, or the server cannot be used.
         """
         responses = self.responses  # read now: before any thread asks, and while nobody else writes
         self.endpoint.open()
@@ -133,7 +153,7 @@ class LanguageModelWriter:
         """The caption of one image; None where the server did not answer, and may another day.
 
         Raises:
-            WriterError: the server cannot be used.
+            LanguageModelError: the server cannot be used.
             StoppedError: nobody wants the caption any more.
         """
         transcripts = spoken(transcripts)
@@ -174,7 +194,9 @@ class LanguageModelWriter:
             if known := self.responses.find(request_sha256):
                 self.count(Spent(0, 1, 0, 0, 0, 0.0))
                 return known
-            response = self.response(request_sha256, self.endpoint.complete(request))
+            response = self.response(
+                request_sha256, self.endpoint.complete(request | CAPTION_FORMAT)
+            )
             self.responses.keep(response)
         read, written = response.input_tokens or 0, response.output_tokens or 0
         self.count(Spent(1, 0, 0, read, written, response.cost))
@@ -227,7 +249,7 @@ class LanguageModelWriter:
         request = self.request(self.prompt.opening(transcripts))
         if self.responses.find(sha256_value(request)):
             return None
-        return self.endpoint.body(request)
+        return self.endpoint.body(request | CAPTION_FORMAT)
 
     def estimate(self, request: Mapping[str, Any], transcripts: Sequence[str]) -> tuple[int, int]:
         """About how many tokens go in and, the caption being as long as what was said, come out."""

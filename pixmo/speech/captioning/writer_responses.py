@@ -7,14 +7,15 @@ its way when a run ended is paid for again.
 """
 
 import dataclasses
-import json
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
+from pixmo.files import append_json, appended_objects
 from pixmo.workspace.tables import refusals
 from pixmo.workspace.workspace import Workspace
 
@@ -85,12 +86,9 @@ class Responses:
 
     def keep(self, response: Response) -> None:
         """`response` outlives this process, even killed; of a power cut nothing is promised."""
-        # The line break comes first: a line that a kill cut short does not run into the next.
-        line = "\n" + json.dumps(dataclasses.asdict(response), ensure_ascii=False)
         with self.lock:
             self.journal.parent.mkdir(parents=True, exist_ok=True)
-            with self.journal.open("a", encoding="utf-8", newline="\n") as file:
-                file.write(line)
+            append_json(self.journal, dataclasses.asdict(response))
             self.unsaved[response.request_sha256] = response
             if len(self.unsaved) >= PART_RESPONSES:
                 self.save_unsaved()
@@ -120,18 +118,15 @@ class Responses:
 
     def recover(self) -> None:
         """What a killed run left in its journal is known."""
-        if not self.journal.exists():
-            return
-        for line in self.journal.read_bytes().splitlines():
-            response = parsed(line)
+        for values in appended_objects(self.journal):
+            response = read(values)
             if response and bytes.fromhex(response.request_sha256) not in self.places:
                 self.unsaved[response.request_sha256] = response
 
 
-def parsed(line: bytes) -> Response | None:
-    """The answer in a line of the journal; None for a line that was cut short by a kill."""
+def read(values: Mapping[str, Any]) -> Response | None:
+    """The answer in a line of the journal; None for one of another version of pixmo."""
     try:
-        values: dict[str, Any] = json.loads(line)
         return Response(**values)
-    except (ValueError, TypeError):
+    except TypeError:
         return None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from pixmo.errors import SettingsError, WriterError
+from pixmo.errors import LanguageModelError, SettingsError
 from pixmo.text import squeeze
 
 if TYPE_CHECKING:
@@ -21,23 +21,6 @@ if TYPE_CHECKING:
 KEY_VARIABLE = "OPENAI_API_KEY"
 INSTALL = "pip install 'pixmo[language-model]'"
 
-CAPTION_SCHEMA = {
-    "type": "object",
-    "properties": {"caption": {"type": "string"}},
-    "required": ["caption"],
-    "additionalProperties": False,
-}
-# What a server is asked for; one that refuses it is asked for the next.
-FORMATS: tuple[dict[str, Any], ...] = (
-    {
-        "response_format": {
-            "type": "json_schema",
-            "json_schema": {"name": "caption", "strict": True, "schema": CAPTION_SCHEMA},
-        }
-    },
-    {"response_format": {"type": "json_object"}},
-    {},
-)
 NEWER_NAMES = {"max_tokens": "max_completion_tokens"}  # some models take only the newer one
 
 FIRST_DELAY_SECONDS = 0.5
@@ -48,9 +31,18 @@ MOST_TRIES_TO_CONNECT = 3  # before the first answer: most likely nobody is ther
 FEWEST_PERMANENT, REQUEST_TIMEOUT, CONFLICT, TOO_LARGE, TOO_MANY = 400, 408, 409, 413, 429
 ABOUT_THE_FORM = (400, 422)
 OUT_OF_MONEY = ("insufficient_quota", "billing_hard_limit_reached")
-# Asked where one request fails and nothing tells whether others would, too.
-SMALL_QUESTION = [{"role": "user", "content": 'Answer with this JSON object: {"caption": "none"}'}]
 MOST_TOKENS = 2**63 - 1  # that a table can hold
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What a server is asked for, in the words that people know it by."""
+
+    asker: str  # who needs it
+    base_url: str  # what the address is called where it is set
+    model: str  # what to look at where the server knows no such model
+    # Asked where one request fails and nothing tells whether others would, too.
+    small_question: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -81,9 +73,14 @@ class StoppedError(Exception):
 
 
 class Endpoint:
-    """A server, asked from any number of threads; who waits for it, all wait."""
+    """A server, asked from any number of threads; who waits for it, all wait.
 
-    def __init__(self, base_url: str, timeout_seconds: float, stop: threading.Event) -> None:
+    Either all requests want JSON, in a `response_format`, or none does.
+    """
+
+    def __init__(
+        self, base_url: str, timeout_seconds: float, stop: threading.Event, purpose: Purpose
+    ) -> None:
         """Nothing is sent yet.
 
         Raises:
@@ -91,14 +88,15 @@ class Endpoint:
         """
         if not base_url.startswith(("http://", "https://")):
             raise SettingsError(
-                f"[caption] base_url = {base_url!r} is no address; it starts with http:// or"
+                f"{purpose.base_url} = {base_url!r} is no address; it starts with http:// or"
                 " https:// and ends in /v1 most often"
             )
         self.base_url = base_url
         self.timeout_seconds = timeout_seconds
         self.stop = stop
+        self.purpose = purpose
         self.client: openai.OpenAI  # from `open` to `close`
-        self.form = 0  # of FORMATS
+        self.form = 0  # of `formats`
         self.names: dict[str, str] = {}  # what this server calls a parameter
         self.not_before = 0.0  # monotonic time; the server asked not to be asked earlier
         self.last_answer = 0.0  # monotonic time; 0 before the first
@@ -108,13 +106,13 @@ class Endpoint:
         """Requests can be sent.
 
         Raises:
-            WriterError: the `openai` package is missing, or the key is none.
+            LanguageModelError: the `openai` package is missing, or the key is none.
         """
         try:
             import openai
         except ImportError as error:
-            raise WriterError(
-                f"the language-model writer needs the openai package: {INSTALL}"
+            raise LanguageModelError(
+                f"{self.purpose.asker} needs the openai package: {INSTALL}"
             ) from error
         self.client = openai.OpenAI(
             base_url=self.base_url,
@@ -133,7 +131,7 @@ class Endpoint:
         Raises:
             RefusedError: this request cannot be answered, others can.
             UnansweredError: this request was not answered, others were.
-            WriterError: the server cannot be used; the message says why.
+            LanguageModelError: the server cannot be used; the message says why.
             StoppedError: `stop` was set meanwhile.
         """
         import openai
@@ -164,7 +162,7 @@ class Endpoint:
         import openai
 
         first = None
-        for form in range(self.form, len(FORMATS)):
+        for form in range(self.form, len(formats(request))):
             try:
                 completion = self.post(request, form)
             except openai.APIStatusError as error:
@@ -196,7 +194,9 @@ class Endpoint:
     def body(self, request: Mapping[str, Any], form: int | None = None) -> dict[str, Any]:
         """What is sent for `request`."""
         named = {self.names.get(name, name): value for name, value in request.items()}
-        return named | FORMATS[self.form if form is None else form]
+        named.pop("response_format", None)
+        wanted = formats(request)[self.form if form is None else form]
+        return named | ({"response_format": wanted} if wanted else {})
 
     def post_once(self, body: dict[str, Any]) -> Completion:
         """The answer to exactly this."""
@@ -241,7 +241,7 @@ class Endpoint:
         Raises:
             RefusedError: it cannot be answered.
             UnansweredError: it was asked often enough.
-            WriterError: no request can be answered.
+            LanguageModelError: no request can be answered.
         """
         status, said = error.status_code, what_it_said(error)
         is_out_of_money = any(reason in said for reason in OUT_OF_MONEY)
@@ -251,9 +251,11 @@ class Endpoint:
             raise RefusedError(said)
         asked = retry_after(error.response.headers)
         if is_out_of_money or is_permanent(status):
-            raise WriterError(f"{self.base_url} refuses ({status}): {said}{hint(status)}")
+            raise LanguageModelError(
+                f"{self.base_url} refuses ({status}): {said}{self.hint(status)}"
+            )
         if asked > LONGEST_WAIT_SECONDS:
-            raise WriterError(
+            raise LanguageModelError(
                 f"{self.base_url} asks to wait {asked:.0f} seconds ({status}: {said}); what was"
                 " finished is kept, run the same command later"
             )
@@ -271,7 +273,7 @@ class Endpoint:
     def fail_if_silent(self, error: "openai.APIError", start: float) -> None:
         """Nothing, if the server answered anything in a long while."""
         if time.monotonic() - max(start, self.last_answer) > LONGEST_WAIT_SECONDS:
-            raise WriterError(
+            raise LanguageModelError(
                 f"{self.base_url} has answered nothing for {LONGEST_WAIT_SECONDS / 60:.0f} minutes"
                 f" ({what_it_said(error)}); what was finished is kept, run the same command later"
             )
@@ -283,16 +285,16 @@ class Endpoint:
 
         Raises:
             UnansweredError: it is not, but the server answers others.
-            WriterError: the server answers nobody.
+            LanguageModelError: the server answers nobody.
         """
         if tries < most:
             return
         if self.answers_others(request, start):
             raise UnansweredError(said)
-        raise WriterError(
-            f"{self.base_url} does not answer, {tries} times: {said}; is the server running, and"
-            " [caption] base_url right (it ends in /v1 most often)? What was finished is kept, run"
-            " the same command to go on"
+        raise LanguageModelError(
+            f"{self.base_url} does not answer, {tries} times: {said}; is the server running,"
+            f" and {self.purpose.base_url} right (it ends in /v1 most often)? What was finished is"
+            " kept, run the same command to go on"
         )
 
     def answers_others(self, request: Mapping[str, Any], since: float = 0.0) -> bool:
@@ -303,38 +305,53 @@ class Endpoint:
             return True
         self.wait_until_allowed()
         try:
-            self.send({**request, "messages": SMALL_QUESTION})
+            self.send({**request, "messages": self.purpose.small_question})
         except (openai.APIError, MalformedError):
             return False
         self.last_answer = time.monotonic()
         return True
+
+    def hint(self, status: int) -> str:
+        """What to do about a refusal."""
+        return {
+            401: f"; put a valid key into the environment variable {KEY_VARIABLE}",
+            403: f"; the key in {KEY_VARIABLE} may not use this model",
+            404: f"; check {self.purpose.model}",
+        }.get(status, "")
+
+
+def json_format(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The `response_format` of an answer that is a JSON object after `schema`."""
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": name, "strict": True, "schema": schema},
+    }
+
+
+def formats(request: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, ...]:
+    """The forms in which `request` is put, the richest first; a server may refuse some."""
+    wanted = request.get("response_format")
+    return (wanted, {"type": "json_object"}, None) if wanted else (None,)
 
 
 def api_key() -> str:
     """The key in the environment; any word where there is none: a local server may need none.
 
     Raises:
-        WriterError: what is there can be no key.
+        LanguageModelError: what is there can be no key.
     """
     key = os.environ.get(KEY_VARIABLE, "").strip()
     if not (key.isascii() and key.isprintable()):
         # Not shown: it may hold a key.
-        raise WriterError(f"the environment variable {KEY_VARIABLE} holds signs that no key has")
+        raise LanguageModelError(
+            f"the environment variable {KEY_VARIABLE} holds signs that no key has"
+        )
     return key or "none"
 
 
 def is_permanent(status: int) -> bool:
     """Whether asking again is in vain."""
     return FEWEST_PERMANENT <= status < 500 and status not in (REQUEST_TIMEOUT, CONFLICT, TOO_MANY)
-
-
-def hint(status: int) -> str:
-    """What to do about a refusal."""
-    return {
-        401: f"; put a valid key into the environment variable {KEY_VARIABLE}",
-        403: f"; the key in {KEY_VARIABLE} may not use this model",
-        404: "; check [caption] model and base_url in pixmo.toml",
-    }.get(status, "")
 
 
 def what_it_said(error: "openai.APIError | MalformedError") -> str:
