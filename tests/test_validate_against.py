@@ -1,18 +1,20 @@
 """Two releases by their probes' models: who learnt more is better, and only if it is certain."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pixmo.dataset.reader import Release
 from pixmo.errors import TrainingError
+from pixmo.evaluate.gap import AnnotationLoss
 from pixmo.molmo import checkpoint, data, tokenizer
 from pixmo.molmo.model import Molmo, build
+from pixmo.molmo.tokenizer import Tokenizer
 from pixmo.molmo.train import TrainingOptions, train
 from pixmo.validate import against
 from pixmo.validate.against import BETTER, SAME, WORSE, compare
+from pixmo.validate.verdict import PASS, SubsetVerdict, Verdict
 from tests.releases import write_release
 from tests.test_molmo_model import TINY
 
@@ -34,11 +36,20 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
         for image, example in zip(crops, examples, strict=True)
     ]
     model: Molmo = build(TINY, made.vocabulary_size, 0)
-    checkpoint.save(folder / "untrained", model, made)
+    save(folder / "untrained", model, made)
     for _ in train(model, packed, crops, TrainingOptions(steps=30, warmup_steps=5)):
         pass
-    checkpoint.save(folder / "trained", model, made)
+    save(folder / "trained", model, made)
     return release, folder / "trained", folder / "untrained"
+
+
+def save(probe: Path, model: Molmo, made: Tokenizer, steps: int = 30) -> None:
+    """A probe's folder holds the model of its release."""
+    checkpoint.save(probe / "release", model, made)
+    judged = SubsetVerdict("cap", PASS, "", None, 0)
+    Verdict(PASS, "", "v1", "", "tiny", steps, 0, 24, 80, (judged,), (), "").write(
+        probe / "verdict.json"
+    )
 
 
 def outcomes(release: Release, newer: Path, older: Path) -> dict[str, str]:
@@ -72,7 +83,7 @@ def test_gained_is_the_difference_of_the_losses_per_character(runs: Runs) -> Non
     sums: dict[str, list[float]] = {"cap": [0.0, 0.0], "ama": [0.0, 0.0], "points": [0.0, 0.0]}
     for run, sign in ((untrained, 1), (trained, -1)):
         per_image: dict[tuple[str, str], list[float]] = {}
-        for loss in against.losses_of(run, release, examples):
+        for loss in against.losses_of(run / "release", release, examples):
             place = per_image.setdefault((loss.kind, loss.image_sha256), [])
             place.append(loss.own_nats / loss.characters)
         for (kind, _), values in per_image.items():
@@ -93,5 +104,23 @@ def test_images_that_the_earlier_release_trained_on_are_left_out(
     assert {one.images for one in compare(release, trained, most(30), untrained)} == {74}
     with pytest.raises(TrainingError, match="54 images are held out"):
         compare(release, trained, most(50), untrained)
-    with pytest.raises(TrainingError, match="no checkpoint"):
-        compare(release, trained, replace(release), tmp_path / "nothing")
+    with pytest.raises(TrainingError, match="holds no probe of this pixmo"):
+        compare(release, trained, release, tmp_path / "nothing")
+
+
+def test_probes_with_other_options_are_not_compared(runs: Runs, tmp_path: Path) -> None:
+    release, trained, _ = runs
+    model, made = checkpoint.load(trained / "release")
+    save(tmp_path / "longer", model, made, steps=31)
+    with pytest.raises(TrainingError, match="tiny, 30 steps, seed 0 and tiny, 31 steps, seed 0"):
+        compare(release, trained, release, tmp_path / "longer")
+
+
+def test_rows_are_paired_by_what_they_are() -> None:
+    def loss(kind: str, row: str, characters: int, nats: float) -> AnnotationLoss:
+        return AnnotationLoss(row, kind, row, characters, nats, ())
+
+    mine = [loss("cap", "1", 5, 1.0), loss("cap", "2", 5, 2.0), loss("ama", "1", 5, 3.0)]
+    theirs = [loss("ama", "1", 5, 6.0), loss("cap", "1", 5, 4.0), loss("cap", "2", 4, 5.0)]
+    own, other = against.both_read(mine, theirs)
+    assert [(a.own_nats, b.own_nats) for a, b in zip(own, other, strict=True)] == [(1, 4), (3, 6)]

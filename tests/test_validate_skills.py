@@ -12,7 +12,15 @@ from pixmo.molmo.sizes import PROBE_XS
 from pixmo.points import Point, from_text
 from pixmo.validate import rendered, skills
 from pixmo.validate.rendered import COLOURS, SIDE
-from pixmo.validate.skills import ANSWERING, COUNTING, POINTING, majority, score, skill_of
+from pixmo.validate.skills import (
+    ANSWERING,
+    COUNTING,
+    POINTING,
+    Answered,
+    majority,
+    score,
+    skill_of,
+)
 
 DOGS = [Point(10.0, 20.0), Point(60.0, 70.0)]
 POINTED = pointing("p", "dogs", DOGS, "pointing")
@@ -41,6 +49,7 @@ def test_every_row_asks_for_its_skill() -> None:
         (COUNTED, "Counting the <points> shows a total of 2.", 1.0),
         (COUNTED, "Counting the <points> shows a total of 3.", 0.0),
         (COUNTED, "There are none.", 0.0),
+        (COUNTED, 'Counting the <points x1="12.0" y1="2', 0.0),  # cut off: a place is no count
         (COUNTED, "", 0.0),
         (NO_COUNT, "There are none.", 1.0),
         (ASKED, "it is Red", 1.0),
@@ -66,9 +75,16 @@ def test_the_commonest_train_answer_is_tried_on_held_out_rows() -> None:
             made.append(Example("", str(number), str(number), (row, ASKED)))
         return made
 
-    found = majority(rows(2, 2, 3, 0), rows(2, 3, 2, 0))
+    def asked(examples: list[Example]) -> list[Answered]:
+        return [
+            Answered(row.id, row.kind, skill_of(row), "", row.answer.strip(), "", 0.0)
+            for example in examples
+            for row in example.annotations
+        ]
+
+    found = majority(rows(2, 2, 3, 0), asked(rows(2, 3, 2, 0)))
     assert found == {COUNTING: 0.5, ANSWERING: 1.0}
-    assert majority([], rows(1)) == {}
+    assert majority([], asked(rows(1))) == {}
 
 
 def test_the_first_rows_of_each_skill_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +92,9 @@ def test_the_first_rows_of_each_skill_are_asked(monkeypatch: pytest.MonkeyPatch)
     examples = [Example("", str(n), str(n), (POINTED, COUNTED, ASKED)) for n in range(4)]
     crops = [Crops(np.zeros((1, 8, 8, 3), np.uint8), np.ones((1, 1), np.float32),
                    np.zeros((1, 4), np.int64), ((1, 1),))] * 4  # fmt: skip
-    found = list(skills.chosen(examples, crops))
+    found = list(skills.chosen(examples, crops, lambda _: True))
+    short = list(skills.chosen(examples, crops, lambda text: "<points" not in text))
+    assert {skill_of(row) for _, _, row in short} == {ANSWERING}
     assert Counter(skill_of(row) for _, _, row in found) == {
         POINTING: 2,
         COUNTING: 2,

@@ -261,7 +261,7 @@ def validate(
     Every byte, row and point; with --train-probe also whether it teaches what its images show.
 
     Exit status 0 where everything holds, 1 where anything does not, 2 where the probe could not
-    tell: too few images or steps, or images too much for so small a model.
+    tell: too few images or steps, or too little learnt of them.
 
     Example: pixmo validate v1 --train-probe
     """
@@ -278,6 +278,7 @@ def validate(
     verdict, comparisons = None, []
     if against and not train_probe:
         raise TrainingError("--against compares probes; give --train-probe, too")
+    earlier = Release.open(release_folder(opened, against), images) if against else release
     if train_probe and checks.passed:
         from pixmo.validate import suspects
         from pixmo.validate.against import compare
@@ -291,16 +292,10 @@ def validate(
             folder := opened.runs / f"probe-{root.name}",
             show.Bars(),
         )
-        if (folder / suspects.FILE_NAME).is_file():
-            suspects.remember(opened, root.name, verdict.key, folder / suspects.FILE_NAME)
+        suspects.remember(opened, root.name, verdict.key, folder / suspects.FILE_NAME)
         if against:
-            earlier = release_folder(opened, against)
-            comparisons = compare(
-                release,
-                folder / "release",
-                Release.open(earlier, images),
-                opened.runs / f"probe-{earlier.name}" / "release",
-            )
+            before = opened.runs / f"probe-{earlier.root.name}"
+            comparisons = compare(release, folder, earlier, before) if verdict.subsets else []
     if json:
         show.as_json({"checks": checks, "probe": verdict, "against": comparisons})
     else:

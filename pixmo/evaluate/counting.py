@@ -36,7 +36,7 @@ NONE = re.compile(
     r"|(?:is|are|do|does|can)(?:n't|not| not) (?:see )?any)\b",
     re.IGNORECASE,
 )
-MARKUP = re.compile(r"<[^<>]*>")
+MARKUP = re.compile(r"<[^<>]*(?:>|$)")  # a model that is cut off leaves the last one open
 
 
 @dataclass(frozen=True)

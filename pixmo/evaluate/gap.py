@@ -1,7 +1,7 @@
 """The image gap: how much worse held-out answers are predicted with another image than with theirs.
 
-Where an answer holds coordinates, only their digits are judged: how many points there are and what
-they are called is known without looking where. Losses are in nats per judged character, so that
+Where an answer holds coordinates, only these are judged: how many points there are and what they
+are called is known without looking where. Losses are in nats per judged character, so that
 models with different tokenizers can be compared.
 """
 
@@ -22,8 +22,8 @@ from pixmo.molmo.sizes import Size
 from pixmo.molmo.tokenizer import BOS, Tokenizer
 
 BATCH_EXAMPLES = 32
-OTHER_IMAGES = 8  # an answer is tried on
-PLACE = re.compile(r"""\b[xy]\d*=["']([\d.]+)["']""")
+OTHER_IMAGES = 4  # an answer is tried on
+PLACE = re.compile(r"""\b[xy]\d*=["'](-?[\d.]+)["']""")
 
 Mask = npt.NDArray[np.bool_]
 

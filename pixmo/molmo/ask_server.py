@@ -84,7 +84,7 @@ class Handler(BaseHTTPRequestHandler):
             self.refuse(HTTPStatus.FORBIDDEN, f"open {self.server.url} instead")
         elif asked.path != "/ask":
             self.refuse(HTTPStatus.NOT_FOUND, "questions go to /ask")
-        elif not length.isdigit():
+        elif not length.isdecimal():
             self.refuse(HTTPStatus.LENGTH_REQUIRED, "the request does not say its length")
         elif int(length) > MOST_BYTES:
             self.drain(int(length))

@@ -55,6 +55,7 @@ def write_model(
 ) -> None:
     """`folder` holds the model with these whole weights."""
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / CONFIG).unlink(missing_ok=True)  # an older model's
     replace_atomically(folder / WEIGHTS, lambda path: save_file(dict(weights), path))
     replace_atomically(folder / TOKENIZER, tokenizer.save)
     size = keep_configs(model.size, folder)

@@ -18,6 +18,7 @@ from pixmo.molmo.model import Molmo
 from pixmo.molmo.optimisers import Mover, Schedule, probe_mover
 from pixmo.molmo.tokenizer import Tokenizer
 
+LEAST_WEIGHT = 1e-6  # of a batch in which no answer fits the text: its loss is zero
 LENGTH_POOL_BATCHES = 16  # shuffled examples sorted by length together: less padding, still mixed
 
 
@@ -117,6 +118,7 @@ def training_step(
         TrainingError: the loss is no number any more.
     """
     weight = team.sum(torch.stack([answer_weight(batch) for batch in batches]).sum())
+    weight = weight.clamp(min=LEAST_WEIGHT)
     objective.zero_grad(set_to_none=True)
     losses = []
     for batch in batches:
@@ -140,7 +142,7 @@ def mean_loss(objective: Objective, batches: Iterable[Batch], team: Team = ALONE
     objective.eval()
     sums = [torch.stack([objective(batch), answer_weight(batch)]) for batch in batches]
     loss, weight = team.sum(torch.stack(sums).sum(0)).tolist()
-    return float(loss / weight)
+    return float(loss / max(weight, LEAST_WEIGHT))
 
 
 def answer_weight(batch: Batch) -> Tensor:

@@ -18,6 +18,9 @@ from pixmo.evaluate.statistics import Mean, mean
 from pixmo.molmo import checkpoint
 from pixmo.molmo.data import Example, load_crops, pack, read_examples
 from pixmo.text import counted
+from pixmo.validate import verdict
+from pixmo.validate.probe import FILE_NAME as VERDICT
+from pixmo.validate.probe import RELEASE_RUN
 from pixmo.validate.probe_run import (
     HELD_OUT_SPLITS,
     MEASURED_TEXT_TOKENS,
@@ -27,7 +30,8 @@ from pixmo.validate.probe_run import (
 )
 
 BETTER, WORSE, SAME = "better", "worse", "no different"
-# Nats per character between models that differ in the seed alone: the deviation of four.
+# Nats per character between models that differ in the seed alone: about the deviation of four, on
+# the sample at the default budget.
 SEED_DEVIATION = {"cap": 0.001, "ama": 0.002, "points": 0.005}
 QUANTILE = 1.96  # of the normal distribution, for 95 times in 100
 FEWEST_IMAGES = 64
@@ -53,36 +57,73 @@ class Comparison:
         )
 
 
-def compare(newer: Release, newer_run: Path, older: Release, older_run: Path) -> list[Comparison]:
-    """Each subset of both releases, by what their probes' models in the runs' folders predict.
+def compare(
+    newer: Release, newer_probe: Path, older: Release, older_probe: Path
+) -> list[Comparison]:
+    """Each subset of both releases, by what the models of their probes' folders predict.
 
     Judged are rows that the newer release holds out, on images whose near-duplicates the older has
     not trained on. The intervals hold the luck of the seed, too.
 
     Raises:
-        TrainingError: a run has no model, or too few images are held out by both.
+        TrainingError: the probes trained with other options, one has no model, or too few images
+            are held out by both.
         ReleaseError: an image of the newer release cannot be read.
     """
-    seen = {example.cluster for example in read_examples(older, ("train",), STEMS)}
+    mine, theirs = (of_probe(probe) for probe in (newer_probe, older_probe))
+    if mine != theirs:
+        raise TrainingError(
+            f"the probes of {newer.manifest.version} and {older.manifest.version} trained with"
+            f" other options, {mine} and {theirs}; probe both with the same"
+        )
+    learnt = read_examples(older, ("train",), STEMS)
+    seen = {name for one in learnt for name in (one.cluster, one.image_sha256)}
     held_out = with_image(newer, read_examples(newer, HELD_OUT_SPLITS, STEMS))
-    examples = held_out_sample([one for one in held_out if one.cluster not in seen])
+    unseen = [one for one in held_out if not seen & {one.cluster, one.image_sha256}]
+    examples = held_out_sample(unseen)
     if len(examples) < FEWEST_IMAGES:
         raise TrainingError(
             f"{counted(len(examples), 'image')} are held out by {newer.manifest.version} and not"
             f" trained on by {older.manifest.version}; a comparison needs {FEWEST_IMAGES}"
         )
     examples = [cut(example) for example in examples]
-    mine, theirs = (losses_of(run, newer, examples) for run in (newer_run, older_run))
+    own, other = both_read(
+        *(losses_of(probe / RELEASE_RUN, newer, examples) for probe in (newer_probe, older_probe))
+    )
     found = []
-    for stem in STEMS:
-        own, other = by_image(mine, stem), by_image(theirs, stem)
-        if stem in older.stems and len(own) >= FEWEST_IMAGES:
-            gained = with_seeds(
-                mean([b.right - a.right for a, b in zip(own, other, strict=True)]), stem
-            )
+    for stem in [stem for stem in STEMS if stem in older.stems]:
+        pairs = list(zip(by_image(own, stem), by_image(other, stem), strict=True))
+        if len(pairs) >= FEWEST_IMAGES:
+            gained = with_seeds(mean([b.right - a.right for a, b in pairs]), stem)
             outcome = BETTER if gained.low > 0 else WORSE if gained.high < 0 else SAME
-            found.append(Comparison(stem, outcome, gained, len(own)))
+            found.append(Comparison(stem, outcome, gained, len(pairs)))
     return found
+
+
+def of_probe(folder: Path) -> str:
+    """What a probe trained, in words: its size, steps and seed.
+
+    Raises:
+        TrainingError: it has not trained.
+    """
+    try:
+        found = verdict.read(folder / VERDICT)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainingError(
+            f"{folder} holds no probe of this pixmo; run pixmo validate --train-probe there first"
+        ) from error
+    if not found.subsets:
+        raise TrainingError(f"the probe in {folder} has not trained: {found.reason}")
+    return f"{found.size}, {found.steps} steps, seed {found.seed}"
+
+
+def both_read(
+    mine: Sequence[AnnotationLoss], theirs: Sequence[AnnotationLoss]
+) -> tuple[list[AnnotationLoss], list[AnnotationLoss]]:
+    """The losses of rows that both models have read as far."""
+    known = {(one.kind, one.id, one.characters): one for one in theirs}
+    shared = [one for one in mine if (one.kind, one.id, one.characters) in known]
+    return shared, [known[one.kind, one.id, one.characters] for one in shared]
 
 
 def cut(example: Example) -> Example:

@@ -5,7 +5,7 @@ image than with another one, and few answers contradict their images; the twin c
 learns rendered pictures without a mistake: what does not learn these can judge nothing.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,7 +21,6 @@ from pixmo.molmo import sizes
 from pixmo.molmo.data import Example
 from pixmo.validate import suspects, verdict
 from pixmo.validate.probe_run import (
-    STEMS,
     ProbeOptions,
     ProbeRun,
     RunResult,
@@ -46,6 +45,7 @@ from pixmo.validate.verdict import (
 __all__ = ["ProbeOptions", "train_probe"]
 
 FILE_NAME = "verdict.json"
+RELEASE_RUN = "release"  # the folder of the model that learnt the release
 MEASUREMENT = 2  # counted up when the same options would give other numbers
 
 # Chosen, not measured: with fewer held-out images the mean is uncertain, and a model that trains on
@@ -55,9 +55,9 @@ FEWEST_TRAIN_IMAGES = 512
 
 # The numbers behind them, and how often they are wrong, are in docs/validation.md.
 GATES = {
-    "cap": Gate(gap=0.008, z=6.0, most_misplaced=0.015),
-    "ama": Gate(gap=0.008, z=4.0, most_misplaced=0.165),
-    "points": Gate(gap=0.008, z=4.0, most_misplaced=0.195, skill=POINTING, gained=0.05),
+    "cap": Gate(gap=0.015, z=6.0, most_misplaced=0.015),
+    "ama": Gate(gap=0.012, z=4.0, most_misplaced=0.165),
+    "points": Gate(gap=0.025, z=4.0, most_misplaced=0.195, skill=POINTING, gained=0.05),
 }
 
 
@@ -75,19 +75,22 @@ def train_probe(
         TrainingError: a run stopped before its end.
     """
     learnt, held_out = read_probe_examples(release, options)
-    key = measurement_key(release, options, [*learnt, *held_out])
+    measured_key = measurement_key(release, options, [*learnt, *held_out])
+    gates = {stem: asdict(gate) for stem, gate in GATES.items()}
+    key = sha256_value({"measured": measured_key, "gates": gates})
     stored = stored_verdict(folder / FILE_NAME, key)
     if stored is not None:
         return stored
     if shortage := too_short(options) or too_few(learnt, held_out):
         found = conclude(release, options, key, (len(learnt), len(held_out)), INVALID, shortage)
-        (folder / REPORT).unlink(missing_ok=True)  # of an earlier verdict
+        for name in (REPORT, suspects.FILE_NAME):
+            (folder / name).unlink(missing_ok=True)  # of an earlier verdict
     else:
         instrument = sha256_value(settings(options))
         beside = folder.parent / f"probe-rendered-{instrument[:12]}"
         jobs = [
-            ProbeRun(release, options, "release", folder / "release", key),
-            ProbeRun(release, options, "control", folder / "control", key),
+            ProbeRun(release, options, "release", folder / RELEASE_RUN, measured_key),
+            ProbeRun(release, options, "control", folder / "control", measured_key),
             ProbeRun(release, options, "rendered", beside, instrument),
         ]
         trained, control, rendered = run_side_by_side(jobs, progress)
@@ -110,13 +113,12 @@ def settings(options: ProbeOptions) -> dict[str, object]:
 
 
 def measurement_key(release: Release, options: ProbeOptions, read: Sequence[Example]) -> str:
-    """A hash of everything that the verdict depends on."""
+    """A hash of everything that what is measured depends on."""
     return sha256_value(
         {
             "manifest": sha256_file(release.root / manifests.FILE_NAME),
             # Files of images may come and go: what counts is which of them the probe reads.
             "images": [example.image_sha256 for example in read],
-            "gates": {stem: asdict(gate) for stem, gate in GATES.items()},
             **settings(options),
         }
     )
@@ -164,25 +166,32 @@ def judge(
     """The verdict from what the runs measured: of the release, its control and the rendered one."""
     learnt, held_out = examples
     trained, control, rendered = runs
-    guesses = majority(learnt, held_out)
+    guesses = majority(learnt, trained.answered)
+    images = Counter(kind for one in learnt for kind in {row.kind for row in one.annotations})
     repeated = repeated_answers(learnt, held_out)
-    subsets = [
-        replace(
-            judge_subset(
-                stem, measured(trained), measured(control), GATES[stem], FEWEST_HELD_OUT_IMAGES,
-                guesses,
-            ),
-            memorised=memorised(stem, trained),
-            repeated=repeated.get(stem),
+    subsets = []
+    for stem, gate in GATES.items():
+        if stem not in release.stems:
+            continue
+        if images[stem] < FEWEST_TRAIN_IMAGES:
+            reason = f"{images[stem]} images to train on, {FEWEST_TRAIN_IMAGES} are needed"
+            subsets.append(SubsetVerdict(stem, INVALID, reason, gate, 0))
+            continue
+        found = judge_subset(
+            stem, measured(trained), measured(control), gate, FEWEST_HELD_OUT_IMAGES, guesses
         )
-        for stem in STEMS
-        if stem in release.stems
-    ]  # fmt: skip
+        told = replace(found, memorised=memorised(stem, trained), repeated=repeated.get(stem))
+        subsets.append(told)
     positive = [
-        judge_subset(stem, measured(rendered), blind(rendered), GATES[stem], 2, {})
-        for stem in STEMS
+        judge_subset(stem, measured(rendered), blind(rendered), gate, 2, {})
+        for stem, gate in GATES.items()
     ]
     subsets = settle(subsets, positive)
+    subsets += [
+        SubsetVerdict(stem, INVALID, "the probe knows no gate for it", None, 0)
+        for stem in release.stems
+        if stem not in GATES
+    ]
     outcome, reason = overall(subsets)
     check = (
         f"rendered pictures pass in {', '.join(names(positive, verdict.PASS)) or 'nothing'};"

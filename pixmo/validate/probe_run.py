@@ -28,12 +28,12 @@ from pixmo.validate.skills import Answered
 STEMS = ("cap", "ama", "points")
 HELD_OUT_SPLITS = SPLITS[1:]
 MOST_HELD_OUT_IMAGES = 512
-# What is measured is read whole; what is trained on is a part of it, another one each time.
+# Of what is measured all rows of an image are read; of what is trained on some, others each time.
 MEASURED_TEXT_TOKENS = 1000
-LEARNT_OTHERS = 4  # other images that a row which was trained on is tried on
-MOST_LEARNT_IMAGES = 2048  # whose rows are measured
+MOST_LEARNT_IMAGES = 1536  # trained on, whose rows are measured
+MOST_EPOCHS = 20  # over few images; more are remembered, and then agree with any
 RESULT = "result.json"
-RENDERED_SHARE = 0.6  # of the steps, for the rendered pictures
+RENDERED_SHARE = 0.5  # of the steps, for the rendered pictures
 Arm = Literal["release", "control", "rendered"]
 
 
@@ -41,7 +41,7 @@ Arm = Literal["release", "control", "rendered"]
 class ProbeOptions:
     """What the probe trains."""
 
-    steps: int = 900  # of each run
+    steps: int = 1100  # of each run; fewer of rendered pictures
     seed: int = 0
     size: str = "probe-xs"
 
@@ -67,11 +67,16 @@ class ProbeRun:
     key: str
 
     @property
-    def training(self) -> TrainingOptions:
-        """How the run trains. Rendered pictures are learnt early, or the rest is not in all."""
+    def most_steps(self) -> int:
+        """How long the run trains at most. Rendered pictures are learnt early, or nothing is."""
         steps = self.options.steps
-        steps = round(RENDERED_SHARE * steps) if self.arm == "rendered" else steps
-        return replace(self.options.training, steps=max(1, steps))
+        return max(1, round(RENDERED_SHARE * steps)) if self.arm == "rendered" else steps
+
+    def training(self, images: int) -> TrainingOptions:
+        """How the run trains on so many images."""
+        training = self.options.training
+        steps = -(-MOST_EPOCHS * images // training.batch_examples)
+        return replace(training, steps=min(self.most_steps, steps))
 
 
 @dataclass(frozen=True)
@@ -188,10 +193,11 @@ def run(job: ProbeRun, advance: Callable[[int], None]) -> RunResult:
     texts = (one.prompt + one.answer for example in material.learnt for one in example.annotations)
     # Shuffling changes the texts' order alone, and the encoding does not depend on it.
     tokenizer = tokenizers.train(sorted(texts), size.vocabulary_size)
-    packed, images = in_parts(material, tokenizer, size, job.options)
+    training = job.training(len(material.learnt))
+    packed, images = in_parts(material, tokenizer, size, training)
     model = build(size, tokenizer.vocabulary_size, job.options.seed)
     losses = []
-    for loss in train(model, packed, images, job.training):
+    for loss in train(model, packed, images, training):
         losses.append(round(loss, 6))
         advance(1)
     whole = replace(size, most_text_tokens=MEASURED_TEXT_TOKENS)
@@ -206,7 +212,6 @@ def run(job: ProbeRun, advance: Callable[[int], None]) -> RunResult:
             whole,
             material.learnt[:most],
             material.learnt_images[:most],
-            LEARNT_OTHERS,
         )
         if job.arm != "control"
         else []
@@ -221,21 +226,23 @@ def run(job: ProbeRun, advance: Callable[[int], None]) -> RunResult:
 
 
 def in_parts(
-    material: Material, tokenizer: Tokenizer, size: Size, options: ProbeOptions
+    material: Material, tokenizer: Tokenizer, size: Size, training: TrainingOptions
 ) -> tuple[list[Packed], list[Crops]]:
     """As many sequences as the steps look at, each of some of an image's annotations in any order.
 
     Which ones is drawn anew for every epoch: short sequences of many images teach more for their
     time than long ones of few.
     """
-    epochs = -(-options.most_train_images // max(1, len(material.learnt)))
+    epochs = -(-training.steps * training.batch_examples // max(1, len(material.learnt)))
     packed, images = [], []
     for epoch in range(epochs):
         for example, crops in zip(material.learnt, material.learnt_images, strict=True):
             annotations = list(example.annotations)
-            Random(f"{options.seed} {epoch} {example.image_sha256}").shuffle(annotations)
-            packed.append(pack(crops, annotations, tokenizer, size))
-            images.append(crops)
+            Random(f"{training.seed} {epoch} {example.image_sha256}").shuffle(annotations)
+            one = pack(crops, annotations, tokenizer, size)
+            if one.annotations:  # else the first is a question longer than the text may be
+                packed.append(one)
+                images.append(crops)
     return packed, images
 
 

@@ -22,12 +22,17 @@ def run_side_by_side(jobs: Sequence[ProbeRun], progress: Progress) -> list[RunRe
         TrainingError: a run stopped before its end; what finished is kept.
     """
     waiting = [job for job in jobs if stored_result(job.folder, job.key) is None]
-    steps = sum(job.training.steps for job in waiting)
+    steps = sum(job.most_steps for job in waiting)
     if waiting:
         with progress.task("Training the probe and its controls", steps, "steps") as advance:
             run_processes(waiting, advance)
-    results = [stored_result(job.folder, job.key) for job in jobs]
-    return [result for result in results if result is not None]
+    results = []
+    for job in jobs:
+        result = stored_result(job.folder, job.key)
+        if result is None:
+            raise TrainingError(f"another probe has written to {job.folder}; run this one again")
+        results.append(result)
+    return results
 
 
 def run_processes(jobs: Sequence[ProbeRun], advance: Advance) -> None:

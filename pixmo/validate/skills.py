@@ -1,7 +1,7 @@
 """What the probe's model can do: point, count and answer, each held-out row by row."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pixmo.evaluate import counting, pointing, vqa
@@ -52,7 +52,9 @@ def ask(
 
     `shapes` are heights over widths of the images as they are shown, by sha256.
     """
-    asked = sorted(chosen(examples, images), key=lambda one: len(tokenizer.encode(one[2].prompt)))
+    writable = model.size.most_answer_tokens - 1  # and the one that ends it
+    rows = chosen(examples, images, lambda text: len(tokenizer.encode(text)) <= writable)
+    asked = sorted(rows, key=lambda one: len(tokenizer.encode(one[2].prompt)))
     requests = [Request(crops, annotation.prompt) for _, crops, annotation in asked]
     answers = generate(model, tokenizer, requests)
     return [
@@ -70,14 +72,14 @@ def ask(
 
 
 def chosen(
-    examples: Sequence[Example], images: Sequence[Crops]
+    examples: Sequence[Example], images: Sequence[Crops], is_writable: Callable[[str], bool]
 ) -> Iterator[tuple[Example, Crops, Annotation]]:
-    """Yield the first MOST_ASKED rows of each skill."""
+    """Yield the first MOST_ASKED rows of each skill whose answer the model can write to its end."""
     counts: Counter[str] = Counter()
     for example, crops in zip(examples, images, strict=True):
         for annotation in example.annotations:
             skill = skill_of(annotation)
-            if skill and counts[skill] < MOST_ASKED:
+            if skill and counts[skill] < MOST_ASKED and is_writable(annotation.answer):
                 counts[skill] += 1
                 yield example, crops, annotation
 
@@ -99,12 +101,15 @@ def score(annotation: Annotation, answer: str, height_over_width: float) -> floa
     return found.f1
 
 
-def majority(learnt: Sequence[Example], held_out: Sequence[Example]) -> dict[str, float]:
-    """How often the commonest answer of the train rows is right for held-out ones, by skill.
+def majority(learnt: Sequence[Example], answered: Sequence[Answered]) -> dict[str, float]:
+    """How often the commonest answer of the train rows is right for the rows asked, by skill.
 
     Nothing for pointing: no place is common.
     """
-    known, asked = answers_by_skill(learnt), answers_by_skill(held_out)
+    known = count_answers(
+        (skill_of(one), one.answer) for example in learnt for one in example.annotations
+    )
+    asked = count_answers((one.skill, one.truth) for one in answered)
     return {
         skill: asked[skill][known[skill].most_common(1)[0][0]] / asked[skill].total()
         for skill in (COUNTING, ANSWERING)
@@ -112,12 +117,10 @@ def majority(learnt: Sequence[Example], held_out: Sequence[Example]) -> dict[str
     }
 
 
-def answers_by_skill(examples: Sequence[Example]) -> dict[str, Counter[str]]:
-    """How often each answer is right, written alike where it counts alike."""
+def count_answers(rows: Iterable[tuple[str, str]]) -> dict[str, Counter[str]]:
+    """How often each answer is right, by skill; written alike where it counts alike."""
     found: dict[str, Counter[str]] = defaultdict(Counter)
-    for example in examples:
-        for annotation in example.annotations:
-            skill, answer = skill_of(annotation), annotation.answer
-            same = str(counting.count_said(answer)) if skill == COUNTING else vqa.normalise(answer)
-            found[skill][same] += 1
+    for skill, answer in rows:
+        same = str(counting.count_said(answer)) if skill == COUNTING else vqa.normalise(answer)
+        found[skill][same] += 1
     return found

@@ -1,4 +1,4 @@
-"""Which rows hurt: every row that the probe read, those that contradict their image most first.
+"""Which rows hurt: the rows that the probe has measured, those that contradict their image first.
 
 The table is for the next curation: a row far below zero is likelier said of another image.
 """
@@ -62,7 +62,7 @@ def remember(workspace: Workspace, release: str, probe: str, path: Path) -> int:
     For the recipes' step images/contradicts.sql. What a probe has said once is not said again.
     """
     known = workspace.read("probe_evidence")
-    if probe in known.column("probe").unique().to_pylist():
+    if not path.is_file() or probe in known.column("probe").unique().to_pylist():
         return 0
     rows = [
         {

@@ -90,7 +90,7 @@ class ProbeSettings:
 
     AT_LEAST: ClassVar = {"steps": 1, "seed": 0}
 
-    steps: int = 900  # optimiser steps of each of the three runs
+    steps: int = 1100  # optimiser steps of each of the three runs
     seed: int = 0
 
 
@@ -228,7 +228,7 @@ memory_limit_gb = 4.0       # of DuckDB; what does not fit goes to the disk
 cache_gb = 20.0             # of results kept for the next build or try, in .cache/curate
 
 [probe]
-steps = 900                 # optimiser steps of each run of `pixmo validate --train-probe`
+steps = 1100                # optimiser steps of each run of `pixmo validate --train-probe`
 seed = 0
 
 [evaluate]
