@@ -31,6 +31,7 @@ from pixmo.validate.verdict import (
     FAIL,
     INVALID,
     PASS,
+    TELLING,
     UNLEARNT,
     Gate,
     Measured,
@@ -42,8 +43,7 @@ from pixmo.validate.verdict import (
 from tests.releases import Rows, shuffled_captions, write_release
 
 STEPS = 400  # of the one probe that trains here; the demo trains another
-GATE = Gate(gap=0.01, z=5.0, most_misplaced=0.2)
-POINTS = Gate(gap=0.0, z=4.0, most_misplaced=0.2, skill=POINTING, gained=0.05)
+GATE = Gate(gap=0.01, z=5.0, told=-1.0, most_misplaced=0.2)
 SHORT = ProbeOptions(steps=150)
 OTHERS = 4
 
@@ -117,7 +117,7 @@ def test_an_uncertain_effect_is_not_enough() -> None:
         AnnotationLoss(str(n), "cap", str(n), 10, 2.0, (2.2 + rng.gauss(0, 2),) * OTHERS)
         for n in range(100)
     ]
-    gate = Gate(gap=0.0, z=5.0, most_misplaced=1.0)
+    gate = Gate(gap=0.0, z=5.0, told=-1.0, most_misplaced=1.0)
     found = judge_subset("cap", measured(noisy), measured(losses(0.25, 0.0)), gate, 64, {})
     assert found.outcome == UNLEARNT
     assert "standard errors" in found.reason
@@ -127,17 +127,41 @@ def answers(score: float, images: int = 100) -> list[Answered]:
     return [Answered(str(n), "points", POINTING, str(n), "", "", score) for n in range(images)]
 
 
-def test_points_are_learnt_by_who_points_better_than_who_cannot_see() -> None:
+def test_an_answer_is_learnt_by_who_tells_its_image_from_others() -> None:
+    rng = Random(2)
+
+    def telling(share: float) -> list[AnnotationLoss]:
+        """Losses far apart, and the own image the likeliest in this share of them."""
+        return [
+            AnnotationLoss(
+                str(n), "cap", str(n), 10, 1.0, (9.0, 9.0, 9.0, 2.0 if n < share * 100 else 0.5)
+            )
+            for n in range(100)
+        ]
+
+    blind = [
+        AnnotationLoss(str(n), "cap", str(n), 10, 5.0, tuple(rng.sample((4.9, 4.99, 5.01, 5.1), 4)))
+        for n in range(100)
+    ]
+    gate = replace(GATE, told=0.3, most_misplaced=1.0)
+    for share, outcome in ((0.9, PASS), (0.25, UNLEARNT)):
+        found = judge_subset("cap", measured(telling(share)), measured(blind), gate, 64, {})
+        assert found.outcome == outcome, found.reason
+        told = found.skills[0]
+        assert (told.name, told.release.value, told.control.value) == (TELLING, share, 0.0)
+        assert told.gained.value == pytest.approx(share)
+    assert "25 % more often than by the control, 30 % are needed" in found.reason
+
+
+def test_skills_are_compared_row_by_row() -> None:
     found = losses(0.2, 0.2, stem="points")
-    for score, outcome in ((0.3, PASS), (0.1, UNLEARNT)):
-        release = Measured(found, answers(score), found)
-        control = Measured(losses(0.25, 0.0, stem="points"), answers(0.08))
-        judged = judge_subset("points", release, control, POINTS, 64, {POINTING: 0.5})
-        assert judged.outcome == outcome
-        (skill,) = judged.skills
-        assert (skill.release.value, skill.control.value) == pytest.approx((score, 0.08))
-        assert (skill.gained.value, skill.majority) == (pytest.approx(score - 0.08), 0.5)
-    assert "0.02 above the control's, 0.05 is needed" in judged.reason
+    release = Measured(found, answers(0.3), found)
+    control = Measured(losses(0.25, 0.0, stem="points"), answers(0.08))
+    judged = judge_subset("points", release, control, GATE, 64, {POINTING: 0.5})
+    told, skill = judged.skills
+    assert told.name == TELLING
+    assert (skill.release.value, skill.control.value) == pytest.approx((0.3, 0.08))
+    assert (skill.gained.value, skill.majority) == (pytest.approx(0.22), 0.5)
 
 
 GOOD = judged(losses(0.2, 0.05), losses(0.25, 0.0))

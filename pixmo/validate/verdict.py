@@ -14,6 +14,7 @@ from pixmo.text import counted
 from pixmo.validate.placement import misplaced_share
 from pixmo.validate.skills import Answered
 
+TELLING = "own image told from others"
 PASS, FAIL, INVALID = "PASS", "FAIL", "INVALID"
 UNLEARNT = "not learnt"
 # Standard errors at which answers and images do have to do with each other, however little.
@@ -27,9 +28,8 @@ class Gate:
 
     gap: float  # nats per character that the gap of the release lies above the control's
     z: float  # standard errors that the gap of the release lies above zero
+    told: float  # share of answers whose image is told from others, above the control's
     most_misplaced: float  # share of the contradiction of misplaced answers, at most
-    skill: str = ""  # of `skills`, if one is asked for
-    gained: float = 0.0  # of that skill's score above the control's
 
 
 @dataclass(frozen=True)
@@ -197,8 +197,9 @@ def judge_subset(
         misplaced_share([loss for loss in losses if loss.kind == stem])
         for losses in (release.learnt, release.losses)
     )
-    skills = tuple(compare_skills(stem, release.answered, control.answered, majority))
-    outcome, reason = learning(gap, control_gap, skills, gate)
+    told = compare_telling(stem, release.losses, control.losses)
+    skills = (told, *compare_skills(stem, release.answered, control.answered, majority))
+    outcome, reason = learning(gap, control_gap, told, gate)
     if outcome == PASS:
         outcome, reason = placing(misplaced, held_out, gate)
     return SubsetVerdict(
@@ -246,19 +247,35 @@ def compare_skills(
     return found
 
 
-def learning(gap: Mean, control_gap: Mean, skills: Sequence[Skill], gate: Gate) -> tuple[str, str]:
+def compare_telling(
+    stem: str, release: Sequence[AnnotationLoss], control: Sequence[AnnotationLoss]
+) -> Skill:
+    """How often two models tell which image an answer is of: the one where it is likeliest."""
+    own, theirs = (
+        [one for one in losses if one.kind == stem and one.other_nats]
+        for losses in (release, control)
+    )
+    images = [one.image_sha256 for one in own]
+    scores = [
+        [float(one.own_nats < min(one.other_nats)) for one in losses] for losses in (own, theirs)
+    ]
+    gained = [mine - its for mine, its in zip(*scores, strict=True)]
+    first, second, difference = (clustered_mean(values, images) for values in (*scores, gained))
+    return Skill(TELLING, first, second, difference, majority=None)
+
+
+def learning(gap: Mean, control_gap: Mean, told: Skill, gate: Gate) -> tuple[str, str]:
     """Whether a subset is learnt from its images, and the number that decides it."""
     effect = gap.value - control_gap.value
     if effect < gate.gap:
         return UNLEARNT, f"the gap is {effect:.4f} above the control's, {gate.gap} is needed"
     if gap.z < gate.z:
         return UNLEARNT, f"the gap is {gap.z:.1f} standard errors above zero, {gate.z} are needed"
-    for skill in skills:
-        if skill.name == gate.skill and skill.gained.value < gate.gained:
-            return UNLEARNT, (
-                f"{skill.name} is {skill.gained.value:.2f} above the control's,"
-                f" {gate.gained} is needed"
-            )
+    if told.gained.value < gate.told:
+        return UNLEARNT, (
+            f"the image is told {100 * told.gained.value:.0f} % more often than by the control,"
+            f" {100 * gate.told:g} % are needed"
+        )
     return PASS, "it is learnt"
 
 
