@@ -103,7 +103,11 @@ class Verdict:
                 "  misplaced [95 %]       outcome",
             ]
             lines += [subset_line(subset) for subset in self.subsets]
-            lines += [skill_line(skill) for subset in self.subsets for skill in subset.skills]
+            lines += [
+                f"  {subset.stem:<7} {skill_line(skill)}"
+                for subset in self.subsets
+                for skill in subset.skills
+            ]
         if self.instrument_check:
             lines.append(f"  instrument check: {self.instrument_check}")
         return "\n".join(lines)
@@ -135,7 +139,7 @@ def skill_line(skill: Skill) -> str:
     """A skill's numbers in one line."""
     guess = "" if skill.majority is None else f", always the commonest {skill.majority:.2f}"
     return (
-        f"  {skill.name}: {skill.release.value:.2f}"
+        f"{skill.name}: {skill.release.value:.2f}"
         f" [{skill.release.low:.2f}, {skill.release.high:.2f}],"
         f" the control {skill.control.value:.2f}{guess}"
     )
