@@ -74,7 +74,8 @@ what answers on wrong images would.</p>
 <h2>Skills</h2>
 <p>Held-out rows asked and answered. A point counts within {WITHIN_PERCENT:g} % of the image's
 width.</p>
-<table><tr><th>subset<th>skill<th>release, 95 %<th>shuffled control<th>always the commonest answer</tr>
+<table><tr><th>subset<th>skill<th>release, 95 %<th>shuffled control
+<th>always the commonest answer</tr>
 {"".join(skill_row(one.stem, skill) for one in found.subsets for skill in one.skills)}</table>
 <p>{html.escape("; ".join(signals(found.subsets)))}.</p>
 <h2>Training loss</h2>
@@ -125,7 +126,8 @@ def skill_row(stem: str, skill: Skill) -> str:
     own = skill.release
     guess = "" if skill.majority is None else f"{skill.majority:.2f}"
     return (
-        f'<tr><td>{stem}<td>{skill.name}<td class="number">{own.value:.2f}, {own.low:.2f} to {own.high:.2f}'
+        f"<tr><td>{stem}<td>{skill.name}"
+        f'<td class="number">{own.value:.2f}, {own.low:.2f} to {own.high:.2f}'
         f'<td class="number">{skill.control.value:.2f}<td class="number">{guess}</tr>'
     )
 
