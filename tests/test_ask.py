@@ -216,6 +216,15 @@ def test_wrong_input_is_a_message(page: AskServer) -> None:
     assert status == 400
     assert "cannot be read" in json.loads(body)["error"]
     assert send(page, "POST", "/elsewhere", b"x")[0] == 404
+    status, _, body = send(page, "POST", f"/ask?question={'why+' * 501}", b"x")
+    assert status == 400
+    assert "at most 2000 characters" in json.loads(body)["error"]
+    client = http.client.HTTPConnection("127.0.0.1", page.server_port, timeout=30)
+    client.putrequest("POST", "/ask")
+    client.putheader("Content-Length", "²".encode())
+    client.endheaders()
+    assert client.getresponse().status == 411
+    client.close()
 
 
 @pytest.mark.parametrize(

@@ -165,3 +165,26 @@ def test_a_slip_is_told_from_another_name(name: str) -> None:
 
 def test_one_is_not_many() -> None:
     assert [counted(n, "row") for n in (0, 1, 2)] == ["0 rows", "1 row", "2 rows"]
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("--against", "v2"), 1, "--against compares probes; give --train-probe, too"),
+        (("--train-probe", "--against", "v9"), 1, "there is no release at"),
+        (("--train-probe",), 2, "Train probe of v1: INVALID: a verdict needs 512 different images"),
+        (("--train-probe", "--steps", "3"), 2, "a verdict needs at least 16 steps, 3 are set"),
+        (("--train-probe", "--against", "v2"), 2, "Train probe of v1: INVALID"),
+    ],
+)
+def test_where_the_probe_cannot_tell_the_status_says_so(
+    released: tuple[Workspace, str, str],
+    pixmo: Path,
+    words: tuple[str, ...],
+    status: int,
+    said: str,
+) -> None:
+    result = run_pixmo(pixmo, "validate", "v1", *words, cwd=released[0].root)
+    assert result.returncode == status, result.stderr
+    assert said in " ".join((result.stdout + result.stderr).split())
+    assert "Traceback" not in result.stderr

@@ -20,6 +20,7 @@ from pixmo.molmo.tokenizer import Tokenizer
 ADDRESS = "127.0.0.1"
 PAGE = Path(__file__).with_name("ask_page.html")
 MOST_BYTES = 20_000_000  # of an image
+MOST_QUESTION_CHARACTERS = 2000
 MOST_DRAINED_BYTES = 10 * MOST_BYTES  # of what is too large; else the browser never reads why
 PATIENCE_SECONDS = 30  # for a browser that says nothing
 POLICY = (
@@ -55,8 +56,8 @@ class AskServer(ThreadingHTTPServer):
         Raises:
             ImageError: it is no image.
         """
-        picture = read_image(image, "this file")
-        with self.one_at_a_time:
+        with self.one_at_a_time:  # reading, too: a small file may hold a huge picture
+            picture = read_image(image, "this file")
             found = ask(self.model, self.tokenizer, picture, question)
         return {"answer": found.text, "points": [one._asdict() for one in found.points]}
 
@@ -96,6 +97,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, image: bytes, question: str) -> None:
         """The model's answer is sent, or why there is none."""
+        if len(question) > MOST_QUESTION_CHARACTERS:
+            most = f"a question has at most {MOST_QUESTION_CHARACTERS} characters"
+            self.refuse(HTTPStatus.BAD_REQUEST, most)
+            return
         try:
             found = self.server.answer(image, question)
         except PixmoError as error:

@@ -128,6 +128,8 @@ def train_release(
             last = checkpoint.newest(folder)
             if last is None or checkpoint.step_of(last) < options.steps:
                 train_from(last, options, folder, team, progress if team.is_first else SILENT)
+            if team.is_first:  # also of a run that was killed after its last step
+                shutil.rmtree(folder / ROWS, ignore_errors=True)
             return finished(folder) if team.is_first else None
 
 
@@ -255,10 +257,9 @@ class Run:
             self.metrics.write(step, values)
 
     def close(self) -> None:
-        """Everything is on the disk; what only training needed is gone."""
+        """Everything is on the disk."""
         if self.metrics is not None:
             self.metrics.close()
-            shutil.rmtree(self.folder / ROWS)
 
 
 def read_release(
