@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy import stats
 
 from pixmo.dataset.reader import Release
@@ -19,10 +20,11 @@ from pixmo.evaluate.gap import (
     judged_characters,
     losses_on_images,
     other_images,
+    with_image,
 )
 from pixmo.evaluate.statistics import mean, paired_difference
 from pixmo.molmo import data, prompts, tokenizer
-from pixmo.molmo.crops import Crops
+from pixmo.molmo.crops import Crops, preprocess
 from pixmo.molmo.data import Example
 from pixmo.molmo.model import build
 from pixmo.molmo.sizes import PROBE_XS
@@ -105,6 +107,19 @@ def test_of_an_answer_with_places_their_digits_are_judged() -> None:
     assert judged(cut, made)[:12].sum() == sum(
         len(number) for number in re.findall(r'="([\d.]+)"', seen)
     )
+
+
+def test_another_image_may_take_more_tokens_or_fewer() -> None:
+    size = replace(PROBE_XS, crop_pixels=48, margin_patches=1, most_crops=6)
+    made = tokenizer.train(["What is it? A dog."], 300)
+    rows = [prompts.question(str(n), "What is it?", "A dog.") for n in range(2)]
+    wide, square = (preprocess(Image.new("RGB", shape), size) for shape in ((300, 60), (40, 40)))
+    for one, other in ((wide, square), (square, wide)):
+        found = with_image(data.pack(one, rows, made, size), other)
+        expected = data.pack(other, rows, made, size)
+        for name in ("tokens", "segments", "positions", "weights"):
+            assert np.array_equal(getattr(found, name), getattr(expected, name)), name
+    assert len(data.image_tokens(wide)) != len(data.image_tokens(square))
 
 
 @torch.no_grad()

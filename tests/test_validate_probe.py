@@ -84,6 +84,7 @@ def judged(
         (losses(0.20, 0.05), losses(0.25, 0.045), UNLEARNT, "0.01 is needed"),
         (losses(0.20, 0.2, misplaced=50), losses(0.25, 0.0), FAIL, "20 % is the most"),
         (losses(0.20, 0.2, misplaced=10), losses(0.25, 0.0), PASS, "20 % may be"),
+        (losses(0.20, 0.2, misplaced=35), losses(0.25, 0.0), FAIL, "20 % is the most"),
         (losses(0.20, 0.05, 63), losses(0.25, 0.0, 63), INVALID, "64 are needed"),
     ],
 )
