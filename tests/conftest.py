@@ -1,6 +1,7 @@
 """Fixtures that several files share."""
 
 import os
+import signal
 import subprocess
 import sys
 import venv
@@ -53,6 +54,11 @@ def run_pixmo(command: Path, *words: object, cwd: Path) -> "subprocess.Completed
         text=True,
         check=False,
     )
+
+
+def hear_ctrl_c() -> None:
+    """A process hears Ctrl-C, though tests that run in the background do not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ from pixmo.molmo.tokenizer import Tokenizer
 from pixmo.molmo.train import TrainingOptions, train
 from pixmo.points import Point
 from pixmo.workspace.workspace import Workspace
-from tests.conftest import run_pixmo
+from tests.conftest import hear_ctrl_c, run_pixmo
 from tests.releases import write_release
 from tests.train_together import TINY
 
@@ -253,6 +253,7 @@ def test_ctrl_c_ends_the_page(workspace: Path, pixmo: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        preexec_fn=hear_ctrl_c,
     )
     assert process.stdout is not None
     address = re.search(r"http://127\.0\.0\.1:(\d+)/", process.stdout.readline())
@@ -262,6 +263,6 @@ def test_ctrl_c_ends_the_page(workspace: Path, pixmo: Path) -> None:
     assert client.getresponse().status == 200
     client.close()
     process.send_signal(signal.SIGINT)
-    said, wrong = process.communicate(timeout=600)
+    said, wrong = process.communicate(timeout=60)
     assert (process.returncode, wrong) == (0, "")
     assert "ended" in said

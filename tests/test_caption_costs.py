@@ -20,7 +20,7 @@ from pixmo.speech.captioning.caption_writer import Cleaner
 from pixmo.speech.captioning.captions import Written, write_captions
 from pixmo.speech.captioning.language_model_writer import LanguageModelWriter, Spent
 from pixmo.speech.transcripts import written_row
-from tests.conftest import run_pixmo
+from tests.conftest import hear_ctrl_c, run_pixmo
 from tests.local_model_server import (
     TOKENS_IN,
     TOKENS_OUT,
@@ -253,11 +253,6 @@ def test_ctrl_c_does_not_wait_for_a_retry(
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=100)  # of the 300 s that the server asked for
     assert process.returncode == 130
-
-
-def hear_ctrl_c() -> None:
-    """A process hears Ctrl-C, though tests that run in the background do not."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_for(condition: Any, seconds: float = 20.0) -> None:

@@ -31,7 +31,7 @@ from pixmo.molmo.stream import open_examples
 from pixmo.molmo.train import Objective, mean_loss
 from pixmo.molmo.training_run import train_release
 from pixmo.molmo.weights import with_backbones
-from tests.conftest import run_pixmo
+from tests.conftest import hear_ctrl_c, run_pixmo
 from tests.releases import write_release
 from tests.test_molmo_weights import VISION, language_config, make_encoder
 from tests.train_together import TINY, options
@@ -71,14 +71,18 @@ def interrupted(
 ) -> "tuple[int, str]":
     """The status and the errors of a run that got a signal once it had done so many steps."""
     process = subprocess.Popen(
-        [pixmo, *KILLED_WORDS, "--out", name], cwd=workspace, stderr=subprocess.PIPE, text=True
+        [pixmo, *KILLED_WORDS, "--out", name],
+        cwd=workspace,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hear_ctrl_c,
     )
     path = workspace / name / metrics.FILE_NAME
     while not path.exists() or path.read_text("utf-8").count("\n") < steps:
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.02)
     process.send_signal(number)
-    _, said = process.communicate(timeout=600)
+    _, said = process.communicate(timeout=120)
     return process.returncode, said
 
 
