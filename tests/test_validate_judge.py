@@ -19,9 +19,15 @@ from pixmo.molmo.prompts import Annotation, caption, question
 from pixmo.molmo.sizes import PROBE_XS
 from pixmo.molmo.train import TrainingOptions
 from pixmo.validate import probe
-from pixmo.validate.probe import FEWEST_TRAIN_IMAGES, ProbeOptions, judge
+from pixmo.validate.probe import (
+    FEWEST_HELD_OUT_IMAGES,
+    FEWEST_TRAIN_IMAGES,
+    ProbeOptions,
+    judge,
+)
 from pixmo.validate.probe_run import (
     MOST_EPOCHS,
+    MOST_LEARNT_IMAGES,
     Material,
     ProbeRun,
     RunResult,
@@ -130,6 +136,23 @@ def test_shuffled_everything_fails() -> None:
     found = judge(release, ProbeOptions(), "key", (examples(TRAIN), held_out), runs)
     assert found.outcome == FAIL
     assert [one.outcome for one in found.subsets] == [FAIL] * 3
+
+
+def test_the_docs_give_the_gates() -> None:
+    page = (Path(__file__).parents[1] / "docs/validation.md").read_text("utf-8")
+    for stem, name in (("cap", "captions"), ("ama", "answers"), ("points", "points")):
+        gate = probe.GATES[stem]
+        for told in (
+            f"{name} {gate.gap:g}",
+            f"{name} {gate.z:g}",
+            f"{name} by {100 * gate.told:g} %",
+            f"{name} {100 * gate.most_misplaced:g} %",
+        ):
+            assert told in page, told
+    assert f"({FEWEST_TRAIN_IMAGES} to train on, {FEWEST_HELD_OUT_IMAGES} held out)" in page
+    assert f"default {ProbeOptions().steps:,} steps" in page
+    assert f"rows trained on, of {MOST_LEARNT_IMAGES:,} images" in page
+    assert f"more\nthan {MOST_EPOCHS} times" in page
 
 
 def test_few_images_are_not_looked_at_too_often() -> None:

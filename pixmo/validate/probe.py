@@ -53,7 +53,7 @@ MEASUREMENT = 2  # counted up when the same options would give other numbers
 FEWEST_HELD_OUT_IMAGES = 64
 FEWEST_TRAIN_IMAGES = 512
 
-# The numbers behind them, and how often they are wrong, are in docs/validation.md.
+# Set on a few worlds of pictures; docs/validation.md says what is known of them.
 GATES = {
     "cap": Gate(gap=0.015, z=6.0, told=0.3, most_misplaced=0.015),
     "ama": Gate(gap=0.012, z=4.0, told=0.05, most_misplaced=0.165),
