@@ -57,7 +57,7 @@ def claim(folder: Path, identity: dict[str, object]) -> None:
     for name, value in identity.items():
         if begun.get(name) != value:
             raise TrainingError(
-                f"{folder} holds a run with another {name.replace('_', ' ')}"
+                f"{folder} holds another run, by its {name.replace('_', ' ')}"
                 f"{told(begun.get(name), value)}; go on with what it was begun with, name another"
                 " folder with --out, or delete it"
             )
