@@ -25,9 +25,9 @@ from pixmo.molmo.generate import Request, generate
 from pixmo.molmo.model import build
 from pixmo.workspace.workspace import Workspace
 from tests.local_model_server import MODEL, Answer, LocalModelServer
+from tests.molmo_configs import TINY
 from tests.releases import lone_task
 from tests.test_evaluate_benchmarks import MMMU_MATH, QUESTIONS, no_bars, png, write_sample
-from tests.test_molmo_model import TINY
 
 __all__ = ["no_bars"]  # a fixture that every test uses
 pytestmark = pytest.mark.usefixtures("quick")

@@ -19,9 +19,9 @@ from pixmo.molmo.crops import preprocess
 from pixmo.molmo.generate import Request, generate
 from pixmo.molmo.model import build
 from pixmo.workspace.workspace import Workspace
+from tests.molmo_configs import TINY
 from tests.releases import Rows, lone_task, write_release
 from tests.test_evaluate_release import counting
-from tests.test_molmo_model import TINY
 
 
 def long_captions(stem: str, split: str, rows: Rows) -> None:

@@ -14,8 +14,8 @@ from pixmo.molmo.model import Molmo, build
 from pixmo.molmo.prompts import Annotation
 from pixmo.molmo.tokenizer import EOS, Tokenizer
 from pixmo.molmo.train import TrainingOptions, train
+from tests.molmo_configs import TINY
 from tests.releases import write_release
-from tests.test_molmo_model import TINY
 
 Trained = tuple[Molmo, Tokenizer, list[Request], list[Annotation]]
 

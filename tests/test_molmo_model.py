@@ -20,24 +20,11 @@ from pixmo.molmo.language import block_mask, drop_at, may_look, rotation_at
 from pixmo.molmo.losses import token_losses
 from pixmo.molmo.model import Molmo, build
 from pixmo.molmo.optimisers import muon_and_adamw
-from pixmo.molmo.sizes import PROBE_XS, Size
+from pixmo.molmo.sizes import Size
 from pixmo.molmo.stages import FINETUNE
 from pixmo.molmo.train import TrainingOptions, batch_order, train
+from tests.molmo_configs import TINY
 from tests.releases import write_release
-
-TINY = replace(
-    PROBE_XS,
-    vision_width=32,
-    vision_heads=2,
-    vision_inner=128,
-    pooled_width=48,
-    connector_inner=64,
-    width=32,
-    heads=2,
-    inner=80,
-    vocabulary_size=320,
-    crop_pixels=48,
-)
 
 
 @pytest.fixture(autouse=True)

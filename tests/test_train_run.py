@@ -216,9 +216,12 @@ def test_a_run_starts_from_another_ones_weights(root: Path, run: Path, tmp_path:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda one: replace(one, seed=1), r"another seed \(0, not 1\)"),
-        (lambda one: replace(one, steps=9), r"another steps \(4, not 9\)"),
-        (lambda one: replace(one, stage=replace(one.stage, z_loss=0.0)), "another stage;"),
+        (lambda one: replace(one, seed=1), r"by its seed \(0, not 1\)"),
+        (lambda one: replace(one, steps=9), r"by its steps \(4, not 9\)"),
+        (
+            lambda one: replace(one, stage=replace(one.stage, z_loss=0.0)),
+            "by its stage;",
+        ),
     ],
 )
 def test_a_folder_of_another_run_is_refused(

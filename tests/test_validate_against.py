@@ -15,8 +15,8 @@ from pixmo.molmo.train import TrainingOptions, train
 from pixmo.validate import against
 from pixmo.validate.against import BETTER, SAME, WORSE, compare
 from pixmo.validate.verdict import PASS, SubsetVerdict, Verdict
+from tests.molmo_configs import TINY
 from tests.releases import write_release
-from tests.test_molmo_model import TINY
 
 Runs = tuple[Release, Path, Path]
 

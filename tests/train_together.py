@@ -8,23 +8,10 @@ import torch
 
 from pixmo.dataset.reader import Release
 from pixmo.molmo.optimisers import stage_for
-from pixmo.molmo.sizes import PROBE_XS
 from pixmo.molmo.training_run import RunOptions
+from tests import molmo_configs
 
-TINY = replace(
-    PROBE_XS,
-    name="tiny",
-    vision_width=32,
-    vision_heads=2,
-    vision_inner=128,
-    pooled_width=48,
-    connector_inner=64,
-    width=32,
-    heads=2,
-    inner=80,
-    vocabulary_size=320,
-    crop_pixels=48,
-)
+TINY = replace(molmo_configs.TINY, name="tiny")  # no probe: trains as the stages say
 
 
 def options(root: Path) -> RunOptions:

@@ -53,7 +53,6 @@ from pixmo.molmo.stream import (
 from pixmo.molmo.tokenizer import Tokenizer
 from pixmo.molmo.train import Objective, mean_loss, training_step
 
-STEMS = {"caption": ("cap",), "finetune": ("ama", "points", "cap")}
 HELD_OUT_SPLIT = "validation"
 HELD_OUT_EXAMPLES = 128
 TOKENIZER_EXAMPLES = 100_000  # whose texts a tokenizer of our own is trained on
@@ -273,7 +272,7 @@ def read_release(
     """
     if not team.is_first:
         team.wait()
-    stems = STEMS[options.stage.name]
+    stems = options.stage.stems
     with progress.task("Reading the release", 2, "splits") as advance:
         found = []
         for split in ("train", HELD_OUT_SPLIT):
