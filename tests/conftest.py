@@ -17,6 +17,7 @@ from tests.local_model_server import LocalModelServer, serving
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where several processes test, each file has one, and what walks the demo has one."""
     for item in items:

@@ -150,3 +150,9 @@ def test_the_benchmark_page_is_what_was_measured() -> None:
 
     results = json.loads((ROOT / "docs/benchmarks.json").read_text("utf-8"))
     assert (ROOT / "docs/benchmarks.md").read_text("utf-8") == page(results)
+
+
+def test_where_several_processes_test_each_file_has_one(request: pytest.FixtureRequest) -> None:
+    """Else every process builds the fixtures of every file, and walks the demo."""
+    if hasattr(request.config, "workerinput"):
+        assert request.node.nodeid.endswith("@test_house.py")
