@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from pixmo import schema
 from pixmo.dataset.manifest import File, Manifest, Subset, file_entry
-from pixmo.evaluate.answers import Task
+from pixmo.evaluate.answers import Kind, Task
 from pixmo.hashing import sha256_file, short_id
 
 COLOURS = {
@@ -199,6 +199,6 @@ def promise_again(root: Path) -> None:
     path.write_text(json.dumps(data), "utf-8")
 
 
-def lone_task(image: str, question: str, subset: str = "ama") -> Task:
+def lone_task(image: str, question: str, kind: Kind = "answer", label: str = "") -> Task:
     """A task that no row is behind, whose answers score nothing."""
-    return Task("1", subset, image, "0" * 64, question, {}, lambda _: {})
+    return Task("1", "alone", kind, image, "0" * 64, question, {}, lambda _: {}, label)

@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 
 from pixmo.cli.app import main
-from pixmo.evaluate.answerers import POINT_TO
 from pixmo.evaluate.answers import Task, evaluate
 from pixmo.evaluate.asking import ModelServer
 from pixmo.evaluate.benchmarks import named
@@ -24,10 +23,18 @@ from pixmo.molmo.crops import preprocess
 from pixmo.molmo.generate import Request, generate
 from pixmo.molmo.model import build
 from pixmo.workspace.workspace import Workspace
+from tests.benchmark_samples import (
+    CHART_QA,
+    MMMU_MATH,
+    QUESTIONS,
+    no_bars,
+    png,
+    write,
+    write_sample,
+)
 from tests.local_model_server import MODEL, Answer, LocalModelServer
 from tests.molmo_configs import TINY
 from tests.releases import lone_task
-from tests.test_evaluate_benchmarks import MMMU_MATH, QUESTIONS, no_bars, png, write_sample
 
 __all__ = ["no_bars"]  # a fixture that every test uses
 pytestmark = pytest.mark.usefixtures("quick")
@@ -90,19 +97,26 @@ def test_an_image_stands_behind_the_first_words_that_name_it() -> None:
     )
 
 
-def test_only_who_is_to_point_is_told_how(tmp_path: Path, server: LocalModelServer) -> None:
+def test_who_is_to_point_or_to_count_is_told_how(tmp_path: Path, server: LocalModelServer) -> None:
     (tmp_path / "a.png").write_bytes(png(1))
     server.reply = lambda _: Answer("x")
-    ask = partial(lone_task, str(tmp_path / "a.png"), subset="pixmo")
-    pointing, counting = ask(f"{POINT_TO}cats."), ask("How many cats are there?")
-    answerer(server.base_url).answer([pointing, counting], lambda _: None)
-    by_form = {"<point x=" in request.words: request.words for request in server.requests}
-    assert by_form[True].startswith(f"{POINT_TO}cats.\n")
-    assert by_form[False] == "How many cats are there?"
+    ask = partial(lone_task, str(tmp_path / "a.png"))
+    tasks = [
+        ask("Point to cats.", "point"),
+        ask("How many?", "count"),
+        ask("Point to which sea?", "answer"),  # as its kind says, not its words
+    ]
+    for task in tasks:
+        answerer(server.base_url).answer([task], lambda _: None)
+    pointing, counting, asking = (request.words for request in server.requests)
+    assert pointing.startswith("Point to cats.\n\nAnswer with points only.")
+    assert counting.startswith("How many?\n\nAnswer with one short sentence")
+    assert asking == "Point to which sea?"
 
 
 def asked_alone(task: Task) -> Asked:
-    return Asked("b", "test", "0" * 64, (task,), partial(evaluate, "b", "test", (task,)))
+    score = partial(evaluate, "b", "test", (task,))
+    return Asked("b", "test", "b.json", "", "0" * 64, (task,), score)
 
 
 def test_a_task_whose_image_was_away_is_put_when_it_is_here(
@@ -121,7 +135,25 @@ def test_a_task_whose_image_was_away_is_put_when_it_is_here(
     assert json.loads((found.folder / "answers.jsonl").read_text("utf-8")) == {
         "id": "1",
         "answer": "yes",
+        "finish_reason": "stop",
     }
+
+
+def test_a_row_whose_image_is_broken_is_set_aside_and_the_rest_is_asked(
+    tmp_path: Path, server: LocalModelServer
+) -> None:
+    columns, rows, *_ = CHART_QA
+    cut_short = {"bytes": rows[1]["image"]["bytes"][:-30], "path": None}
+    no_image = {"bytes": b"no image", "path": None}
+    broken = [rows[0], rows[1] | {"image": cut_short}, rows[2] | {"image": no_image}]
+    write(tmp_path / "copy", columns, broken, "test")
+    server.reply = lambda _: Answer("14")
+    for requests in (1, 1):  # the second run sees again, and asks nothing
+        asked = of_benchmark(named("chartqa"), tmp_path / "images", str(tmp_path / "copy"))
+        found = run(asked, answerer(server.base_url), tmp_path / "runs")
+        assert found.not_put == {"an image cannot be read": 2}
+        assert [one.mean.value for one in found.evaluation.measures] == [1 / 3]
+        assert len(server.requests) == requests
 
 
 def test_the_command_asks_a_checkpoint_what_is_on_one_image(

@@ -10,8 +10,9 @@ from PIL import Image
 
 from pixmo.cli.app import main
 from pixmo.dataset.reader import Release
-from pixmo.errors import ImageError, TrainingError
-from pixmo.evaluate.answers import Task, read_answers, tasks
+from pixmo.errors import TrainingError
+from pixmo.evaluate.answerers import Answer
+from pixmo.evaluate.answers import Kind, Task, read_answers, tasks
 from pixmo.evaluate.checkpoint_answers import CheckpointAnswerer
 from pixmo.evaluate.runs import of_release, run
 from pixmo.molmo import checkpoint, data, tokenizer
@@ -82,10 +83,27 @@ def test_what_is_asked_is_what_was_trained(release: Release, folder: Path) -> No
         "How",
         "Point",
     }
-    foreign = lone_task("a.png", "Who?", "benchmark")
-    assert answerer.prompt(foreign) == " User: Who? Assistant:"
-    pointing = replace(foreign, question="Point to Red Cars.")
-    assert answerer.prompt(pointing) == " User: Point to red cars Assistant:"
+
+
+@pytest.mark.parametrize(
+    ("kind", "question", "label", "tag", "put"),
+    [
+        ("answer", "Who?", "", "", "Who?"),
+        ("answer", "Point to whom?", "", "", "Point to whom?"),  # its words say nothing
+        ("point", "Point to Red Cars.", "Red Cars", "pointing: ", "Point to red cars"),
+        ("count", "How many cars are there?", "cars", "point_count: ", "How many cars are there?"),
+        ("count", "How many cars?", "", "point_count: ", "How many cars?"),  # as CountBenchQA
+    ],
+)
+def test_what_is_asked_elsewhere_is_asked_as_its_kind_was_trained(
+    folder: Path, kind: Kind, question: str, label: str, tag: str, put: str
+) -> None:
+    task = lone_task("a.png", question, kind, label)
+    assert CheckpointAnswerer(folder).prompt(task) == f" User: {put} Assistant:"
+    model, made = checkpoint.load(folder)
+    model.stage = "finetune"
+    checkpoint.save(folder, model, made)
+    assert CheckpointAnswerer(folder).prompt(task) == f" User: {tag}{put} Assistant:"
 
 
 def test_captions_without_any_to_learn_their_length_from(tmp_path: Path, folder: Path) -> None:
@@ -116,14 +134,24 @@ def test_other_weights_are_another_answerer(tmp_path: Path, release: Release, fo
     assert CheckpointAnswerer(folder, release).options != before
 
 
-def test_what_cannot_be_used_is_named(tmp_path: Path, release: Release, folder: Path) -> None:
+def test_what_cannot_be_used_is_named(tmp_path: Path, release: Release) -> None:
     with pytest.raises(TrainingError, match="nowhere holds no checkpoint"):
         CheckpointAnswerer(tmp_path / "nowhere", release)
-    broken = tmp_path / "broken.png"
-    broken.write_bytes(b"\x89PNG")
-    task = lone_task(str(broken), "What?")
-    with pytest.raises(ImageError, match=r"broken\.png cannot be read"):
-        CheckpointAnswerer(folder, release).answer([task], lambda _: None)
+
+
+def test_a_task_whose_image_is_broken_is_set_aside(tmp_path: Path, folder: Path) -> None:
+    Image.new("RGB", (40, 30)).save(tmp_path / "whole.png")
+    (tmp_path / "broken.png").write_bytes((tmp_path / "whole.png").read_bytes()[:-30])
+    asked = [
+        replace(lone_task(str(tmp_path / f"{name}.png"), "What?"), id=name)
+        for name in ("broken", "whole")
+    ]
+    kept: list[Answer] = []
+    CheckpointAnswerer(folder).answer(asked, kept.append)
+    broken, whole = kept
+    assert broken == Answer("broken", "", not_put="an image cannot be read")
+    assert (whole.id, whole.not_put) == ("whole", "")
+    assert whole.answer
 
 
 def test_the_command_asks_a_checkpoint(

@@ -15,11 +15,11 @@ import pytest
 from PIL import Image
 
 from pixmo.dataset.reader import Release
-from pixmo.errors import EvaluationError, LanguageModelError, ReleaseError, SettingsError
+from pixmo.errors import EvaluationError, LanguageModelError, SettingsError
 from pixmo.evaluate.answerers import Answer as Said
 from pixmo.evaluate.answers import Task, read_answers, tasks
 from pixmo.evaluate.asking import ModelServer
-from pixmo.evaluate.endpoint_answers import SMALL_SIDE, EndpointAnswerer, section_of
+from pixmo.evaluate.endpoint_answers import SMALL_SIDE, EndpointAnswerer
 from pixmo.evaluate.runs import Run, alone_in, of_release, run
 from pixmo.hashing import sha256_file
 from pixmo.resources import shared
@@ -152,25 +152,12 @@ def test_an_image_without_loss_is_sent_without_loss(
     assert (request.image.format, request.image.tobytes()) == ("PNG", noise.tobytes())
 
 
-def test_an_image_that_cannot_be_read_is_named(tmp_path: Path, server: LocalModelServer) -> None:
-    (tmp_path / "broken.png").write_bytes(b"\x89PNG")
-    with pytest.raises(ReleaseError, match=r"broken\.png cannot be read: .*; validate the release"):
-        shown(server, tmp_path / "broken.png")
-    assert server.requests == []
-
-
 def test_a_task_without_its_image_is_not_put(server: LocalModelServer) -> None:
     away = lone_task("https://example.org/a.png", "What?")
     kept: list[Said] = []
     answerer(server.base_url).answer([away], kept.append)
     assert kept == [Said("1", "", not_put="an image is not here")]
     assert server.requests == []
-
-
-def test_a_task_of_no_subset_is_told_by_its_words() -> None:
-    foreign = lone_task("a.png", "Who?", "benchmark")
-    assert section_of(foreign) == "Answer"
-    assert section_of(replace(foreign, question="Point to red cars.")) == "Point"
 
 
 def test_only_what_is_missing_is_asked_again(
@@ -221,8 +208,9 @@ def test_another_prompt_asks_again_and_the_configuration_says_which(
         configuration = json.loads((found.folder / "configuration.json").read_text("utf-8"))
         assert configuration["answerer"]["prompt_sha256"] == sha256_file(path)
         assert configuration["sha256"] == sha256_file(release.root / "manifest.json")
+        assert configuration["data"] == str(release.root)
         assert configuration["source"] == server.base_url
-        assert "exact-1" in configuration["measures"]
+        assert "exact-2" in configuration["measures"]
         assert configuration["split"] == "test"
 
 
@@ -292,6 +280,28 @@ def test_a_task_that_got_no_answer_is_asked_in_the_next_run(
         run(of_release(release, "test"), answerer(server.base_url), tmp_path / "runs")
     ) == {1.0}
     assert len(server.requests) - before == 1
+
+
+def test_an_answer_that_says_nothing_is_asked_for_again(
+    tmp_path: Path, release: Release, server: LocalModelServer
+) -> None:
+    look = who_knows(release)
+    server.reply = lambda r: look(r) if r.number else Answer(" ")
+    found = run(of_release(release, "test"), answerer(server.base_url), tmp_path / "runs")
+    assert (found.evaluation.missing, len(server.requests)) == (1, TASKS)
+    again = run(of_release(release, "test"), answerer(server.base_url), tmp_path / "runs")
+    assert (again.evaluation.missing, len(server.requests)) == (0, TASKS + 1)
+    assert scores(again) == {1.0}
+
+
+def test_answers_that_were_cut_off_are_counted(
+    tmp_path: Path, release: Release, server: LocalModelServer
+) -> None:
+    look = who_knows(release)
+    server.reply = lambda r: replace(look(r), finish_reason="stop" if r.number else "length")
+    for _ in range(2):  # the second time they are read from the file
+        found = run(of_release(release, "test"), answerer(server.base_url), tmp_path / "runs")
+        assert (found.cut, found.summary["cut"], len(server.requests)) == (1, 1, TASKS)
 
 
 def test_a_busy_server_is_waited_for(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from pixmo.evaluate import preference
 from pixmo.evaluate.preference import ELO_PER_NAT, MEAN_ELO, PRIOR_VOTES, Vote, ratings
 
 STRENGTH = {"best": 1150.0, "good": 1050.0, "fair": 950.0, "poor": 850.0}
@@ -83,6 +84,26 @@ def test_a_model_of_few_votes_has_an_interval_all_the_same() -> None:
     found = ratings([Vote("1", "a", "b", 1.0), Vote("2", "b", "c", 1.0)])
     assert [rating.model for rating in found] == ["a", "b", "c"]
     assert all(rating.low <= rating.elo <= rating.high for rating in found)
+
+
+def test_a_long_chain_of_models_is_rated_to_its_ends() -> None:
+    """Where each met its neighbours alone, a difference is that of the two's own votes."""
+    names = [f"model {n:02}" for n in range(20)]
+    votes = [
+        Vote(f"{first} {n}", first, second, float(n < 15))
+        for first, second in itertools.pairwise(names)
+        for n in range(20)
+    ]
+    found = ratings(votes)
+    assert [one.model for one in found] == names
+    step = 400 * np.log10(15.25 / 5.25)
+    assert [one.elo for one in found] == pytest.approx([1000 + step * (9.5 - n) for n in range(20)])
+
+
+def test_ratings_that_are_not_found_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preference, "MOST_STEPS", 2)
+    with pytest.raises(ValueError, match="the ratings are not found in 2 steps"):
+        ratings(drawn(100, 0))
 
 
 def test_models_that_no_vote_connects_are_named() -> None:

@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from pixmo.cli.model import show_measures, show_run
 from pixmo.dataset.reader import Release
 from pixmo.errors import EvaluationError
 from pixmo.evaluate import answers as scoring
 from pixmo.evaluate import captions
 from pixmo.evaluate.answers import (
+    OF_COUNT,
     Evaluation,
+    Measure,
     Task,
     as_line,
     height_over_width,
+    mean_over_images,
     read_answers,
+    score_count,
     tasks,
 )
-from pixmo.evaluate.statistics import clustered_mean, mean
+from pixmo.evaluate.runs import Run
+from pixmo.evaluate.statistics import Mean, clustered_mean, mean
 from pixmo.molmo.prompts import counting_text
 from pixmo.points import Point, from_text, reading_order, to_text
 from pixmo.workspace.workspace import Workspace
@@ -151,7 +158,8 @@ def test_all_answers_of_a_kind_get_what_they_deserve(who: str, release: Release)
     assert {one.mean.value for one in found.measures} == {expected}
     assert {one.subset for one in found.measures} == {"cap", "ama", "points"}
     assert (found.tasks, found.missing) == (4 * 5, 4 * 5 if who == "who says nothing" else 0)
-    assert {one.rows for one in found.measures if one.subset == "points"} == {4}
+    of_all = [one for one in found.measures if OF_COUNT not in one.name]
+    assert {one.rows for one in of_all if one.subset == "points"} == {4}
     kinds = {one.name.partition("-")[0] for one in found.measures}
     assert kinds == {"lexical", "exact", "ANLS", "count", "points"}
 
@@ -166,7 +174,7 @@ def test_a_task_without_an_answer_counts_as_wrong(release: Release) -> None:
     found = evaluate(release, "test", answers)
     assert found.missing == 2
     scores = {one.name: one.mean.value for one in found.measures}
-    assert scores["exact-1"] == 6 / 8
+    assert scores["exact-2"] == 6 / 8
     assert scores["lexical-1 F1"] == 1.0
 
 
@@ -183,7 +191,9 @@ def test_a_task_says_what_to_ask_and_not_the_answer(release: Release) -> None:
     assert any(question.startswith("Point to ") for question in questions)
 
 
-def test_a_picture_is_as_high_as_it_is_shown(tmp_path: Path) -> None:
+def test_a_picture_is_as_high_as_it_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     picture, exif = Image.new("RGB", (40, 20)), Image.Exif()
     picture.save(tmp_path / "flat.jpg")
     exif[274] = 6
@@ -191,6 +201,38 @@ def test_a_picture_is_as_high_as_it_is_shown(tmp_path: Path) -> None:
     assert height_over_width(str(tmp_path / "flat.jpg")) == 0.5
     assert height_over_width(str(tmp_path / "turned.jpg")) == 2.0
     assert height_over_width("https://example.org/a.jpg") == 1.0
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    assert height_over_width(str(tmp_path / "broken.jpg")) == 1.0
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40 * 20 // 2 - 1)  # Pillow refuses twice as many
+    assert height_over_width(str(tmp_path / "flat.jpg")) == 1.0
+
+
+def test_images_whose_shape_nobody_knows_are_counted(release: Release) -> None:
+    asked = list(tasks(release, "test"))
+    pointed = [task for task in asked if task.kind == "point"]
+    answers = {task.id: true_answer(task) for task in asked}
+    assert evaluate(release, "test", answers).taken_as_squares == 0
+    Path(pointed[0].image).write_bytes(b"no image")
+    assert evaluate(release, "test", answers).taken_as_squares == 1
+    silent = {task.id: "" for task in asked if task.image == pointed[0].image}
+    assert evaluate(release, "test", answers | silent).taken_as_squares == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "images", "has_interval"),
+    [
+        ([0.0, 1.0] * 15, 30, True),
+        ([0.0, 1.0] * 15, 29, False),  # too few images
+        ([0.9] * 40, 40, False),  # no spread
+        ([0.5], 1, False),
+    ],
+)
+def test_an_interval_needs_images_that_differ(
+    values: list[float], images: int, has_interval: bool
+) -> None:
+    found = mean_over_images(values, [str(n % images) for n in range(len(values))])
+    assert found.value == pytest.approx(sum(values) / len(values))
+    assert [math.isnan(found.low), math.isnan(found.high)] == [not has_interval] * 2
 
 
 MISTAKES: dict[str, tuple[list[Any], str]] = {
@@ -255,3 +297,28 @@ def test_the_command_asks_scores_and_keeps(tmp_path: Path, pixmo: Path) -> None:
         failed = run(*words)
         assert (failed.returncode, len(failed.stderr.splitlines())) == (1, 1)
         assert message in failed.stderr
+
+
+def test_scores_of_single_counts_are_shown_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    many, few = Mean(0.5, 0.1, 0.25, 0.75, 40), Mean(1.0, 0.0, math.nan, math.nan, 3)
+    exact, _, exact_of_10, _ = score_count("10", 10)
+    _, _, exact_of_9, _ = score_count("10", 9)
+    named = ((exact, many, 40), (exact_of_10, many, 37), (exact_of_9, few, 3))
+    measures = tuple(Measure("points", name, mean, rows) for name, mean, rows in named)
+    run = Run(Path("/kept"), Evaluation("v1", "test", 40, 1, 0, 1, measures), 0, {}, 2, None)
+    show_run(run)
+    shown = capsys.readouterr()
+    assert shown.out == (
+        "v1/test: 40 tasks, 1 without an answer\n"
+        "subset  measure        score  95 % from     to  rows\n"
+        "──────  ─────────────  ─────  ─────────  ─────  ────\n"
+        "points  count-2 exact  0.500      0.250  0.750    40\n"
+        "\npoints count-2 exact by true count (rows): 9: 1.00 (3), 10: 0.50 (37)\n"
+        "\nkept in /kept\n"
+    )
+    assert shown.err == (
+        "pixmo: warning: 2 answers cut off at max_tokens of [evaluate] in pixmo.toml\n"
+        "pixmo: warning: 1 image not here or not readable; points on them count as on squares\n"
+    )
+    show_measures(replace(run.evaluation, measures=(Measure("points", exact, few, 3),)))
+    assert capsys.readouterr().out.splitlines()[-1].split()[3:] == ["1.000", "–", "–", "3"]

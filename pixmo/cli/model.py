@@ -1,5 +1,6 @@
 """Commands that check a release, and train on it."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from pixmo.text import counted
 if TYPE_CHECKING:
     from pixmo.dataset.reader import Release
     from pixmo.evaluate.answerers import Answerer
+    from pixmo.evaluate.answers import Evaluation
     from pixmo.evaluate.cap_f1 import Judge
     from pixmo.evaluate.runs import Asked, Run
     from pixmo.workspace.workspace import Workspace
@@ -214,22 +216,14 @@ def show_run(run: "Run") -> None:
     )
     for reason, tasks in run.not_put.items():
         show.warn(f"{counted(tasks, 'task')} not asked, and counted as wrong: {reason}")
+    if run.cut:
+        show.warn(f"{counted(run.cut, 'answer')} cut off at max_tokens of [evaluate] in pixmo.toml")
     if found.images_away and not run.not_put:
-        of_shape = any(one.subset == "points" for one in found.measures)
-        squares = "; points on them count as on squares" if of_shape else ""
-        show.warn(f"{counted(found.images_away, 'image')} not here{squares}")
-    show.table(
-        ("subset", "measure", "score", "95 % from", "to", "rows"),
-        [
-            (
-                one.subset,
-                one.name,
-                *(f"{value:.3f}" for value in (one.mean.value, one.mean.low, one.mean.high)),
-                one.rows,
-            )
-            for one in found.measures
-        ],
-    )
+        show.warn(f"{counted(found.images_away, 'image')} not here")
+    if found.taken_as_squares:
+        squares = counted(found.taken_as_squares, "image")
+        show.warn(f"{squares} not here or not readable; points on them count as on squares")
+    show_measures(found)
     if run.judged:
         judged = run.judged
         show.say(
@@ -239,6 +233,27 @@ def show_run(run: "Run") -> None:
         for reason, images in judged.left_out.items():
             show.warn(f"{images} captions left out of cap F1: {reason}")
     show.say(f"\nkept in {show.here(run.folder)}")
+
+
+def show_measures(found: "Evaluation") -> None:
+    """Scores with their intervals, a line each; those of single true counts are gathered in one."""
+    from pixmo.evaluate.answers import OF_COUNT
+
+    rows = []
+    by_count: dict[str, dict[int, str]] = {}
+    for one in found.measures:
+        name, is_of_count, count = one.name.partition(OF_COUNT)
+        if is_of_count:
+            score = f"{one.mean.value:.2f} ({one.rows})"
+            by_count.setdefault(f"{one.subset} {name}", {})[int(count)] = score
+            continue
+        shares = (one.mean.value, one.mean.low, one.mean.high)
+        shown = ("–" if math.isnan(share) else f"{share:.3f}" for share in shares)
+        rows.append((one.subset, one.name, *shown, one.rows))
+    show.table(("subset", "measure", "score", "95 % from", "to", "rows"), rows)
+    for name, scores in by_count.items():
+        each = ", ".join(f"{count}: {score}" for count, score in sorted(scores.items()))
+        show.say(f"\n{name} by true count (rows): {each}")
 
 
 @app.command()

@@ -9,8 +9,8 @@ from typing import Protocol
 from pixmo.evaluate.answers import Task, read_answers
 from pixmo.hashing import sha256_value
 
-POINT_TO = "Point to "  # so begins what asks for points, in releases and elsewhere
 AWAY = "an image is not here"
+UNREADABLE = "an image cannot be read"
 SEVERAL = "it is on several images"
 
 
@@ -22,6 +22,7 @@ class Answer:
     answer: str
     refused: str = ""  # why it was not answered, and never will be
     not_put: str = ""  # why it was not asked; the next run sees again
+    finish_reason: str = ""  # why the answer ends, as a server says: stop, length
 
 
 Keep = Callable[[Answer], None]
@@ -48,8 +49,8 @@ class Answerer(Protocol):
     def answer(self, tasks: Sequence[Task], keep: Keep) -> None:
         """`keep` was called with an answer at once when it was there, from any thread.
 
-        For a task that could not be put it was called with the reason. A task that was put, got
-        no answer, and may get one another day, is passed over.
+        For a task that could not be put, such as one whose image cannot be read, it was called with
+        the reason. A task that was put, got no answer, and may get one another day, is passed over.
         """
         ...
 

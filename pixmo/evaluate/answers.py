@@ -9,9 +9,9 @@ import functools
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from PIL import ExifTags, Image
 
@@ -24,8 +24,11 @@ from pixmo.text import counted
 
 DESCRIBE = "Describe this image in detail."
 MOST_NAMED = 5  # ids in a message
+LEAST_IMAGES = 30  # of an interval; with fewer it would be much too short
+OF_COUNT = " of true count "  # in a measure's name, behind that over all counts
 TURNED = (5, 6, 7, 8)  # EXIF orientations that show the height as the width
 
+Kind = Literal["describe", "answer", "point", "count"]
 Row = Mapping[str, Any]
 Scores = Mapping[str, float]  # of one answer, by measure
 
@@ -36,11 +39,13 @@ class Task:
 
     id: str
     subset: str  # of a release, or the name of a benchmark
+    kind: Kind  # of what is asked for
     image: str  # its file, or its URL where no file is here
     image_sha256: str
     question: str
-    row: Row  # of a release, with the truth; of a benchmark empty
+    row: Row  # of a release; of a benchmark, all that decides the score
     score: Callable[[str], Scores]  # of an answer
+    label: str = ""  # what to point to or to count; empty where the question alone says so
     more_images: tuple[str, ...] = ()  # where a question is on several: those behind the first
 
     @property
@@ -72,7 +77,8 @@ class Evaluation:
     split: str
     tasks: int
     missing: int  # tasks without an answer
-    images_away: int  # that are not here: points are scored as if they were squares
+    images_away: int  # that are not here
+    taken_as_squares: int  # images pointed at of which nobody knows the shape
     measures: tuple[Measure, ...]
 
 
@@ -91,29 +97,41 @@ def tasks(release: Release, split: str) -> Iterator[Task]:
             yield Task(
                 id=row["id"],
                 subset=stem,
+                kind=(kind := kind_of(stem, row)),
                 image=image,
                 image_sha256=row["image_sha256"],
-                question=question_of(stem, row),
+                question=question_of(kind, row),
                 row=row,
-                score=functools.partial(SCORE[stem], row, image),
+                score=functools.partial(SCORE[kind], row, image),
+                label=row.get("label", ""),
             )
 
 
-def question_of(stem: str, row: Row) -> str:
-    """What a row asks."""
-    if stem == "ama":
-        return str(row["question"])
+def kind_of(stem: str, row: Row) -> Kind:
+    """What a row asks for."""
     if stem == "points":
-        if row["collection_method"] == "counting":
+        return "count" if row["collection_method"] == "counting" else "point"
+    return "answer" if stem == "ama" else "describe"
+
+
+def question_of(kind: Kind, row: Row) -> str:
+    """What a row asks."""
+    match kind:
+        case "describe":
+            return DESCRIBE
+        case "answer":
+            return str(row["question"])
+        case "point":
+            return f"Point to {row['label']}."
+        case "count":
             return f"How many {row['label']} are there?"
-        return f"Point to {row['label']}."
-    return DESCRIBE
 
 
 def as_line(task: Task) -> str:
     """A task as a line of JSON, without the truth."""
-    hidden = ("row", "score") if task.more_images else ("row", "score", "more_images")
-    shown = {name: value for name, value in vars(task).items() if name not in hidden}
+    names = ["id", "subset", "image", "image_sha256", "question"]
+    names += ["more_images"] if task.more_images else []
+    shown = {name: getattr(task, name) for name in names}
     return json.dumps(shown, ensure_ascii=False)
 
 
@@ -167,7 +185,13 @@ def evaluate(
         measures += measured(subset, of_subset, answers)
     missing = sum(not answers.get(task.id, "").strip() for task in asked)
     away = len({image for task in asked for image in task.images_away})
-    return Evaluation(data, split, len(asked), missing, away, tuple(measures))
+    pointed = {
+        task.image
+        for task in asked
+        if task.subset == "points" and task.kind == "point" and answers.get(task.id, "").strip()
+    }
+    squares = sum(known_shape(image) is None for image in pointed)
+    return Evaluation(data, split, len(asked), missing, away, squares, tuple(measures))
 
 
 def check_answers(whose: str, asked: Sequence[Task], answers: Mapping[str, str]) -> None:
@@ -199,11 +223,17 @@ def measured(
 
 
 def mean_over_images(values: Sequence[float], images: Sequence[str]) -> Mean:
-    """The mean of values of these images, with its bootstrap interval over images."""
-    if len(set(images)) > 1:
-        return clustered_mean(values, images)
-    # One image has no interval.
-    return Mean(sum(values) / len(values), math.nan, math.nan, math.nan, 1)
+    """The mean of values of these images, with its bootstrap interval over images.
+
+    The interval is NaN for fewer than LEAST_IMAGES, and where all images have one mean: there it
+    would be much shorter than what is not known.
+    """
+    if len(set(images)) == 1:
+        return Mean(sum(values) / len(values), math.nan, math.nan, math.nan, 1)
+    found = clustered_mean(values, images)
+    if found.units >= LEAST_IMAGES and not math.isclose(found.low, found.high):
+        return found
+    return replace(found, low=math.nan, high=math.nan)
 
 
 def score_caption(row: Row, _image: str, answer: str) -> Scores:
@@ -227,10 +257,8 @@ def score_answer(row: Row, _image: str, answer: str) -> Scores:
 
 
 def score_points(row: Row, image: str, answer: str) -> Scores:
-    """How points do, or a count where that was asked for, whether it points or not."""
+    """How points do."""
     truth = [Point(point["x"], point["y"]) for point in row["points"]]
-    if row["collection_method"] == "counting":
-        return score_count(answer, len(truth))
     scores: Scores = {}
     shape = height_over_width(image)
     for within in pointing.WITHIN_PERCENT:
@@ -239,15 +267,25 @@ def score_points(row: Row, image: str, answer: str) -> Scores:
     return scores
 
 
+def score_counted(row: Row, _image: str, answer: str) -> Scores:
+    """How the number that an answer gives does, whether it points or not."""
+    return score_count(answer, len(row["points"]))
+
+
 def score_count(answer: str, count: int) -> Scores:
-    """How the number that an answer gives does."""
+    """How the number that an answer gives does, over all and by the true count.
+
+    Source: Deitke et al. 2024, arXiv 2409.17146: exact, and off by one at most; both by the true
+    count, too, for large counts are harder.
+    """
     said = counting.count_said(answer)
     off = abs(said - count) if said is not None else None
     kind = f"count-{counting.VERSION}"
-    return {
+    scores = {
         f"{kind} exact": float(off == 0),
         f"{kind} within one": float(off is not None and off <= 1),
     }
+    return scores | {f"{name}{OF_COUNT}{count}": value for name, value in scores.items()}
 
 
 def point_scores(answer: str, how: str, found: pointing.PointScore) -> Scores:
@@ -264,18 +302,24 @@ def point_scores(answer: str, how: str, found: pointing.PointScore) -> Scores:
 
 
 def height_over_width(image: str) -> float:
-    """Of an image as it is shown; a square's where its file is not here."""
+    """Of an image as it is shown; a square's where its file is not here or cannot be read."""
+    return known_shape(image) or 1.0
+
+
+def known_shape(image: str) -> float | None:
+    """Height over width of an image as it is shown; None where its file is none, or no image."""
     try:
         with Image.open(image) as opened:
             width, height = opened.size
             turned = opened.getexif().get(ExifTags.Base.Orientation, 1) in TURNED
-    except OSError:
-        return 1.0
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
     return width / height if turned else height / width
 
 
-SCORE: Mapping[str, Callable[[Row, str, str], Scores]] = {  # of a row, its image, an answer
-    "cap": score_caption,
-    "ama": score_answer,
-    "points": score_points,
+SCORE: Mapping[Kind, Callable[[Row, str, str], Scores]] = {  # of a row, its image, an answer
+    "describe": score_caption,
+    "answer": score_answer,
+    "point": score_points,
+    "count": score_counted,
 }

@@ -41,6 +41,7 @@ class Source:
 
     rows: Iterator[Row]
     split: str
+    revision: str  # the commit that the hub has it at; empty for files here
     total: int  # rows; 0 where nobody knows before the end
     folder: Path  # from which paths of images start
 
@@ -73,28 +74,43 @@ def open_data(data: str, config: str, split: str, usual_split: str) -> Source:
             )
         with reading(data):
             file = datasets.load_dataset(kind, data_files=str(path), split="train", streaming=True)
-            return Source(rows_of(data, [file]), split or usual_split, 0, path.parent)
+            return Source(rows_of(data, [file]), split or usual_split, "", 0, path.parent)
     if not path.is_dir() and not HUB_NAME.fullmatch(data):
         raise EvaluationError(
             f"{data} does not exist; name a folder or file in the published format, or OWNER/NAME"
             " of a dataset on the hub"
         )
-    place = str(path.resolve()) if path.is_dir() else data
     with reading(data):
-        configs = datasets.get_dataset_config_names(place)
+        place, revision = (str(path.resolve()), "") if path.is_dir() else (data, newest(data))
+        at = {"revision": revision} if revision else {}
+        configs = datasets.get_dataset_config_names(place, **at)
         if config in configs:
             configs = [config]
         elif config and len(configs) > 1:
             raise EvaluationError(f"{data} has no config {config}, only {', '.join(configs)}")
-        chosen = split_of(
-            data, datasets.get_dataset_split_names(place, configs[0]), split, usual_split
-        )
+        splits = datasets.get_dataset_split_names(place, configs[0], **at)
+        chosen = split_of(data, splits, split, usual_split)
         parts = [
-            datasets.load_dataset(place, name, split=chosen, streaming=True) for name in configs
+            datasets.load_dataset(place, name, split=chosen, streaming=True, **at)
+            for name in configs
         ]
         known = [(part.info.splits or {}).get(chosen) for part in parts]
         total = sum(one.num_examples or 0 for one in known if one)
-        return Source(rows_of(data, parts), chosen, total, path)
+        return Source(rows_of(data, parts), chosen, revision, total, path)
+
+
+def newest(name: str) -> str:
+    """The newest commit of a dataset on the hub: all that is read is of this one.
+
+    Raises:
+        OSError: the hub does not tell.
+    """
+    from huggingface_hub import HfApi
+
+    try:
+        return str(HfApi().dataset_info(name).sha)
+    except Exception as error:  # of its HTTP library, which is another one in each version
+        raise OSError(error) from error
 
 
 def split_of(data: str, splits: Sequence[str], split: str, usual: str) -> str:
@@ -141,10 +157,11 @@ def picture(stored: object, sha256: str, source: Path, known: Path) -> Picture:
     """The image that a row stores: its bytes, its path from `source`, or its URL.
 
     One at a URL is of the published `sha256`, if there is one: what was fetched before is taken
-    from the folder `known`, and what is there now and another image counts as not to be had.
+    from the folder `known`, and what is there now and another image counts as not to be had. Bytes
+    that are no image are kept like any: whoever is asked finds out, and says so.
 
     Raises:
-        EvaluationError: it cannot be read, or is no image.
+        EvaluationError: there is no such file, or nothing that can be an image.
     """
     if isinstance(stored, Mapping):
         stored = stored["path"] if stored["bytes"] is None else stored["bytes"]
@@ -164,8 +181,8 @@ def picture(stored: object, sha256: str, source: Path, known: Path) -> Picture:
     try:
         with Image.open(BytesIO(data)) as opened:
             form = "jpeg" if opened.format == "MPO" else str(opened.format).lower()
-    except (OSError, Image.DecompressionBombError) as error:
-        raise EvaluationError("its image cannot be read") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        form = "bin"
     return Picture(sha256_bytes(data), f".{form}", data)
 
 

@@ -16,11 +16,11 @@ from string import ascii_uppercase
 
 from pixmo.errors import EvaluationError
 from pixmo.evaluate import pointing, vqa
-from pixmo.evaluate.answers import Scores, Task, point_scores, score_count
+from pixmo.evaluate.answers import Kind, Scores, Task, point_scores, score_count
 from pixmo.evaluate.benchmark_data import Picture, Row, Source, keep, open_data, picture
 from pixmo.execution.progress import SILENT, Progress
 from pixmo.execution.threads import map_in_threads
-from pixmo.hashing import short_id
+from pixmo.hashing import sha256_bytes, short_id
 from pixmo.points import from_text
 
 SHORT = "Answer with a number, a word or a short phrase."
@@ -40,7 +40,10 @@ class Question:
 
     text: str
     images: Sequence[object]  # as they are stored
+    truth: object  # as JSON knows it
     score: Callable[[str], Scores]
+    kind: Kind = "answer"
+    label: str = ""  # what to point to or to count
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,8 @@ def tasks(
     data: str = "",
     split: str = "",
     progress: Progress = SILENT,
-) -> tuple[str, list[Task]]:
-    """The split that is read, and a task for each of its rows; their images are in `images`.
+) -> tuple[Source, list[Task]]:
+    """What is read, and a task for each of its rows; their images are in `images`.
 
     An id is that of the question and its images, whatever file they stand in. Default: the usual
     split of what is on the hub.
@@ -94,7 +97,7 @@ def tasks(
             advance(1)
     if not found:
         raise EvaluationError(f"{named_data} has no row in {source.split}")
-    return source.split, found
+    return source, found
 
 
 def read_row(
@@ -133,11 +136,13 @@ def as_task(
     return Task(
         id=task_id,
         subset=name,
+        kind=question.kind,
         image=files[0],
         image_sha256=pictures[0].sha256,
         question=question.text,
-        row={},
+        row={"truth": question.truth},
         score=question.score,
+        label=question.label,
         more_images=tuple(files[1:]),
     )
 
@@ -163,15 +168,16 @@ def one_measure(name: str, measure: Callable[[str], float]) -> Callable[[str], S
 
 def people(question: str, image: object, answers: Sequence[str]) -> Question:
     """A question that several people answered."""
-    score = functools.partial(vqa.soft, people=published(*answers))
-    return Question(f"{question}\n{SHORT}", [image], one_measure(f"soft-{vqa.VERSION}", score))
+    truths = published(*answers)
+    score = one_measure(f"soft-{vqa.VERSION}", functools.partial(vqa.soft, people=truths))
+    return Question(f"{question}\n{SHORT}", [image], truths, score)
 
 
 def edits(row: Row) -> Question:
     """A row of DocVQA or InfographicVQA."""
-    score = functools.partial(vqa.anls, truths=published(*(row["answers"] or ())))
-    text = f"{row['question']}\n{SHORT}"
-    return Question(text, [row["image"]], one_measure(f"ANLS-{vqa.VERSION}", score))
+    truths = published(*(row["answers"] or ()))
+    score = one_measure(f"ANLS-{vqa.VERSION}", functools.partial(vqa.anls, truths=truths))
+    return Question(f"{row['question']}\n{SHORT}", [row["image"]], truths, score)
 
 
 def vqa_v2(row: Row) -> Question:
@@ -195,9 +201,8 @@ def chart_qa(row: Row) -> Question:
     def score(answer: str) -> float:
         return max(vqa.relaxed(answer, one) for one in truths)
 
-    return Question(
-        f"{text}\n{SHORT}", [row["image"]], one_measure(f"relaxed-{vqa.VERSION}", score)
-    )
+    measure = one_measure(f"relaxed-{vqa.VERSION}", score)
+    return Question(f"{text}\n{SHORT}", [row["image"]], truths, measure)
 
 
 def choosing(options: Mapping[str, str], right: str) -> Callable[[str], Scores]:
@@ -238,7 +243,7 @@ def ai2d(row: Row) -> Question:
     (number,) = published(row["answer"])
     right = dict(enumerate(options)).get(int(number), number)
     text = ask_to_choose(row["question"], options)
-    return Question(text, [row["image"]], choosing(options, right))
+    return Question(text, [row["image"]], right, choosing(options, right))
 
 
 def real_world_qa(row: Row) -> Question:
@@ -249,31 +254,40 @@ def real_world_qa(row: Row) -> Question:
         score = choosing(options, truth)
     else:
         score = one_measure(ACCURACY, functools.partial(vqa.exact, truths=[truth]))
-    return Question(row["question"], [row["image"]], score)
+    return Question(row["question"], [row["image"]], truth, score)
 
 
 def mmmu(row: Row) -> Question:
-    """A row of MMMU; options, and several truths, are the text of a Python list."""
+    """A row of MMMU; its options are the text of a Python list."""
     (truth,) = published(None if row["answer"] == UNKNOWN else row["answer"])
     if row["question_type"] == "multiple-choice":
         texts = map(str, ast.literal_eval(row["options"]))
         options = dict(zip(ascii_uppercase, texts, strict=False))
         text, score = ask_to_choose(row["question"], options), choosing(options, truth)
     else:
-        truths = ast.literal_eval(truth) if truth.startswith("['") else [truth]
-        measure = functools.partial(vqa.open_answer, truths=truths)
+        measure = functools.partial(vqa.open_answer, truths=listed(truth))
         text, score = f"{row['question']}\n{SHORT}", one_measure(ACCURACY, measure)
     numbers = sorted(set(PLACEHOLDER.findall(text))) or ["1"]
     places = {number: place for place, number in enumerate(numbers, 1)}
     text = PLACEHOLDER.sub(lambda match: f"[image {places[match[1]]}]", text)
-    return Question(text, [row[f"image_{number}"] for number in numbers], score)
+    return Question(text, [row[f"image_{number}"] for number in numbers], truth, score)
+
+
+def listed(truth: str) -> list[str]:
+    """The truths of an open question of MMMU: several are the text of a Python list."""
+    try:
+        found = ast.literal_eval(truth)
+    except (ValueError, SyntaxError):
+        return [truth]
+    return [str(one) for one in found] if isinstance(found, list) else [truth]
 
 
 def math_vista(row: Row) -> Question:
     """A row of MathVista; its query is the question with its options and the form of the answer."""
     (truth,) = published(row["answer"])
     image = row.get("decoded_image") or row["image"]
-    return Question(row["query"], [image], math_vista_score(row, truth))
+    form = [row[name] for name in ("question_type", "answer_type", "precision", "choices")]
+    return Question(row["query"], [image], [truth, *form], math_vista_score(row, truth))
 
 
 def math_vista_score(row: Row, truth: str) -> Callable[[str], Scores]:
@@ -296,29 +310,34 @@ def math_vista_score(row: Row, truth: str) -> Callable[[str], Scores]:
 def count_bench_qa(row: Row) -> Question:
     """A row of CountBenchQA."""
     (count,) = published(row["number"])
-    return Question(
-        row["question"], [row["image"]], functools.partial(score_count, count=int(count))
-    )
+    score = functools.partial(score_count, count=int(count))
+    return Question(row["question"], [row["image"]], int(count), score, "count")
 
 
 def pixmo_count(row: Row) -> Question:
     """A row of PixMo-Count."""
     (count,) = published(row["count"])
-    text = f"How many {row['label'].lower()} are there?"
-    return Question(text, [row["image_url"]], functools.partial(score_count, count=int(count)))
+    label = row["label"].lower()
+    text, score = f"How many {label} are there?", functools.partial(score_count, count=int(count))
+    return Question(text, [row["image_url"]], int(count), score, "count", label)
 
 
 def pixmo_points(row: Row) -> Question:
     """A row of PixMo-Points-Eval, whose masks are lists of lines from the top."""
     import numpy as np
 
+    # Eight pixels a byte: all masks of the benchmark are in memory at once.
     masks = [np.array(mask, bool) for mask in row["masks"]]
+    packed = [(np.packbits(mask, axis=1), mask.shape[1]) for mask in masks]
 
     def score(answer: str) -> Scores:
+        masks = [np.unpackbits(bits, axis=1, count=width) != 0 for bits, width in packed]
         found = pointing.score_by_mask(from_text(answer), masks)
         return point_scores(answer, "in masks", found)
 
-    return Question(f"Point to {row['label']}.", [row["image_url"]], score)
+    label = row["label"]
+    truth = [[sha256_bytes(bits.tobytes()), width] for bits, width in packed]
+    return Question(f"Point to {label}.", [row["image_url"]], truth, score, "point", label)
 
 
 BENCHMARKS: Mapping[str, Benchmark] = {

@@ -9,6 +9,7 @@ loosely; here the judge and a version are part of the name, and a reply that is 
 asked for is asked for again.
 """
 
+import contextlib
 import json
 import threading
 from collections import Counter
@@ -145,7 +146,7 @@ class Judge:
         }
 
     def judge(self, cases: Sequence[Case], path: Path, progress: Progress = SILENT) -> Judged:
-        """How the captions do; every reply is in the journal at `path`, and not asked for again.
+        """How the captions do; every reply is in the journal at `path`, the valid ones for good.
 
         Raises:
             LanguageModelError: the `openai` package is missing, or the server cannot be used.
@@ -220,42 +221,49 @@ class Judge:
     ) -> Value:
         """What `read` reads in the reply, asked for again where it is not what was asked for.
 
+        A reply of an earlier run is taken if it was valid.
+
         Raises:
             OpenError: no reply was.
             RefusedError: the question cannot be answered.
             UnansweredError: it was not answered, and may be another day.
         """
         messages = [{"role": "system", "content": self.prompt.say("System")}, user_says(question)]
-        for _ in range(MOST_REPLIES):
-            reply = self.reply(journal, messages, form)
-            try:
-                return read(reply)
-            except ValueError as fault:
-                again = user_says(self.prompt.say("Malformed", fault=fault))
-                messages = [*messages, {"role": "assistant", "content": reply}, again]
-        raise OpenError("the judge gave no valid reply")
+        name = sha256_value({**self.server.parameters, "messages": messages})
+        with journal.one_at_a_time(name):
+            if known := journal.known.get(name):
+                with contextlib.suppress(ValueError):
+                    return read(str(known["reply"]))
+            for _ in range(MOST_REPLIES):
+                reply = self.reply(journal, name, messages, form)
+                try:
+                    return read(reply)
+                except ValueError as fault:
+                    again = user_says(self.prompt.say("Malformed", fault=fault))
+                    messages = [*messages, {"role": "assistant", "content": reply}, again]
+        raise OpenError("the judge gave no valid reply; run the same command to ask again")
 
     def reply(
-        self, journal: Journal, messages: Sequence[Mapping[str, str]], form: Mapping[str, Any]
+        self,
+        journal: Journal,
+        name: str,
+        messages: Sequence[Mapping[str, str]],
+        form: Mapping[str, Any],
     ) -> str:
-        """The judge's reply: kept from earlier where there is one, else asked for and kept."""
+        """The judge's reply, asked for and kept under the name of the question."""
         request = {**self.server.parameters, "messages": list(messages)}
-        request_sha256 = sha256_value(request)
-        with journal.one_at_a_time(request_sha256):
-            if known := journal.known.get(request_sha256):
-                return str(known["reply"])
-            completion = self.asker.complete({**request, **form})
-            journal.keep(
-                {
-                    "id": request_sha256,
-                    "reply": completion.text,
-                    "model": self.server.model,
-                    "served_model": completion.model,
-                    "finish_reason": completion.finish_reason,
-                    "input_tokens": completion.input_tokens,
-                    "output_tokens": completion.output_tokens,
-                }
-            )
+        completion = self.asker.complete({**request, **form})
+        journal.keep(
+            {
+                "id": name,
+                "reply": completion.text,
+                "model": self.server.model,
+                "served_model": completion.model,
+                "finish_reason": completion.finish_reason,
+                "input_tokens": completion.input_tokens,
+                "output_tokens": completion.output_tokens,
+            }
+        )
         with self.lock:
             self.requests += 1
         return completion.text

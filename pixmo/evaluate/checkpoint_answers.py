@@ -6,15 +6,16 @@ from functools import lru_cache
 from pathlib import Path
 
 from pixmo.dataset.reader import Release
-from pixmo.evaluate.answerers import POINT_TO, Answer, Keep, to_put
+from pixmo.errors import ImageError
+from pixmo.evaluate.answerers import UNREADABLE, Answer, Keep, to_put
 from pixmo.evaluate.answers import Task
 from pixmo.hashing import sha256_file
 from pixmo.molmo import checkpoint, prompts
-from pixmo.molmo.ask import read_image
+from pixmo.molmo.ask import prompt_for, read_image
 from pixmo.molmo.crops import Crops, preprocess
 from pixmo.molmo.generate import BATCH_REQUESTS, Request, generate
 
-METHOD = "pixmo-checkpoint-answers-1"
+METHOD = "pixmo-checkpoint-answers-2"
 
 
 class CheckpointAnswerer:
@@ -54,37 +55,38 @@ class CheckpointAnswerer:
         return {"method": METHOD, "sha256": hashes, "caption_length_hint": self.hint}
 
     def answer(self, tasks: Sequence[Task], keep: Keep) -> None:
-        """Every task on one image was put to the model, and what it answered is kept.
-
-        Raises:
-            ImageError: an image cannot be read.
-        """
+        """Every task on one image was put to the model, and what it answered is kept."""
         # Tasks on one image follow one another, so that its crops are made once.
         ordered = sorted(to_put(tasks, keep, most_images=1), key=lambda task: task.image)
-        for some in batches(ordered):
-            for task, text in zip(some, self.texts(some), strict=True):
-                keep(Answer(task.id, text))
-
-    def texts(self, tasks: Sequence[Task]) -> Iterator[str]:
-        """Yield what the model answers, in order."""
         crops = lru_cache(1)(self.crops)
-        requests = [Request(crops(task.image), self.prompt(task)) for task in tasks]
-        return generate(self.model, self.tokenizer, requests)
+        for some in batches(ordered):
+            requests: dict[str, Request] = {}
+            for task in some:
+                try:
+                    requests[task.id] = Request(crops(task.image), self.prompt(task))
+                except ImageError:
+                    keep(Answer(task.id, "", not_put=UNREADABLE))
+            texts = generate(self.model, self.tokenizer, list(requests.values()))
+            for task_id, text in zip(requests, texts, strict=True):
+                keep(Answer(task_id, text))
 
     def crops(self, image: str) -> Crops:
-        """The crops of the image in a file."""
+        """The crops of the image in a file.
+
+        Raises:
+            ImageError: it cannot be read.
+        """
         return preprocess(read_image(Path(image), image), self.model.size)
 
     def prompt(self, task: Task) -> str:
         """A task as the model is asked in training."""
-        if task.subset == "cap":
+        if task.kind == "describe":
             return prompts.caption_prompt(self.hint, self.tagged)
-        if task.subset == "points":
-            label, method = task.row["label"], task.row["collection_method"]
-            return prompts.pointing(task.id, label, (), method, self.tagged).prompt
-        if task.subset != "ama" and task.question.startswith(POINT_TO):
-            label = task.question.removeprefix(POINT_TO).removesuffix(".")
-            return prompts.pointing(task.id, label, (), "pointing", self.tagged).prompt
+        if task.label:
+            method = "counting" if task.kind == "count" else "pointing"
+            return prompts.pointing(task.id, task.label, (), method, self.tagged).prompt
+        if task.kind == "count":
+            return prompt_for(task.question, self.model.stage)
         return prompts.user_turn(task.question)
 
 

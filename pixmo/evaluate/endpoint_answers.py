@@ -5,20 +5,21 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from PIL import Image
 
 from pixmo.drawing import read_upright
-from pixmo.evaluate.answerers import POINT_TO, Answer, Keep, to_put
-from pixmo.evaluate.answers import Task
+from pixmo.errors import ReleaseError
+from pixmo.evaluate.answerers import UNREADABLE, Answer, Keep, to_put
+from pixmo.evaluate.answers import Kind, Task
 from pixmo.evaluate.asking import Asker, ModelServer
 from pixmo.language_models.chat_completions import Purpose, RefusedError, UnansweredError
 from pixmo.language_models.prompt_files import PromptFile, Section, load
 
-METHOD = "pixmo-endpoint-answers-1"
+METHOD = "pixmo-endpoint-answers-2"
 QUESTION = Section(needs=frozenset(["question"]))
-SECTIONS = {"Describe": QUESTION, "Answer": QUESTION, "Point": QUESTION, "Count": QUESTION}
+SECTIONS = {kind.capitalize(): QUESTION for kind in get_args(Kind)}
 PLACEHOLDER = re.compile(r"\[image (\d)\]")  # of one of several images
 JPEG_QUALITY = 95
 LOSSY = ("JPEG", "MPO")  # formats of photos; all others are sent without loss
@@ -67,12 +68,14 @@ class EndpointAnswerer:
 
         Raises:
             LanguageModelError: the `openai` package is missing, or the server cannot be used.
-            ReleaseError: an image cannot be read.
         """
 
         def ask(task: Task) -> None:
             try:
-                keep(Answer(task.id, self.asker.complete(self.request(task)).text))
+                said = self.asker.complete(self.request(task))
+                keep(Answer(task.id, said.text, finish_reason=said.finish_reason))
+            except ReleaseError:
+                keep(Answer(task.id, "", not_put=UNREADABLE))
             except RefusedError as refusal:
                 keep(Answer(task.id, "", str(refusal)))
             except UnansweredError:
@@ -82,20 +85,14 @@ class EndpointAnswerer:
             pass
 
     def request(self, task: Task) -> dict[str, Any]:
-        """What is sent for a task."""
-        words = self.prompt.say(section_of(task), question=task.question)
+        """What is sent for a task.
+
+        Raises:
+            ReleaseError: an image cannot be read.
+        """
+        words = self.prompt.say(task.kind.capitalize(), question=task.question)
         images = [data_url(Path(image), self.longest_side) for image in task.images]
         return {**self.server.parameters, "messages": [shows(images, words)]}
-
-
-def section_of(task: Task) -> str:
-    """The section of the prompt file that asks a task; one of no subset is told by its words."""
-    if task.subset == "points":
-        return "Count" if task.row["collection_method"] == "counting" else "Point"
-    if task.subset == "cap":
-        return "Describe"
-    is_pointing = task.subset != "ama" and task.question.startswith(POINT_TO)
-    return "Point" if is_pointing else "Answer"
 
 
 def purpose() -> Purpose:

@@ -3,6 +3,11 @@
 Source of the measure: Deitke et al. 2024, arXiv 2409.17146, appendix on pointing: precision, recall
 and F1 of every expression, then their means. Where there are masks a point hits the thing in whose
 mask it lies; else it hits the point from which it is at most `within` percent of the width away.
+
+Which predicted point is whose: as many pairs are matched as can hit. The paper matches the points
+that are nearest in sum (Hungarian), and asks afterwards which of these pairs hit. That can lose a
+hit to a nearer point of another thing, never win one, so a score here is its score or higher, and
+says how many points are right for some matching at all.
 """
 
 from collections.abc import Sequence
@@ -13,7 +18,7 @@ import numpy.typing as npt
 
 from pixmo.points import Point
 
-VERSION = 1  # counted up when the same predictions would get another score
+VERSION = 2  # counted up when the same predictions would get another score
 WITHIN_PERCENT = (5.0, 10.0)  # of the image's width; both are reported where there are no masks
 
 Hits = npt.NDArray[np.bool_]
@@ -65,8 +70,7 @@ def score_by_mask(predicted: Sequence[Point], masks: Sequence[Mask]) -> PointSco
 def score(hits: Hits) -> PointScore:
     """The score of predicted points (rows) that could hit true ones (columns), each once.
 
-    As many pairs are matched as can be: to match the nearest first and look whether it hits
-    afterwards would lose some. Where there is no true point, to predict none is right.
+    As many pairs are matched as can be. Where there is no true point, to predict none is right.
     """
     predicted, true = hits.shape
     if not predicted or not true:

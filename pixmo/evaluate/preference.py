@@ -12,14 +12,14 @@ import numpy.typing as npt
 
 from pixmo.evaluate.statistics import CONFIDENCE
 
-VERSION = 1  # counted up when the same votes would give another rating
+VERSION = 2  # counted up when the same votes would give another rating
 ELO_PER_NAT = 400 / np.log(10)
 MEAN_ELO = 1000.0
 RESAMPLES = 400
 # Half a vote that every two models that were compared are alike, so that a model that won every
 # vote has a rating all the same; it weighs nothing beside tens of votes.
 PRIOR_VOTES = 0.5
-MOST_ROUNDS, TOLERANCE = 10_000, 1e-9
+MOST_STEPS, TOLERANCE = 100, 1e-9  # the latter in nats
 
 Floats = npt.NDArray[np.float64]
 
@@ -53,7 +53,8 @@ def ratings(votes: Sequence[Vote], seed: int = 0) -> list[Rating]:
     ones (cluster bootstrap; Cameron, Gelbach, Miller 2008).
 
     Raises:
-        ValueError: there is no vote, or votes connect no path between some of the models.
+        ValueError: there is no vote, or votes connect no path between some of the models, or the
+            ratings cannot be found.
     """
     names = sorted({name for vote in votes for name in (vote.first, vote.second)})
     places = {name: place for place, name in enumerate(names)}
@@ -91,22 +92,37 @@ def elo(wins: Floats, compared: Floats | None = None) -> Floats:
     """The ratings under which the wins, shape = (models, models), row over column, are likeliest.
 
     `compared` says between which models the prior's votes are; default: where there are wins.
+
+    Raises:
+        ValueError: they are not found in MOST_STEPS.
     """
+    from scipy.special import expit
+
     compared = wins if compared is None else compared
     won = wins + PRIOR_VOTES / 2 * ((compared + compared.T) > 0)
     met = won + won.T
-    strength = np.ones(len(wins))
-    # Minorisation-maximisation: each round is closed, and none makes the likelihood less (Hunter
-    # 2004, MM algorithms for generalized Bradley-Terry models).
-    for _ in range(MOST_ROUNDS):
-        before = strength
-        share = met / (strength[:, None] + strength[None, :])
-        strength = won.sum(axis=1) / share.sum(axis=1)
-        strength /= np.exp(np.log(strength).mean())
-        if np.abs(np.log(strength / before)).max() < TOLERANCE:
-            break
-    rated: Floats = MEAN_ELO + ELO_PER_NAT * np.log(strength)
-    return rated
+    nats = np.zeros(len(wins))
+    # Newton's steps up the likelihood, which is concave: one that does not climb is halved.
+    for _ in range(MOST_STEPS):
+        share = expit(nats[:, None] - nats[None, :])
+        slope = (won - met * share).sum(axis=1)
+        curvature = met * share * share.T
+        # The mean stays 0, for only differences count: ones make the matrix regular.
+        steepness = np.diag(curvature.sum(axis=1)) - curvature + 1.0
+        step = np.linalg.solve(steepness, slope)
+        before = likelihood(won, nats)
+        while np.abs(step).max() > TOLERANCE and likelihood(won, nats + step) < before:
+            step /= 2
+        nats += step
+        if np.abs(step).max() <= TOLERANCE:
+            rated: Floats = MEAN_ELO + ELO_PER_NAT * nats
+            return rated
+    raise ValueError(f"the ratings are not found in {MOST_STEPS} steps")
+
+
+def likelihood(won: Floats, nats: Floats) -> float:
+    """The logarithm of how likely the wins are under strengths in nats."""
+    return float(-(won * np.logaddexp(0, nats[None, :] - nats[:, None])).sum())
 
 
 def check_connected(names: Sequence[str], wins: Floats) -> None:

@@ -36,6 +36,7 @@ from pixmo.hashing import sha256_file, sha256_value
 
 ANSWERS, EVALUATION, CONFIGURATION = "answers.jsonl", "evaluation.json", "configuration.json"
 JUDGEMENTS = "judgements.jsonl"  # beside the runs' folders
+CUT = "length"  # OpenAI's finish_reason of an answer that max_tokens cut off
 NAME_CHARACTERS = 40  # of an answerer's name, in a folder's
 
 
@@ -45,7 +46,9 @@ class Asked:
 
     name: str  # of the release or benchmark that they come from
     split: str
-    sha256: str  # of the release's manifest, or of what a benchmark asks
+    data: str  # where they are read: a folder, a file, or OWNER/NAME on the hub
+    revision: str  # the hub's commit; empty elsewhere
+    sha256: str  # of the release's manifest, or of a benchmark's task ids and truths
     tasks: tuple[Task, ...]
     score: Callable[[Mapping[str, str]], Evaluation]  # of the answers, by id
 
@@ -58,6 +61,7 @@ class Run:
     evaluation: Evaluation  # with what the judge measured
     refused: int  # tasks that the answerer will never answer; answers.jsonl says why
     not_put: Mapping[str, int]  # tasks that it was not asked, by reason
+    cut: int  # answers that end where the server takes no more tokens
     judged: Judged | None
 
     @property
@@ -67,7 +71,8 @@ class Run:
         if self.judged:
             judged = {key: value for key, value in asdict(self.judged).items() if key != "measures"}
         found: dict[str, Any] = plain(self.evaluation)
-        return found | {"refused": self.refused, "not_put": self.not_put, "judged": judged}
+        left_over = {"refused": self.refused, "not_put": self.not_put, "cut": self.cut}
+        return found | left_over | {"judged": judged}
 
 
 def of_release(release: Release, split: str) -> Asked:
@@ -78,7 +83,8 @@ def of_release(release: Release, split: str) -> Asked:
     """
     name, asked = release.manifest.version, tuple(tasks(release, split))
     sha256 = sha256_file(release.root / MANIFEST)
-    return Asked(name, split, sha256, asked, partial(evaluate, name, split, asked))
+    score = partial(evaluate, name, split, asked)
+    return Asked(name, split, str(release.root), "", sha256, asked, score)
 
 
 def of_benchmark(
@@ -95,12 +101,20 @@ def of_benchmark(
     Raises:
         EvaluationError: the data cannot be read, are not as published, or lack their truths.
     """
-    split, found = benchmarks.tasks(benchmark, images, data, split, progress)
+    source, found = benchmarks.tasks(benchmark, images, data, split, progress)
     asked = tuple(found)
     # An id is made of the question and its images, whatever copy they come from.
-    sha256 = sha256_value([task.id for task in asked])
-    score = partial(evaluate, benchmark.name, split, asked)
-    return Asked(benchmark.name, split, sha256, asked, score)
+    sha256 = sha256_value([[task.id, task.row] for task in asked])
+    score = partial(evaluate, benchmark.name, source.split, asked)
+    return Asked(
+        name=benchmark.name,
+        split=source.split,
+        data=data or benchmark.hub,
+        revision=source.revision,
+        sha256=sha256,
+        tasks=asked,
+        score=score,
+    )
 
 
 def run(
@@ -113,7 +127,6 @@ def run(
     """What has no answer yet in the evaluation's folder was asked, and all answers are scored.
 
     Raises:
-        ReleaseError: an image cannot be read.
         EvaluationError: an answer is to no task, there is no task, there is no caption to judge, or
             another process is at this evaluation.
         LanguageModelError: a server cannot be used; what was answered is kept.
@@ -129,7 +142,14 @@ def run(
         texts = {name: answer.answer for name, answer in answers.items()}
         refused = sum(bool(answer.refused) for answer in answers.values())
         not_put = Counter(answer.not_put for answer in answers.values() if answer.not_put)
-        found = Run(folder, asked.score(texts), refused, dict(sorted(not_put.items())), None)
+        found = Run(
+            folder=folder,
+            evaluation=asked.score(texts),
+            refused=refused,
+            not_put=dict(sorted(not_put.items())),
+            cut=sum(answer.finish_reason == CUT for answer in answers.values()),
+            judged=None,
+        )
         if judge:
             write_json(folder / EVALUATION, found.summary)  # a judge may fail
             cases = [case_of(task, texts.get(task.id, "")) for task in described]
@@ -149,10 +169,15 @@ def collect(
 ) -> dict[str, Answer]:
     """Every answer there is, by id: those in the file, and those that the answerer gives now.
 
-    A task that got no answer is left out; one that was not put is tried again.
+    A task that got no answer is left out; one that was not put, or whose answer says nothing, is
+    asked again.
     """
     journal = Journal(path)
-    kept = {name for name, entry in journal.known.items() if not entry.get("not_put")}
+    kept = {
+        name
+        for name, entry in journal.known.items()
+        if entry.get("refused") or entry.get("answer", "").strip()
+    }
     left = [task for task in asked if task.id not in kept]
     with progress.task("Asking", total=len(left), unit="tasks") as advance:
 
@@ -171,8 +196,8 @@ def collect(
 
 def answer_in(entry: Mapping[str, Any]) -> Answer:
     """The answer in a line; those that people wrote may have less in it."""
-    answer, refused, not_put = (entry.get(name, "") for name in ("answer", "refused", "not_put"))
-    return Answer(entry["id"], answer, refused, not_put)
+    names = ("id", "answer", "refused", "not_put", "finish_reason")
+    return Answer(**{name: entry.get(name, "") for name in names})
 
 
 def configuration_of(asked: Asked, answerer: Answerer, judge: Judge | None) -> dict[str, Any]:
@@ -181,6 +206,8 @@ def configuration_of(asked: Asked, answerer: Answerer, judge: Judge | None) -> d
         "pixmo": __version__,
         "asked": asked.name,
         "split": asked.split,
+        "data": asked.data,
+        "revision": asked.revision,
         "sha256": asked.sha256,
         "source": answerer.source,
         "answerer": dict(answerer.options),

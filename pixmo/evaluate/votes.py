@@ -15,7 +15,7 @@ import numpy as np
 
 from pixmo.errors import EvaluationError
 from pixmo.evaluate.pairs import unseal
-from pixmo.evaluate.preference import Rating, Vote, ratings
+from pixmo.evaluate.preference import VERSION, Rating, Vote, ratings
 from pixmo.text import counted
 
 # What each choice gives the left one. Source of the four: Chatbot Arena, arXiv 2403.04132.
@@ -79,6 +79,7 @@ class Agreement:
 class Preference:
     """What people prefer."""
 
+    version: int  # of the definition of a rating
     votes: int
     people: int
     pairs: int
@@ -110,6 +111,7 @@ def preference(read: Read, seed: int = 0) -> Preference:
             error
         )
     return Preference(
+        version=VERSION,
         votes=len(judgements),
         people=len({one.person for one in judgements}),
         pairs=len({one.pair for one in judgements}),

@@ -6,12 +6,9 @@ Also what an answer in sentences says: which option, which number, whether the t
 import itertools
 import math
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 
-import regex
-
-VERSION = 1  # counted up when the same answers would get another score
+VERSION = 2  # counted up when the same answers would get another score
 ENOUGH_PEOPLE = 3  # who gave an answer make it fully right
 CHART_TOLERANCE = 0.05  # of the true number
 LEAST_SIMILARITY = 0.5  # below, an answer is another one and no slip of the pen
@@ -20,18 +17,22 @@ ARTICLES = {"a", "an", "the"}
 NUMBERS = "zero one two three four five six seven eight nine ten"
 DIGITS = {word: str(number) for number, word in enumerate(NUMBERS.split())} | {"none": "0"}
 INNER_COMMA = re.compile(r"(?<=\d),(?=\d)")
-# A full stop stays in a decimal, a sign before a number, an apostrophe in a word.
-MARKS = regex.compile(r"(?!(?<=\d)\.(?=\d))(?![-+](?=\d)(?<!\w.))(?!')[^\p{L}\p{M}\p{N}\s]")
-NUMBER = re.compile(r"[-+]?\d+(?:,\d{3})*(?:\.\d+)?")
+THOUSANDS_COMMA = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+MARKS = ';/[]"{}()=+\\_-><@`,?!'  # the challenge's; others, such as $ % & : ., say something
+STOP = re.compile(r"\.(?!\d)")  # of a sentence or abbreviation, not of a decimal
 UNITS = "$€£% "  # around a number of a chart
 # A letter that stands for an option. A and I are words where another word follows them.
 LETTER = (
     r"(?<!\w)(?<!\w['’])(?:[B-HJ-Z]|[AI](?!\s+(?!(?:is|because|since)\b)[^\W\d_]))(?!\w|['’]\w|-\w)"
 )
+TEXT = " something "  # in an option's text's place: behind it, `a` is no letter of an option
 BARE_LETTER = re.compile(r"\W*([A-Za-z])\W*")
 FIRST_LETTER = re.compile(r"\A[\s*]*([A-Z])\**(?:[.):\]]\**(?=\s|$)|[^\S\n]*\n)")
 ANSWER = r"(?i:\banswers?\b(?:\s+(?:is|would\s+be|must\s+be))?)"
-ANSWERED_LETTER = re.compile(rf"{ANSWER}[\s:*(\[{{'\"]*(?i:(?:option|choice)\s+)?[(*]*({LETTER})")
+ANSWERED_LETTER = re.compile(
+    rf"(?:{ANSWER}|\\boxed)(?:[\s:*(\[{{'\"]|\\text)*(?:(?:option|choice)\s+)?[(*]*({LETTER})",
+    re.IGNORECASE,
+)
 BRACKETED_LETTER = re.compile(r"[(\[]([A-Z])[)\]]")
 NUMBER_SAID = re.compile(
     r"((?:(?<![\w.])[-+−])?(?<![\w.])(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?)(\s?(?:%|percent\b))?"
@@ -47,14 +48,20 @@ CONCLUSION = re.compile(
 def normalise(answer: str) -> str:
     """An answer as the VQA challenge compares it: no case, marks or articles; digits for numbers.
 
-    Source: Antol et al. 2015, VQA, arXiv 1505.00468, and its evaluation's description. Its table
-    of contractions is left out: apostrophes are dropped instead, on both sides. An answer that is
-    nothing but marks and articles, such as the letter A, stays as it is.
+    Source: Antol et al. 2015, VQA, arXiv 1505.00468, and its evaluation: a mark is dropped where it
+    stands beside a space anywhere in the answer, or a number there has a comma; else it parts two
+    words. Its table of contractions is left out: apostrophes are dropped instead. An answer that is
+    nothing but articles, such as the letter A, or nothing but marks, stays as it is.
     """
-    plain = unicodedata.normalize("NFKC", answer).lower().replace("’", "'")
-    told = MARKS.sub(" ", INNER_COMMA.sub("", plain)).replace("'", "")
-    words = [DIGITS.get(word, word) for word in told.split() if word not in ARTICLES]
-    return " ".join(words or plain.split())
+    plain = " ".join(answer.replace("’", "'").split())
+    has_comma, told = INNER_COMMA.search(plain), plain
+    for mark in MARKS:
+        is_beside_space = f"{mark} " in plain or f" {mark}" in plain
+        told = told.replace(mark, "" if has_comma or is_beside_space else " ")
+    told = STOP.sub("", told).replace("'", "").lower()
+    words = [DIGITS.get(word, word) for word in told.split()]
+    said = [word for word in words if word not in ARTICLES]
+    return " ".join(said or words) or plain.lower()
 
 
 def exact(answer: str, truths: Sequence[str]) -> float:
@@ -88,11 +95,17 @@ def relaxed(answer: str, truth: str) -> float:
 
 def as_number(text: str) -> float | None:
     """The number that a text is, but for a unit around it; a percentage is its share of 1."""
-    stripped = text.strip().strip(UNITS)
-    if not NUMBER.fullmatch(stripped):
+    value = without_unit(text)
+    return value / 100 if value is not None and text.strip().endswith("%") else value
+
+
+def without_unit(text: str) -> float | None:
+    """The number that a text is, but for a unit around it and commas at thousands."""
+    try:
+        value = float(THOUSANDS_COMMA.sub("", text.strip().strip(UNITS)))
+    except ValueError:
         return None
-    value = float(stripped.replace(",", ""))
-    return value / 100 if text.strip().endswith("%") else value
+    return value if math.isfinite(value) else None
 
 
 def anls(answer: str, truths: Sequence[str]) -> float:
@@ -125,27 +138,34 @@ def choice(answer: str, options: Mapping[str, str]) -> str | None:
     if (bare := BARE_LETTER.fullmatch(answer)) and bare[1].upper() in options:
         return bare[1].upper()
     texts = {label: text.strip() for label, text in options.items() if text.strip()}
-    for label, text in texts.items():
-        if normalise(answer) == normalise(text):
-            return label
+    for form in (squeezed, normalise):  # which takes -5 for 5, and x-1 for x+1
+        same = [label for label, text in texts.items() if form(text) == form(answer)]
+        if len(same) == 1:
+            return same[0]
     rest = answer
     for text in sorted(texts.values(), key=len, reverse=True):
         if len(text) > 1:
-            rest = whole(text).sub(" ", rest)
+            rest = whole(text).sub(TEXT, rest)
     for pattern, part in (
         (FIRST_LETTER, answer),
         (ANSWERED_LETTER, rest),
         (BRACKETED_LETTER, rest),
         (re.compile(f"({LETTER})"), rest),
     ):
-        if found := [letter for letter in pattern.findall(part) if letter in options]:
-            return str(found[-1])
+        letters = [str(letter).upper() for letter in pattern.findall(part)]
+        if found := [letter for letter in letters if letter in options]:
+            return found[-1]
     said = [
         (match.end(), len(text), label)
         for label, text in texts.items()
         for match in whole(text).finditer(answer)
     ]
     return max(said)[2] if said else None
+
+
+def squeezed(text: str) -> str:
+    """A text without case, further white space and the full stop at its end."""
+    return " ".join(text.lower().split()).rstrip(".")
 
 
 def whole(text: str) -> re.Pattern[str]:
@@ -164,8 +184,8 @@ def number_said(answer: str) -> tuple[float, ...]:
         return values_of(match)
     if matches := list(NUMBER_SAID.finditer(plain)):
         return values_of(matches[-1])
-    words = [word for word in normalise(answer).split() if word.isdecimal()]
-    return (float(words[-1]),) if words else ()
+    words = [word for word in re.findall(r"\w+", answer.lower()) if word in DIGITS]
+    return (float(DIGITS[words[-1]]),) if words else ()
 
 
 def values_of(match: re.Match[str]) -> tuple[float, ...]:
@@ -179,10 +199,11 @@ def values_of(match: re.Match[str]) -> tuple[float, ...]:
 def integer(answer: str, truth: int) -> float:
     """1 where the number that an answer gives, without its decimals, is the true one, else 0.
 
-    Source: Lu et al. 2023, MathVista, arXiv 2310.02255, whose evaluation cuts decimals off; there a
-    language model finds the number in the answer.
+    A percentage is no share of 1 here: cut off, each would be 0. Source: Lu et al. 2023, MathVista,
+    arXiv 2310.02255, whose evaluation cuts decimals off; there a language model finds the number in
+    the answer.
     """
-    return float(any(math.trunc(value) == truth for value in number_said(answer)))
+    return float(any(math.trunc(value) == truth for value in number_said(answer)[:1]))
 
 
 def decimal(answer: str, truth: float, decimals: int) -> float:
@@ -226,9 +247,9 @@ def open_answer(answer: str, truths: Sequence[str]) -> float:
 
 def has(text: str, truth: str) -> bool:
     """Whether a text has a truth: its number with two decimals, or its words."""
-    number = truth.strip().strip(UNITS)
-    if NUMBER.fullmatch(number):
-        target = round(float(number.replace(",", "")), OPEN_DECIMALS)
+    number = without_unit(truth)
+    if number is not None:
+        target = round(number, OPEN_DECIMALS)
         said = numbers_in(INNER_COMMA.sub("", text))
         return any(round(value, OPEN_DECIMALS) == target for value in said)
     return whole(truth.strip()).search(text) is not None
