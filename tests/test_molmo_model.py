@@ -230,8 +230,8 @@ def test_a_mask_in_blocks_gathers_what_the_dense_one_does() -> None:
     query, key, value = torch.randn(3, 2, 4, 400, 16)
     key, value = key[:, :2], value[:, :2]
     may = may_look(segments, segments)[:, None]
-    dense, blocks = attention.gather(query, key, value, may), block_mask(segments)
-    assert torch.allclose(attention.gather(query, key, value, blocks), dense, atol=1e-5)
+    dense, blocks = attention.attend(query, key, value, may), block_mask(segments)
+    assert torch.allclose(attention.attend(query, key, value, blocks), dense, atol=1e-5)
     computed = blocks.to_dense()
     for row, q, k in itertools.product(range(2), range(4), range(4)):
         block = may[row, 0, 128 * q : 128 * q + 128, 128 * k : 128 * k + 128]

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer as Encoder
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from pixmo.errors import TrainingError
-from pixmo.molmo import checkpoint, data, prompts, tokenizer, weights
+from pixmo.molmo import checkpoint, data, language, prompts, tokenizer, weights
 from pixmo.molmo.crops import preprocess
 from pixmo.molmo.data import Batch
 from pixmo.molmo.generate import Request, generate
@@ -188,6 +188,53 @@ def test_packing_changes_no_prediction(folders: Path, family: str) -> None:
     padded, _ = model.answer_losses(batch_of(model.size, read, ANNOTATIONS[:1], ANNOTATIONS))
     assert torch.allclose(padded, torch.cat([alone[0], both]), atol=1e-5)
     assert where.sum() == len(both)
+
+
+@torch.no_grad()
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_takes_a_mask_in_blocks(
+    folders: Path, family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, read = made(folders, language=family)
+    batch = batch_of(model.size, read, ANNOTATIONS, ANNOTATIONS[:1])
+    expected = model.train()(batch)
+    made_masks: list[object] = []
+
+    def in_blocks(segments: torch.Tensor, _cache: Cache | None) -> object:
+        made_masks.append(language.block_mask(segments))
+        return made_masks[-1]
+
+    monkeypatch.setattr(weights, "mask_of", in_blocks)
+    real = batch.segments != data.PADDING_SEGMENT
+    assert torch.allclose(model(batch)[real], expected[real], atol=1e-5)
+    assert made_masks
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_in_bfloat16_attention_gets_one_type(
+    folders: Path, family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, read = made(folders, language=family)
+    types: list[set[torch.dtype]] = []
+
+    def watched(*tensors: torch.Tensor) -> torch.Tensor:
+        types.append({one.dtype for one in tensors[:3]})
+        return attend(*tensors)
+
+    attend = weights.attend
+    monkeypatch.setattr(weights, "attend", watched)
+    with torch.autocast("cpu", torch.bfloat16):
+        model.loss(batch_of(model.size, read, ANNOTATIONS))
+    assert types == [{torch.bfloat16}] * 2  # layers
+
+
+def test_a_family_that_keeps_its_own_attention_is_refused(folders: Path) -> None:
+    base = made(folders)[0].language.base
+    base.config._attn_implementation = "sdpa"
+    base.set_attn_implementation = lambda _name: None  # as transformers 4.57 does for OLMoE
+    with pytest.raises(TrainingError, match="install a newer one"):
+        weights.use_own_attention(base, "olmoe")
 
 
 @torch.no_grad()

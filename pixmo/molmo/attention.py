@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -67,8 +67,8 @@ class Attention(nn.Module):
             query, key = rotate(query, rotation), rotate(key, rotation)
         if seen is not None:
             key, value = seen.add(key, value)
-        gathered = gather(query, key, value, mask)
-        out: Tensor = self.out(gathered.transpose(1, 2).flatten(2))
+        found = attend(query, key, value, mask)
+        out: Tensor = self.out(found.transpose(1, 2).flatten(2))
         return out
 
     def _split(self, x: Tensor) -> Tensor:
@@ -77,25 +77,29 @@ class Attention(nn.Module):
         return x.view(batch, length, -1, self.head_width).transpose(1, 2)
 
 
-def gather(query: Tensor, key: Tensor, value: Tensor, mask: "Tensor | BlockMask | None") -> Tensor:
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: "Tensor | BlockMask | None") -> Tensor:
     """The mean of the values, weighted by softmax(query · key / sqrt(head width)) under `mask`.
 
     Each (batch, heads, length, head width); keys and values may have fewer heads.
     """
-    shared = query.shape[1] != key.shape[1]
+    shared = query.shape[1] // key.shape[1]
     if mask is None or isinstance(mask, Tensor):
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, enable_gqa=shared)
-    found: Tensor = flexible(query.is_cuda)(query, key, value, block_mask=mask, enable_gqa=shared)
-    return found
+        if shared > 1:  # a GPU has fast kernels for a mask or for shared heads, not for both
+            key, value = (one.repeat_interleave(shared, 1) for one in (key, value))
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    from torch.nn.attention.flex_attention import flex_attention
+
+    # On a GPU it is fast only compiled; a block that is itself compiled takes it as it is.
+    is_alone = query.is_cuda and not torch.compiler.is_compiling()
+    attention = compiled(flex_attention) if is_alone else flex_attention
+    out: Tensor = attention(query, key, value, block_mask=mask, enable_gqa=shared > 1)
+    return out
 
 
 @cache
-def flexible(compiled: bool) -> Callable[..., Tensor]:
-    """Attention under a mask in blocks; compiled on a GPU, where it would be no faster without."""
-    from torch.nn.attention.flex_attention import flex_attention
-
-    chosen = torch.compile(flex_attention) if compiled else flex_attention
-    return cast("Callable[..., Tensor]", chosen)
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, compiled once for all who call it."""
+    return torch.compile(function)
 
 
 def rotate(x: Tensor, rotation: Rotation) -> Tensor:

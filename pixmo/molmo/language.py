@@ -19,6 +19,9 @@ from pixmo.molmo.sizes import Size
 if TYPE_CHECKING:
     from torch.nn.attention.flex_attention import BlockMask
 
+# Torch 2.6 compiles attention in blocks to kernels that may fail in training (pytorch #146260).
+HAS_BLOCK_TRAINING = not torch.__version__.startswith("2.6.")
+
 Drop = Callable[[Tensor], Tensor]  # what becomes of a branch before it joins the residual stream
 
 
@@ -129,7 +132,9 @@ def mask_of(segments: Tensor, cache: Cache | None = None) -> "Tensor | BlockMask
     """
     if cache is not None:
         return may_look(segments, cache.read(segments)).unsqueeze(1)
-    return block_mask(segments) if segments.is_cuda else may_look(segments, segments).unsqueeze(1)
+    if segments.is_cuda and HAS_BLOCK_TRAINING:
+        return block_mask(segments)
+    return may_look(segments, segments).unsqueeze(1)
 
 
 def block_mask(segments: Tensor) -> "BlockMask":
