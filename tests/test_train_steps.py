@@ -196,8 +196,23 @@ def test_the_z_loss_is_trained_on_and_not_reported(batches: list[Batch]) -> None
     assert objective.eval()(batch).item() == pytest.approx((nats * weights).sum().item(), rel=1e-5)
 
 
-def test_a_loss_that_is_no_number_stops_the_run(batches: list[Batch]) -> None:
+@pytest.mark.parametrize(
+    ("at", "says"),
+    [("loss", "the loss is nan at step 0"), ("gradient", "gradient of the connector is (inf|nan)")],
+)
+def test_what_is_no_number_stops_the_run_before_anything_moves(
+    batches: list[Batch], at: str, says: str
+) -> None:
     objective, movers = ready()
-    torch.nn.init.constant_(objective.model.connector.down.weight, math.inf)
-    with pytest.raises(TrainingError, match="lower learning rate"):
+    bias = objective.model.connector.down.bias
+    if at == "loss":
+        broken = objective.model.language.register_forward_hook(lambda *given: given[-1] * math.inf)
+    else:
+        broken = bias.register_hook(lambda gradient: gradient * math.inf)
+    before = {name: value.clone() for name, value in objective.state_dict().items()}
+    with pytest.raises(TrainingError, match=f"{says}.*lower learning rate"):
         training_step(objective, movers, batches[:1], 0)
+    assert all(torch.equal(value, before[name]) for name, value in objective.state_dict().items())
+    broken.remove()
+    training_step(objective, movers, batches[:1], 0)
+    assert not torch.equal(bias, before["model.connector.down.bias"])

@@ -56,14 +56,16 @@ class Mover:
     schedule: Schedule
     gradient_norm: float  # larger gradients are scaled down to it
 
-    def move(self, step: int) -> Tensor:
-        """The parameters have followed their clipped gradients; returns the norm before."""
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.gradient_norm)
+    def clip(self) -> Tensor:
+        """The gradients are no larger than `gradient_norm` together; returns the norm before."""
+        return nn.utils.clip_grad_norm_(self.parameters, self.gradient_norm)
+
+    def move(self, step: int) -> None:
+        """The parameters have followed their gradients."""
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = self.schedule.at(step)
             optimiser.step()
-        return norm
 
 
 def movers_of(model: Molmo, stage: Stage, steps: int) -> tuple[Mover, ...]:

@@ -1,7 +1,7 @@
 """Training: a fixed number of steps over packed examples, the same losses from the same seed."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from random import Random
@@ -88,7 +88,7 @@ def train(
     In one thread on a CPU the losses are equal to the bit for equal inputs and seed.
 
     Raises:
-        TrainingError: there is nothing to train on, or the loss is no number any more.
+        TrainingError: there is nothing to train on, or the loss or a gradient is no number any more.
     """
     if not packed:
         raise TrainingError("there is no example to train on; the release's train split is empty")
@@ -111,11 +111,14 @@ def training_step(
 ) -> Measured:
     """The model has made one step on the batches of all processes together, as if they were one.
 
+    Gradients are shared after each batch, not after the last: until then every process would hold
+    those of the whole model.
+
     The loss is the weighted mean over all their answers' tokens: each batch's sum is divided by
     the weight of all, so that it does not matter how the examples are cut into batches.
 
     Raises:
-        TrainingError: the loss is no number any more.
+        TrainingError: the loss or a gradient is no number any more; the model is as it was.
     """
     weight = team.sum(torch.stack([answer_weight(batch) for batch in batches]).sum())
     weight = weight.clamp(min=LEAST_WEIGHT)
@@ -126,11 +129,24 @@ def training_step(
         losses.append(loss.detach())
         # Processes that share weights take the mean of their gradients; the sum is wanted.
         (loss * team.size).backward()  # type: ignore[no-untyped-call]
-    norms = {mover.name: mover.move(step) for mover in movers}
+    norms = {mover.name: whole(mover.clip()).item() for mover in movers}
     total = team.sum(torch.stack(losses).sum()).item()
-    if not math.isfinite(total):
-        raise TrainingError(f"the loss is {total} at step {step}; try a lower learning rate")
-    return Measured(total, {name: whole(norm).item() for name, norm in norms.items()})
+    check_finite(total, norms, step)  # before anything is moved: a checkpoint may be due
+    for mover in movers:
+        mover.move(step)
+    return Measured(total, norms)
+
+
+def check_finite(loss: float, norms: Mapping[str, float], step: int) -> None:
+    """The loss and the gradients' norms are numbers.
+
+    Raises:
+        TrainingError: one is not.
+    """
+    values = {"loss": loss} | {f"gradient of the {name}": norm for name, norm in norms.items()}
+    for what, value in values.items():
+        if not math.isfinite(value):
+            raise TrainingError(f"the {what} is {value} at step {step}; try a lower learning rate")
 
 
 @torch.no_grad()
