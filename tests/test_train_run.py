@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partialmethod
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import torch
 import transformers
 from PIL import Image
 from safetensors.torch import load_file
+from torch._dynamo.utils import counters
 
 from pixmo.dataset.reader import Release
 from pixmo.errors import TrainingError
@@ -258,6 +260,24 @@ def test_memory_that_runs_out_says_what_to_lower() -> None:
         torch.empty(1 << 60, dtype=torch.uint8)
     with pytest.raises(RuntimeError, match="shape"), memory_told(torch.device("cpu"), 2):
         torch.ones(2, 3) @ torch.ones(2, 3)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch's own tracing
+def test_compiled_blocks_give_the_same_losses_and_answer_uncompiled(
+    root: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Traced as for a real compiler, whose code would take a minute to make.
+    compiled = partialmethod(torch.nn.Module.compile, backend="eager")
+    monkeypatch.setattr(torch.nn.Module, "compile", compiled)
+    torch.compiler.reset()
+    counters.clear()
+    train_release(replace(options(root), compile=True), tmp_path / "run")
+    assert losses(tmp_path / "run") == pytest.approx(losses(run), abs=1e-5)
+    held_out = metrics.read(tmp_path / "run")[-1]["held_out_loss"]
+    assert held_out == pytest.approx(metrics.read(run)[-1]["held_out_loss"], abs=1e-5)
+    # Of either kind of block at most one for the first lengths, one for any, and the same two
+    # without gradients. Answers, whose text grows, would pass the eight that torch allows.
+    assert 2 <= counters["stats"]["unique_graphs"] <= 8
 
 
 def test_a_release_without_images_is_nothing_to_train_on(tmp_path: Path) -> None:

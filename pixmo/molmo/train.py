@@ -69,8 +69,9 @@ class Objective(nn.Module):
             return (losses * batch.weights[:, 1:][answered]).sum()
 
     def answers(self, tokenizer: Tokenizer, requests: Sequence[Request]) -> list[str]:
-        """What the model answers."""
-        with self.autocast(next(self.parameters()).device):
+        """What the model answers; blocks are not compiled for its many lengths."""
+        device = next(self.parameters()).device
+        with torch.compiler.set_stance("force_eager"), self.autocast(device):
             return list(generate(self.model, tokenizer, requests))
 
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
