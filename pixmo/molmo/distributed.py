@@ -12,6 +12,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from pixmo.molmo.device import choose_device
@@ -49,7 +50,7 @@ class Team:
             self.any(False)
 
     def share(self, module: nn.Module, methods: Sequence[str]) -> None:
-        """Each process holds its share of every weight; they are gathered while used.
+        """Each process holds its share of every weight, on its device; they are gathered in use.
 
         Blocks are gathered one at a time; what is around them, while `forward` or one of the
         `methods` of the module runs.
@@ -58,9 +59,10 @@ class Team:
             return
         from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
-        for block in blocks(module):
-            fully_shard(block)
-        fully_shard(module)
+        mesh = init_device_mesh(self.device.type, (self.size,))
+        for block in reversed(list(blocks(module))):  # the inner before those that hold them
+            fully_shard(block, mesh=mesh)
+        fully_shard(module, mesh=mesh)
         for method in methods:
             register_fsdp_forward_method(module, method)
 
@@ -69,7 +71,7 @@ ALONE = Team(0, 1, torch.device("cpu"))
 
 
 def blocks(model: nn.Module) -> Iterator[nn.Module]:
-    """Yield the repeated blocks of every transformer in the model."""
+    """Yield the repeated blocks of every transformer in the model, the outer before the inner."""
     for module in model.modules():
         if isinstance(module, nn.ModuleList):
             yield from module

@@ -255,19 +255,23 @@ class MicroBatches(Dataset[Batch | PixmoError]):
             return error
 
 
-def stream(data: MicroBatches, steps: range, workers: int) -> Iterator[list[Batch]]:
+def stream(
+    data: MicroBatches, steps: range, workers: int, pinned: bool = False
+) -> Iterator[list[Batch]]:
     """Yield the micro-batches of each step, prepared ahead by worker processes.
+
+    If `pinned` they are in memory that a GPU can read by itself.
 
     Raises:
         ReleaseError: an image cannot be read.
         TrainingError: a worker was killed.
     """
-    places = [(step, number) for step in steps for number in range(data.per_step)]
     loader = DataLoader(
         data,
         batch_size=None,
-        sampler=places,
+        sampler=((step, number) for step in steps for number in range(data.per_step)),
         num_workers=workers,
+        pin_memory=pinned,
         collate_fn=unchanged,
         # Spawn, not fork: a fork copies the locks of threads that torch has started.
         multiprocessing_context="spawn" if workers else None,

@@ -197,11 +197,12 @@ class Run:
         self.samples: Sequence[Sample] = samples.choose(held_out, model.size)
         self.metrics = Metrics(folder, done) if team.is_first else None
         self.objective = Objective(model, precision_on(team.device, options.precision))
-        self.objective.to(team.device)
         if options.compile:
             for block in blocks(model):
                 block.compile()
+        # Shared first: a device may hold its share where it would not hold the whole model.
         team.share(self.objective, ["answers"])
+        self.objective.to(team.device)
         self.movers = movers_of(model, options.stage, options.steps)
 
     def batches(self, done: int) -> Iterator[list[Batch]]:
@@ -210,7 +211,8 @@ class Run:
             self.learnt.examples.characters, self.options.batch_examples, self.options.seed
         )
         data = MicroBatches(self.learnt, order, self.team, self.options.micro_batch)
-        return stream(data, range(done, self.options.steps), self.options.workers)
+        pinned = self.team.device.type == "cuda"
+        return stream(data, range(done, self.options.steps), self.options.workers, pinned)
 
     def step(self, step: int, batches: Sequence[Batch], waited: float) -> dict[str, float]:
         """The model has made a step; returns what was measured. The first step is 1."""
