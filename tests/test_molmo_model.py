@@ -13,7 +13,7 @@ import torch
 
 from pixmo.dataset.reader import Release
 from pixmo.errors import TrainingError
-from pixmo.molmo import attention, checkpoint, data, tokenizer, vision
+from pixmo.molmo import attention, checkpoint, connector, data, tokenizer, vision
 from pixmo.molmo.crops import Crops
 from pixmo.molmo.data import Packed
 from pixmo.molmo.language import block_mask, drop_at, may_look, rotation_at
@@ -147,6 +147,19 @@ def test_pooling_asks_with_the_mean_and_skips_missing_patches() -> None:
         gate = connector.gate(pooled)
         expected = connector.down(gate * torch.sigmoid(gate) * connector.up(pooled))
         assert torch.allclose(found[row], expected, atol=1e-5)
+
+
+@torch.no_grad()
+def test_many_windows_are_pooled_in_parts(
+    small: tuple[list[Packed], list[Crops], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch, model = recipe_batch(small), build(TINY, small[2], seed=1)
+    whole = model(batch)
+    sizes: list[int] = []
+    model.connector.pooling.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
+    monkeypatch.setattr(connector, "MOST_WINDOWS", 10)
+    assert torch.allclose(model(batch), whole, atol=1e-6)
+    assert sizes == [10, 10, 7]  # of three images
 
 
 @torch.no_grad()

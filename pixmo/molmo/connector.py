@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from pixmo.molmo.attention import Attention
 from pixmo.molmo.sizes import Size
 
+MOST_WINDOWS = 2**15  # pooled at once: attention on a GPU takes no batch over 65,535
+
 
 class Connector(nn.Module):
     """Pools windows of patches and projects them to the language model's width."""
@@ -37,7 +39,8 @@ class Connector(nn.Module):
         present = (windows >= 0).unsqueeze(-1)
         index = windows.clamp(min=0).flatten()
         four = flat.index_select(0, index).unflatten(0, windows.shape) * present
-        pooled = self.pool(four, present)
+        parts = zip(four.split(MOST_WINDOWS), present.split(MOST_WINDOWS), strict=True)
+        pooled = torch.cat([self.pool(*part) for part in parts])
         out: Tensor = self.down(nn.functional.silu(self.gate(pooled)) * self.up(pooled))
         return out
 
