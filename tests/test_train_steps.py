@@ -12,9 +12,15 @@ from pixmo.molmo import data, tokenizer
 from pixmo.molmo.data import Batch
 from pixmo.molmo.model import Molmo, answered, build
 from pixmo.molmo.optimisers import COMPONENTS, Mover, Schedule, movers_of, stage_for
-from pixmo.molmo.sizes import PROBE_XS
-from pixmo.molmo.stages import CAPTION, Component
-from pixmo.molmo.train import Objective, mean_loss, training_step
+from pixmo.molmo.sizes import MOLMO_1B, PROBE_XS
+from pixmo.molmo.stages import (
+    CAPTION,
+    CAPTION_FROM_SCRATCH,
+    FINETUNE,
+    FINETUNE_FROM_SCRATCH,
+    Component,
+)
+from pixmo.molmo.train import Objective, TrainingOptions, mean_loss, training_step
 from tests.releases import write_release
 from tests.train_together import TINY
 
@@ -83,20 +89,45 @@ def ready() -> tuple[Objective, tuple[Mover, ...]]:
     return Objective(model).train(), movers_of(model, stage, STEPS)
 
 
+# Peak 2, 4 warm-up steps, 8 steps, final share .1: (step + 1) / 4 up to 1, times .1 + .9 times
+# (1 + cos(pi x)) / 2, where x is how much of the cosine's steps is done.
 @pytest.mark.parametrize(
-    ("step", "rate"),
-    # peak 2, 4 warm-up steps, 8 steps, final share .1: (step + 1) / 4 up to 1, times .1 + .9 times
-    # (1 + cos(pi step / 8)) / 2
+    ("cosine_from", "step", "rate"),
     [
-        (0, 2 * 1 / 4 * 1.0),
-        (1, 2 * 2 / 4 * (0.1 + 0.9 * (1 + math.cos(math.pi / 8)) / 2)),
-        (3, 2 * (0.1 + 0.9 * (1 + math.cos(3 * math.pi / 8)) / 2)),
-        (4, 2 * 0.55),
-        (8, 2 * 0.1),
+        (0, 0, 2 * 1 / 4 * 1.0),
+        (0, 1, 2 * 2 / 4 * (0.1 + 0.9 * (1 + math.cos(math.pi / 8)) / 2)),
+        (0, 3, 2 * (0.1 + 0.9 * (1 + math.cos(3 * math.pi / 8)) / 2)),
+        (0, 4, 2 * 0.55),
+        (0, 8, 2 * 0.1),
+        (4, 0, 2 * 1 / 4),
+        (4, 3, 2.0),
+        (4, 4, 2.0),
+        (4, 5, 2 * (0.1 + 0.9 * (1 + math.cos(math.pi / 4)) / 2)),
+        (4, 6, 2 * 0.55),
+        (4, 8, 2 * 0.1),
     ],
 )
-def test_the_schedule_is_a_warm_up_times_a_cosine(step: int, rate: float) -> None:
-    assert Schedule(2.0, 4, 8, 0.1).at(step) == pytest.approx(rate, rel=1e-12)
+def test_the_schedule_is_a_warm_up_times_a_cosine(
+    cosine_from: int, step: int, rate: float
+) -> None:
+    assert Schedule(2.0, 4, 8, 0.1, cosine_from).at(step) == pytest.approx(rate, rel=1e-12)
+
+
+def test_a_half_from_random_weights_keeps_its_own_rate() -> None:
+    for name, published, random in (
+        ("caption", CAPTION, CAPTION_FROM_SCRATCH),
+        ("finetune", FINETUNE, FINETUNE_FROM_SCRATCH),
+    ):
+        sees, reads = (
+            stage_for(replace(TINY, **{half: "someone/model"}), name)
+            for half in ("vision_backbone", "language_backbone")
+        )
+        assert (sees.vision, sees.language) == (published.vision, random.language)
+        assert (reads.vision, reads.language) == (random.vision, published.language)
+        assert sees.steps == reads.steps == published.steps
+        assert stage_for(MOLMO_1B, name) == published
+        assert stage_for(TINY, name) == random
+        assert random.vision.learning_rate > 10 * published.vision.learning_rate
 
 
 def test_a_short_run_warms_up_in_the_same_share_of_its_steps() -> None:
@@ -109,6 +140,7 @@ def test_a_short_run_warms_up_in_the_same_share_of_its_steps() -> None:
         assert own.name == name
         assert own.schedule.peak == component.learning_rate
         assert own.schedule.warmup_steps == round(component.warmup_steps / 10)
+        assert own.schedule.at(own.schedule.warmup_steps) == component.learning_rate
         assert long.schedule.warmup_steps == component.warmup_steps
 
 
@@ -147,7 +179,8 @@ def test_the_probe_moves_as_one_with_muon() -> None:
     (mover,) = movers_of(model, stage_for(PROBE_XS, "caption"), 700)
     assert len(mover.parameters) == len(list(model.parameters()))
     assert {type(one).__name__ for one in mover.optimisers} == {"Muon", "AdamW"}
-    assert (mover.schedule.peak, mover.schedule.warmup_steps) == (3e-3, 50)
+    options = TrainingOptions(steps=700)  # how validation trains the probe
+    assert mover.schedule == options.schedule == Schedule(3e-3, 50, 700, 0.1, cosine_from=0)
 
 
 def test_micro_batches_add_up_to_the_whole_batch(batches: list[Batch]) -> None:

@@ -32,17 +32,23 @@ ADAM_BETAS, ADAM_EPSILON, MUON_EPSILON = (0.9, 0.95), 1e-6, 1e-8
 
 @dataclass(frozen=True)
 class Schedule:
-    """A learning rate over the steps: a linear warm-up times half a cosine to a final share."""
+    """A learning rate over the steps: a linear warm-up times half a cosine to a final share.
+
+    The cosine begins where the warm-up ends, as in Molmo. The probe's begins with the first step:
+    so its gates were measured.
+    """
 
     peak: float
     warmup_steps: int
     steps: int
     final_share: float  # of the peak, where the cosine ends
+    cosine_from: int  # the step in which it begins
 
     def at(self, step: int) -> float:
         """The rate of a step; the first step is 0."""
         warmup = min(1.0, (step + 1) / max(1, self.warmup_steps))
-        cosine = (1 + math.cos(math.pi * step / self.steps)) / 2
+        fallen = max(0, step - self.cosine_from)
+        cosine = (1 + math.cos(math.pi * fallen / (self.steps - self.cosine_from))) / 2
         return self.peak * warmup * (self.final_share + (1 - self.final_share) * cosine)
 
 
@@ -76,7 +82,8 @@ def movers_of(model: Molmo, stage: Stage, steps: int) -> tuple[Mover, ...]:
 
     def schedule(component: Component) -> Schedule:
         warmup = round(component.warmup_steps * min(1.0, steps / stage.steps))
-        return Schedule(component.learning_rate, warmup, steps, stage.final_share)
+        start = 0 if is_probe(model.size) else warmup
+        return Schedule(component.learning_rate, warmup, steps, stage.final_share, start)
 
     if is_probe(model.size):
         return (probe_mover(model, schedule(stage.language), stage.gradient_norm),)

@@ -37,7 +37,7 @@ class TrainingOptions:
     @property
     def schedule(self) -> Schedule:
         """The learning rate over the steps."""
-        return Schedule(self.learning_rate, self.warmup_steps, self.steps, self.final_share)
+        return Schedule(self.learning_rate, self.warmup_steps, self.steps, self.final_share, 0)
 
 
 @dataclass(frozen=True)
