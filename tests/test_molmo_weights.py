@@ -11,11 +11,14 @@ import transformers
 from PIL import Image
 from tokenizers import Tokenizer as Encoder
 from tokenizers import decoders, models, pre_tokenizers, trainers
+from torch.autograd.graph import saved_tensors_hooks
 
 from pixmo.errors import TrainingError
 from pixmo.molmo import checkpoint, data, language, prompts, tokenizer, weights
 from pixmo.molmo.crops import preprocess
 from pixmo.molmo.data import Batch
+from pixmo.molmo.device import recompute
+from pixmo.molmo.distributed import blocks
 from pixmo.molmo.generate import Request, generate
 from pixmo.molmo.language import Cache
 from pixmo.molmo.model import Molmo, build
@@ -262,6 +265,31 @@ def test_every_parameter_of_every_component_learns(
     everything = sum(1 for _ in model.parameters())
     parts = (model.vision, model.connector, model.language)
     assert everything == sum(1 for part in parts for _ in part.parameters())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_is_computed_again_gives_the_same_gradients_from_less_memory(
+    folders: Path, family: str
+) -> None:
+    model, read = made(folders, language=family)
+    batch = batch_of(model.size, read, ANNOTATIONS)
+    model.train_as(replace(FINETUNE, residual_dropout=0.5))
+    found, kept = [], []
+    for is_again in (False, True):
+        if is_again:
+            for block in blocks(model):
+                recompute(block)
+        model.zero_grad()
+        torch.manual_seed(0)
+        with saved_tensors_hooks(lambda one: kept[-1].append(one) or one, lambda one: one):
+            kept.append([])
+            loss = model.train().loss(batch)
+        loss.backward()
+        found.append([loss, *(one.grad for one in model.parameters())])
+    for one, again in zip(*found, strict=True):
+        assert torch.allclose(one, again, atol=1e-6)
+    before, after = (sum(one.numel() for one in tensors) for tensors in kept)
+    assert after < before / 2
 
 
 @torch.no_grad()

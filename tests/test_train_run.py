@@ -21,7 +21,7 @@ from torch._dynamo.utils import counters
 
 from pixmo.dataset.reader import Release
 from pixmo.errors import TrainingError
-from pixmo.molmo import checkpoint, metrics
+from pixmo.molmo import checkpoint, device, metrics, training_run
 from pixmo.molmo.ask import ask
 from pixmo.molmo.data import collate, load_crops, pack
 from pixmo.molmo.device import memory_told
@@ -263,18 +263,24 @@ def test_memory_that_runs_out_says_what_to_lower() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch's own tracing
+@pytest.mark.parametrize("recompute", [False, True])
 def test_compiled_blocks_give_the_same_losses_and_answer_uncompiled(
-    root: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recompute: bool
 ) -> None:
     # Traced as for a real compiler, whose code would take a minute to make.
     compiled = partialmethod(torch.nn.Module.compile, backend="eager")
     monkeypatch.setattr(torch.nn.Module, "compile", compiled)
+    again: list[torch.nn.Module] = []
+    monkeypatch.setattr(training_run, "recompute", lambda one: again.append(one) or redo(one))
+    redo = device.recompute
     torch.compiler.reset()
     counters.clear()
-    train_release(replace(options(root), compile=True), tmp_path / "run")
+    size = replace(TINY, recompute=recompute)
+    train_release(replace(options(root), size=size, compile=True), tmp_path / "run")
     assert losses(tmp_path / "run") == pytest.approx(losses(run), abs=1e-5)
     held_out = metrics.read(tmp_path / "run")[-1]["held_out_loss"]
     assert held_out == pytest.approx(metrics.read(run)[-1]["held_out_loss"], abs=1e-5)
+    assert len(again) == (4 if recompute else 0)
     # Of either kind of block at most one for the first lengths, one for any, and the same two
     # without gradients. Answers, whose text grows, would pass the eight that torch allows.
     assert 2 <= counters["stats"]["unique_graphs"] <= 8

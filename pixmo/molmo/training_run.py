@@ -33,7 +33,7 @@ from pixmo.hashing import sha256_file
 from pixmo.molmo import checkpoint, distributed, metrics, samples
 from pixmo.molmo import tokenizer as tokenizers
 from pixmo.molmo.data import PADDING_SEGMENT, Batch
-from pixmo.molmo.device import memory_told, peak_memory_bytes, precision_on
+from pixmo.molmo.device import memory_told, peak_memory_bytes, precision_on, recompute
 from pixmo.molmo.distributed import Team, blocks
 from pixmo.molmo.metrics import Metrics
 from pixmo.molmo.model import Molmo, build
@@ -197,8 +197,10 @@ class Run:
         self.samples: Sequence[Sample] = samples.choose(held_out, model.size)
         self.metrics = Metrics(folder, done) if team.is_first else None
         self.objective = Objective(model, precision_on(team.device, options.precision))
-        if options.compile:
-            for block in blocks(model):
+        for block in blocks(model):
+            if model.size.recompute:
+                recompute(block)
+            if options.compile:
                 block.compile()
         # Shared first: a device may hold its share where it would not hold the whole model.
         team.share(self.objective, ["answers"])
