@@ -38,7 +38,11 @@ from tests.releases import write_release
 from tests.test_molmo_weights import VISION, language_config, make_encoder
 from tests.train_together import TINY, options
 
-KILLED_WORDS = ("train", "v1", "--steps", "24", "--batch", "4", "--every", "5", "--workers", "0")
+# Goes on from a tiny model of no probe's name: AdamW moves each component, with dropout.
+KILLED_WORDS = (
+    *("train", "v1", "--init", "first", "--steps", "24", "--batch", "4", "--every", "5"),
+    *("--workers", "1"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +63,8 @@ def run(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with a release."""
     folder = tmp_path_factory.mktemp("workspace")
-    write_release(folder / "releases/v1", 12, 2)
+    root = write_release(folder / "releases/v1", 12, 2)
+    train_release(replace(options(root), steps=1), folder / "first")
     return folder
 
 
@@ -95,6 +100,8 @@ def test_killed_and_resumed_a_run_gives_the_losses_of_one_that_was_not(
     whole = run_pixmo(pixmo, *KILLED_WORDS, "--out", "whole", "--json", cwd=workspace)
     assert whole.returncode == 0, whole.stderr
     assert json.loads(whole.stdout)["steps"] == 24
+    told = json.loads((workspace / "whole/run.json").read_text("utf-8"))
+    assert (told["size"]["name"], told["stage"]["residual_dropout"]) == ("tiny", 0.1)
 
     status, said = interrupted(pixmo, workspace, "broken", 3, signal.SIGINT)
     assert status == 130, said
