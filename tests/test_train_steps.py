@@ -107,9 +107,7 @@ def ready() -> tuple[Objective, tuple[Mover, ...]]:
         (4, 8, 2 * 0.1),
     ],
 )
-def test_the_schedule_is_a_warm_up_times_a_cosine(
-    cosine_from: int, step: int, rate: float
-) -> None:
+def test_the_schedule_is_a_warm_up_times_a_cosine(cosine_from: int, step: int, rate: float) -> None:
     assert Schedule(2.0, 4, 8, 0.1, cosine_from).at(step) == pytest.approx(rate, rel=1e-12)
 
 

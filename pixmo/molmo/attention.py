@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import torch
 import torch.nn.functional as F
@@ -83,21 +83,25 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: "Tensor | BlockMask 
     Each (batch, heads, length, head width); keys and values may have fewer heads.
     """
     shared = query.shape[1] // key.shape[1]
+    is_dense = mask is None or isinstance(mask, Tensor)
+    # A GPU has no fast kernel for a dense mask and shared heads; masks in blocks are sure only of
+    # heads that are shared by a power of two.
+    if shared > 1 and (is_dense or shared & (shared - 1)):
+        key, value = (one.repeat_interleave(shared, 1) for one in (key, value))
+        shared = 1
     if mask is None or isinstance(mask, Tensor):
-        if shared > 1:  # a GPU has fast kernels for a mask or for shared heads, not for both
-            key, value = (one.repeat_interleave(shared, 1) for one in (key, value))
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
     from torch.nn.attention.flex_attention import flex_attention
 
     # On a GPU it is fast only compiled; a block that is itself compiled takes it as it is.
-    is_alone = query.is_cuda and not torch.compiler.is_compiling()
-    attention = compiled(flex_attention) if is_alone else flex_attention
-    out: Tensor = attention(query, key, value, block_mask=mask, enable_gqa=shared > 1)
-    return out
+    attention = cast("Callable[..., Tensor]", flex_attention)
+    if query.is_cuda and not torch.compiler.is_compiling():
+        attention = compiled(attention)
+    return attention(query, key, value, block_mask=mask, enable_gqa=shared > 1)
 
 
 @cache
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """The function, compiled once for all who call it."""
     return torch.compile(function)
 

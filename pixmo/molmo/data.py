@@ -9,7 +9,7 @@ other, and positions start again for each, so packing changes no prediction.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from random import Random
 
 import numpy as np
@@ -77,7 +77,7 @@ class Batch:
 
     def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Batch":
         """The batch with every tensor changed."""
-        return Batch(**{one.name: change(getattr(self, one.name)) for one in fields(self)})
+        return replace(self, **{one.name: change(getattr(self, one.name)) for one in fields(self)})
 
 
 def read_examples(

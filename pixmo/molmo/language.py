@@ -1,7 +1,8 @@
 """The decoder-only language model, and which token may look at which.
 
-Source: RMSNorm, SwiGLU and rotary positions as in Touvron et al. 2023, arXiv 2302.13971; the
-segment mask as in Molmo's multi-annotation packing, arXiv 2409.17146, section 2.
+Source: RMSNorm, SwiGLU and rotary positions as in Touvron et al. 2023, arXiv 2302.13971, but with
+biases; segments as in Molmo's multi-annotation packing, arXiv 2409.17146, section 2, but an image
+looks at all of itself.
 """
 
 from collections import defaultdict

@@ -89,7 +89,7 @@ def train(
     In one thread on a CPU the losses are equal to the bit for equal inputs and seed.
 
     Raises:
-        TrainingError: there is nothing to train on, or the loss or a gradient is no number any more.
+        TrainingError: there is nothing to train on, or the loss or a gradient is no number.
     """
     if not packed:
         raise TrainingError("there is no example to train on; the release's train split is empty")
