@@ -79,9 +79,9 @@ class Model(nn.Module):
     def forward(self, x):
         return self.layers[1](self.layers[0](x))
 
-with join("cpu") as team:
+with join("cpu") as group:
     model = Model()
-    team.share(model, [])
+    group.share(model, [])
     for parameter in model.parameters():
         assert isinstance(parameter, DTensor), parameter
         assert parameter.device_mesh.device_type == "cpu", parameter.device_mesh

@@ -11,7 +11,13 @@ from pixmo.errors import TrainingError
 from pixmo.molmo import data, tokenizer
 from pixmo.molmo.data import Batch
 from pixmo.molmo.model import Molmo, answered, build
-from pixmo.molmo.optimisers import COMPONENTS, Mover, Schedule, movers_of, stage_for
+from pixmo.molmo.optimisers import (
+    COMPONENTS,
+    ComponentOptimiser,
+    Schedule,
+    component_optimisers,
+    stage_for,
+)
 from pixmo.molmo.sizes import MOLMO_1B, PROBE_XS
 from pixmo.molmo.stages import (
     CAPTION,
@@ -77,8 +83,8 @@ def joined(batches: list[Batch]) -> Batch:
     )
 
 
-def ready() -> tuple[Objective, tuple[Mover, ...]]:
-    """A model and its movers, whose rates need no warm-up."""
+def ready() -> tuple[Objective, tuple[ComponentOptimiser, ...]]:
+    """A model and its optimisers, whose rates need no warm-up."""
     model = build(TINY, 320, seed=2)
     stage = replace(
         stage_for(TINY, "caption"),
@@ -86,7 +92,7 @@ def ready() -> tuple[Objective, tuple[Mover, ...]]:
         **{name: Component(rate, 1) for name, rate in RATES.items()},
     )
     model.train_as(stage)
-    return Objective(model).train(), movers_of(model, stage, STEPS)
+    return Objective(model).train(), component_optimisers(model, stage, STEPS)
 
 
 # Peak 2, 4 warm-up steps, 8 steps, final share .1: (step + 1) / 4 up to 1, times .1 + .9 times
@@ -131,7 +137,8 @@ def test_a_half_from_random_weights_keeps_its_own_rate() -> None:
 def test_a_short_run_warms_up_in_the_same_share_of_its_steps() -> None:
     stage = CAPTION  # a rate and a warm-up of their own for every component
     short, whole = (
-        movers_of(build(TINY, 320, seed=0), stage, steps) for steps in (stage.steps // 10, 10**6)
+        component_optimisers(build(TINY, 320, seed=0), stage, steps)
+        for steps in (stage.steps // 10, 10**6)
     )
     for name, own, long in zip(COMPONENTS, short, whole, strict=True):
         component: Component = getattr(stage, name)
@@ -145,7 +152,7 @@ def test_a_short_run_warms_up_in_the_same_share_of_its_steps() -> None:
 def test_every_component_is_clipped_alone_and_follows_adamw_at_its_own_rate(
     batches: list[Batch],
 ) -> None:
-    objective, movers = ready()
+    objective, optimisers = ready()
     whole = joined(batches)
     gradients, before = {}, {}
     loss = objective.model.loss(whole)
@@ -154,15 +161,17 @@ def test_every_component_is_clipped_alone_and_follows_adamw_at_its_own_rate(
         assert parameter.grad is not None
         gradients[name] = parameter.grad.clone()
         before[name] = parameter.detach().clone()
-    measured = training_step(objective, movers, [whole], 0)
+    measured = training_step(objective, optimisers, [whole], 0)
     assert measured.loss == pytest.approx(loss.item(), abs=1e-6)
-    for component, mover in zip(COMPONENTS, movers, strict=True):
+    for component, optimiser in zip(COMPONENTS, optimisers, strict=True):
         own = {name: g for name, g in gradients.items() if name.startswith(component)}
         assert own
         norm = math.sqrt(sum(float((g.double() ** 2).sum()) for g in own.values()))
         assert measured.gradient_norms[component] == pytest.approx(norm, rel=1e-4)
-        assert norm > mover.gradient_norm or component != "language", "this one is to be clipped"
-        share = min(1.0, mover.gradient_norm / norm)
+        assert norm > optimiser.gradient_norm or component != "language", (
+            "this one is to be clipped"
+        )
+        share = min(1.0, optimiser.gradient_norm / norm)
         for name, gradient in own.items():
             # The first step of AdamW: mean and square root of the mean square are both the
             # gradient itself, so that it moves by its rate, but for what epsilon takes.
@@ -174,19 +183,19 @@ def test_every_component_is_clipped_alone_and_follows_adamw_at_its_own_rate(
 
 def test_the_probe_moves_as_one_with_muon() -> None:
     model = build(PROBE_XS, 320, seed=0)
-    (mover,) = movers_of(model, stage_for(PROBE_XS, "caption"), 700)
-    assert len(mover.parameters) == len(list(model.parameters()))
-    assert {type(one).__name__ for one in mover.optimisers} == {"Muon", "AdamW"}
+    (optimiser,) = component_optimisers(model, stage_for(PROBE_XS, "caption"), 700)
+    assert len(optimiser.parameters) == len(list(model.parameters()))
+    assert {type(one).__name__ for one in optimiser.torch_optimisers} == {"Muon", "AdamW"}
     options = TrainingOptions(steps=700)  # how validation trains the probe
-    assert mover.schedule == options.schedule == Schedule(3e-3, 50, 700, 0.1, cosine_from=0)
+    assert optimiser.schedule == options.schedule == Schedule(3e-3, 50, 700, 0.1, cosine_from=0)
 
 
 def test_micro_batches_add_up_to_the_whole_batch(batches: list[Batch]) -> None:
     cuts = ([joined(batches)], [joined(batches[:1]), joined(batches[1:])], batches)
     found: list[tuple[list[float], list[float], Molmo]] = []
     for cut in cuts:
-        objective, movers = ready()
-        steps = [training_step(objective, movers, cut, step) for step in range(4)]
+        objective, optimisers = ready()
+        steps = [training_step(objective, optimisers, cut, step) for step in range(4)]
         norms = [norm for step in steps for norm in step.gradient_norms.values()]
         found.append(([step.loss for step in steps], norms, objective.model))
     for losses, norms, model in found[1:]:
@@ -234,7 +243,7 @@ def test_the_z_loss_is_trained_on_and_not_reported(batches: list[Batch]) -> None
 def test_what_is_no_number_stops_the_run_before_anything_moves(
     batches: list[Batch], at: str, says: str
 ) -> None:
-    objective, movers = ready()
+    objective, optimisers = ready()
     bias = objective.model.connector.down.bias
     if at == "loss":
         broken = objective.model.language.register_forward_hook(lambda *given: given[-1] * math.inf)
@@ -242,8 +251,8 @@ def test_what_is_no_number_stops_the_run_before_anything_moves(
         broken = bias.register_hook(lambda gradient: gradient * math.inf)
     before = {name: value.clone() for name, value in objective.state_dict().items()}
     with pytest.raises(TrainingError, match=f"{says}.*lower learning rate"):
-        training_step(objective, movers, batches[:1], 0)
+        training_step(objective, optimisers, batches[:1], 0)
     assert all(torch.equal(value, before[name]) for name, value in objective.state_dict().items())
     broken.remove()
-    training_step(objective, movers, batches[:1], 0)
+    training_step(objective, optimisers, batches[:1], 0)
     assert not torch.equal(bias, before["model.connector.down.bias"])

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Rotation = tuple[Tensor, Tensor]  # cosines and sines, each (batch, 1, length, head width / 2)
 
 
-class Seen:
+class KeyValueCache:
     """Keys and values of earlier calls, each (batch, heads, length, head width)."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Attention(nn.Module):
         keys: Tensor,
         mask: "Tensor | BlockMask | None" = None,
         rotation: Rotation | None = None,
-        seen: Seen | None = None,
+        seen: KeyValueCache | None = None,
     ) -> Tensor:
         """What each query gathers from the keys, (batch, m, inner width).
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pixmo.molmo.attention import Attention, Rotation, Seen
+from pixmo.molmo.attention import Attention, KeyValueCache, Rotation
 from pixmo.molmo.data import PREFIX_SEGMENT
 from pixmo.molmo.sizes import Size
 
@@ -44,7 +44,7 @@ class LanguageBlock(nn.Module):
         x: Tensor,
         mask: "Tensor | BlockMask",
         rotation: Rotation,
-        seen: Seen | None = None,
+        seen: KeyValueCache | None = None,
         drop: Drop | None = None,
     ) -> Tensor:
         """(batch, length, width) → the same shape; `drop` is done to each of the two branches."""
@@ -59,7 +59,7 @@ class Cache:
     """What a language model keeps of the tokens it has read, so that none is read twice."""
 
     def __init__(self) -> None:
-        self.blocks: dict[int, Seen] = defaultdict(Seen)
+        self.blocks: dict[int, KeyValueCache] = defaultdict(KeyValueCache)
         self.segments: Tensor | None = None  # (batch, length) of all tokens read
         self.backbone: object = None  # what a pretrained model keeps, in its own form
 

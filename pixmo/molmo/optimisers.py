@@ -53,12 +53,12 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Mover:
-    """Moves one component: parameters that share a schedule and are clipped together."""
+class ComponentOptimiser:
+    """What moves one component: parameters that share a schedule and are clipped together."""
 
     name: str
     parameters: tuple[nn.Parameter, ...]
-    optimisers: tuple[torch.optim.Optimizer, ...]
+    torch_optimisers: tuple[torch.optim.Optimizer, ...]
     schedule: Schedule
     gradient_norm: float  # larger gradients are scaled down to it
 
@@ -66,15 +66,15 @@ class Mover:
         """The gradients are no larger than `gradient_norm` together; returns the norm before."""
         return nn.utils.clip_grad_norm_(self.parameters, self.gradient_norm)
 
-    def move(self, step: int) -> None:
+    def step(self, step: int) -> None:
         """The parameters have followed their gradients."""
-        for optimiser in self.optimisers:
+        for optimiser in self.torch_optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = self.schedule.at(step)
             optimiser.step()
 
 
-def movers_of(model: Molmo, stage: Stage, steps: int) -> tuple[Mover, ...]:
+def component_optimisers(model: Molmo, stage: Stage, steps: int) -> tuple[ComponentOptimiser, ...]:
     """What moves the model through so many steps of a stage; the probe has a recipe of its own.
 
     Warm-ups keep their share of the stage's own steps, so that a short run reaches its peak.
@@ -86,14 +86,13 @@ def movers_of(model: Molmo, stage: Stage, steps: int) -> tuple[Mover, ...]:
         return Schedule(component.learning_rate, warmup, steps, stage.final_share, start)
 
     if is_probe(model.size):
-        return (probe_mover(model, schedule(stage.language), stage.gradient_norm),)
-    movers = []
+        return (probe_optimiser(model, schedule(stage.language), stage.gradient_norm),)
+    optimisers = []
     for name in COMPONENTS:
         parameters = tuple(getattr(model, name).parameters())
-        optimisers = (adamw(parameters, ADAM_EPSILON),)
-        at = schedule(getattr(stage, name))
-        movers.append(Mover(name, parameters, optimisers, at, stage.gradient_norm))
-    return tuple(movers)
+        adam, at = adamw(parameters, ADAM_EPSILON), schedule(getattr(stage, name))
+        optimisers.append(ComponentOptimiser(name, parameters, (adam,), at, stage.gradient_norm))
+    return tuple(optimisers)
 
 
 def stage_for(size: Size, name: str) -> Stage:
@@ -106,9 +105,11 @@ def stage_for(size: Size, name: str) -> Stage:
     return replace(stage, **PROBE) if is_probe(size) else stage
 
 
-def probe_mover(model: Molmo, schedule: Schedule, gradient_norm: float) -> Mover:
-    """One mover for the whole model: Muon for its matrices, AdamW for the rest."""
-    return Mover("model", tuple(model.parameters()), muon_and_adamw(model), schedule, gradient_norm)
+def probe_optimiser(model: Molmo, schedule: Schedule, gradient_norm: float) -> ComponentOptimiser:
+    """One for the whole model: Muon for its matrices, AdamW for the rest."""
+    return ComponentOptimiser(
+        "model", tuple(model.parameters()), muon_and_adamw(model), schedule, gradient_norm
+    )
 
 
 def is_probe(size: Size) -> bool:

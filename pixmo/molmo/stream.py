@@ -24,7 +24,7 @@ from pixmo.errors import PixmoError, ReleaseError, TrainingError
 from pixmo.execution.local import deaf_children
 from pixmo.files import replace_atomically
 from pixmo.molmo.data import Batch, Example, annotations_of, collate, load_crops, pack
-from pixmo.molmo.distributed import Team
+from pixmo.molmo.distributed import ProcessGroup
 from pixmo.molmo.prompts import Annotation
 from pixmo.molmo.sizes import Size
 from pixmo.molmo.stages import StageName, Weighting
@@ -234,10 +234,10 @@ class MicroBatches(Dataset[Batch | PixmoError]):
     """By step and number: the parts of this process's share of the step's batch."""
 
     def __init__(
-        self, preparation: Preparation, order: Order, team: Team, micro_batch: int
+        self, preparation: Preparation, order: Order, group: ProcessGroup, micro_batch: int
     ) -> None:
         self.preparation, self.order = preparation, order
-        self.rank, self.processes, self.micro_batch = team.rank, team.size, micro_batch
+        self.rank, self.processes, self.micro_batch = group.rank, group.size, micro_batch
 
     @property
     def per_step(self) -> int:

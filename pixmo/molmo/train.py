@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from pixmo.errors import TrainingError
 from pixmo.molmo.crops import Crops
 from pixmo.molmo.data import Batch, Packed, collate
-from pixmo.molmo.distributed import ALONE, Team, whole
+from pixmo.molmo.distributed import ALONE, ProcessGroup, whole
 from pixmo.molmo.generate import Request, generate
 from pixmo.molmo.model import Molmo
-from pixmo.molmo.optimisers import Mover, Schedule, probe_mover
+from pixmo.molmo.optimisers import ComponentOptimiser, Schedule, probe_optimiser
 from pixmo.molmo.tokenizer import Tokenizer
 
 LEAST_WEIGHT = 1e-6  # of a batch in which no answer fits the text: its loss is zero
@@ -94,21 +94,21 @@ def train(
     if not packed:
         raise TrainingError("there is no example to train on; the release's train split is empty")
     objective = Objective(model)
-    mover = probe_mover(model, options.schedule, options.gradient_norm)
+    optimiser = probe_optimiser(model, options.schedule, options.gradient_norm)
     order = batch_order([len(one.tokens) for one in packed], options)
     model.train()
     for step in range(options.steps):
         chosen = next(order)
         batch = collate([packed[i] for i in chosen], [images[i] for i in chosen])
-        yield training_step(objective, [mover], [batch], step).loss
+        yield training_step(objective, [optimiser], [batch], step).loss
 
 
 def training_step(
     objective: Objective,
-    movers: Sequence[Mover],
+    optimisers: Sequence[ComponentOptimiser],
     batches: Sequence[Batch],
     step: int,
-    team: Team = ALONE,
+    group: ProcessGroup = ALONE,
 ) -> Measured:
     """The model has made one step on the batches of all processes together, as if they were one.
 
@@ -121,7 +121,7 @@ def training_step(
     Raises:
         TrainingError: the loss or a gradient is no number any more; the model is as it was.
     """
-    weight = team.sum(torch.stack([answer_weight(batch) for batch in batches]).sum())
+    weight = group.sum(torch.stack([answer_weight(batch) for batch in batches]).sum())
     weight = weight.clamp(min=LEAST_WEIGHT)
     objective.zero_grad(set_to_none=True)
     losses = []
@@ -129,12 +129,12 @@ def training_step(
         loss: Tensor = objective(batch) / weight
         losses.append(loss.detach())
         # Processes that share weights take the mean of their gradients; the sum is wanted.
-        (loss * team.size).backward()  # type: ignore[no-untyped-call]
-    norms = {mover.name: whole(mover.clip()).item() for mover in movers}
-    total = team.sum(torch.stack(losses).sum()).item()
+        (loss * group.size).backward()  # type: ignore[no-untyped-call]
+    norms = {optimiser.name: whole(optimiser.clip()).item() for optimiser in optimisers}
+    total = group.sum(torch.stack(losses).sum()).item()
     check_finite(total, norms, step)  # before anything is moved: a checkpoint may be due
-    for mover in movers:
-        mover.move(step)
+    for optimiser in optimisers:
+        optimiser.step(step)
     return Measured(total, norms)
 
 
@@ -151,14 +151,14 @@ def check_finite(loss: float, norms: Mapping[str, float], step: int) -> None:
 
 
 @torch.no_grad()
-def mean_loss(objective: Objective, batches: Iterable[Batch], team: Team = ALONE) -> float:
+def mean_loss(objective: Objective, batches: Iterable[Batch], group: ProcessGroup = ALONE) -> float:
     """The weighted mean loss over the batches of all processes, in nats; nothing is learnt.
 
     Every process brings as many batches.
     """
     objective.eval()
     sums = [torch.stack([objective(batch), answer_weight(batch)]) for batch in batches]
-    loss, weight = team.sum(torch.stack(sums).sum(0)).tolist()
+    loss, weight = group.sum(torch.stack(sums).sum(0)).tolist()
     return float(loss / max(weight, LEAST_WEIGHT))
 
 

@@ -34,7 +34,7 @@ from pixmo.molmo.data import Batch, Packed
 from pixmo.molmo.device import precision_on
 from pixmo.molmo.distributed import blocks
 from pixmo.molmo.model import Molmo, build
-from pixmo.molmo.optimisers import movers_of, stage_for
+from pixmo.molmo.optimisers import component_optimisers, stage_for
 from pixmo.molmo.sizes import Size, named
 from pixmo.molmo.stream import stream
 from pixmo.molmo.train import Objective, answer_weight, mean_loss, training_step
@@ -248,10 +248,10 @@ def trainer(shape: Shape, device: torch.device, compiled: bool) -> tuple[nn.Modu
     objective = Objective(model, precision_on(device, "auto")).to(device)
     for block in blocks(model) if compiled else ():
         block.compile()
-    movers = movers_of(model, stage, stage.steps)
+    optimisers = component_optimisers(model, stage, stage.steps)
 
     def step(batches: list[Batch], number: int) -> float:
-        return training_step(objective.train(), movers, batches, number).loss
+        return training_step(objective.train(), optimisers, batches, number).loss
 
     return objective, step
 
