@@ -13,7 +13,7 @@ import torch
 
 from pixmo.dataset.reader import Release
 from pixmo.errors import TrainingError
-from pixmo.molmo import attention, checkpoint, data, tokenizer, vision
+from pixmo.molmo import attention, checkpoint, connector, data, tokenizer, vision
 from pixmo.molmo.crops import Crops
 from pixmo.molmo.data import Packed
 from pixmo.molmo.language import block_mask, drop_at, may_look, rotation_at
@@ -150,6 +150,19 @@ def test_pooling_asks_with_the_mean_and_skips_missing_patches() -> None:
 
 
 @torch.no_grad()
+def test_many_windows_are_pooled_in_parts(
+    small: tuple[list[Packed], list[Crops], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch, model = recipe_batch(small), build(TINY, small[2], seed=1)
+    whole = model(batch)
+    sizes: list[int] = []
+    model.connector.pooling.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
+    monkeypatch.setattr(connector, "MOST_WINDOWS", 10)
+    assert torch.allclose(model(batch), whole, atol=1e-6)
+    assert sizes == [10, 10, 7]  # of three images
+
+
+@torch.no_grad()
 def test_packing_changes_no_prediction(
     small: tuple[list[Packed], list[Crops], int],
 ) -> None:
@@ -230,8 +243,8 @@ def test_a_mask_in_blocks_gathers_what_the_dense_one_does() -> None:
     query, key, value = torch.randn(3, 2, 4, 400, 16)
     key, value = key[:, :2], value[:, :2]
     may = may_look(segments, segments)[:, None]
-    dense, blocks = attention.gather(query, key, value, may), block_mask(segments)
-    assert torch.allclose(attention.gather(query, key, value, blocks), dense, atol=1e-5)
+    dense, blocks = attention.attend(query, key, value, may), block_mask(segments)
+    assert torch.allclose(attention.attend(query, key, value, blocks), dense, atol=1e-5)
     computed = blocks.to_dense()
     for row, q, k in itertools.product(range(2), range(4), range(4)):
         block = may[row, 0, 128 * q : 128 * q + 128, 128 * k : 128 * k + 128]

@@ -11,11 +11,14 @@ import transformers
 from PIL import Image
 from tokenizers import Tokenizer as Encoder
 from tokenizers import decoders, models, pre_tokenizers, trainers
+from torch.autograd.graph import saved_tensors_hooks
 
 from pixmo.errors import TrainingError
-from pixmo.molmo import checkpoint, data, prompts, tokenizer, weights
+from pixmo.molmo import checkpoint, data, language, prompts, tokenizer, weights
 from pixmo.molmo.crops import preprocess
 from pixmo.molmo.data import Batch
+from pixmo.molmo.device import recompute
+from pixmo.molmo.distributed import blocks
 from pixmo.molmo.generate import Request, generate
 from pixmo.molmo.language import Cache
 from pixmo.molmo.model import Molmo, build
@@ -191,6 +194,53 @@ def test_packing_changes_no_prediction(folders: Path, family: str) -> None:
 
 
 @torch.no_grad()
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_takes_a_mask_in_blocks(
+    folders: Path, family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, read = made(folders, language=family)
+    batch = batch_of(model.size, read, ANNOTATIONS, ANNOTATIONS[:1])
+    expected = model.train()(batch)
+    made_masks: list[object] = []
+
+    def in_blocks(segments: torch.Tensor, _cache: Cache | None) -> object:
+        made_masks.append(language.block_mask(segments))
+        return made_masks[-1]
+
+    monkeypatch.setattr(weights, "mask_of", in_blocks)
+    real = batch.segments != data.PADDING_SEGMENT
+    assert torch.allclose(model(batch)[real], expected[real], atol=1e-5)
+    assert made_masks
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_in_bfloat16_attention_gets_one_type(
+    folders: Path, family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, read = made(folders, language=family)
+    types: list[set[torch.dtype]] = []
+
+    def watched(*tensors: torch.Tensor) -> torch.Tensor:
+        types.append({one.dtype for one in tensors[:3]})
+        return attend(*tensors)
+
+    attend = weights.attend
+    monkeypatch.setattr(weights, "attend", watched)
+    with torch.autocast("cpu", torch.bfloat16):
+        model.loss(batch_of(model.size, read, ANNOTATIONS))
+    assert types == [{torch.bfloat16}] * 2  # layers
+
+
+def test_a_family_that_keeps_its_own_attention_is_refused(folders: Path) -> None:
+    base = made(folders)[0].language.base
+    base.config._attn_implementation = "sdpa"
+    base.set_attn_implementation = lambda _name: None  # as transformers 4.57 does for OLMoE
+    with pytest.raises(TrainingError, match="install a newer one"):
+        weights.use_own_attention(base, "olmoe")
+
+
+@torch.no_grad()
 def test_the_image_is_seen_in_both_directions_and_by_every_answer(folders: Path) -> None:
     model, read = made(folders)
     batch = batch_of(model.eval().size, read, ANNOTATIONS)
@@ -215,6 +265,31 @@ def test_every_parameter_of_every_component_learns(
     everything = sum(1 for _ in model.parameters())
     parts = (model.vision, model.connector, model.language)
     assert everything == sum(1 for part in parts for _ in part.parameters())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_is_computed_again_gives_the_same_gradients_from_less_memory(
+    folders: Path, family: str
+) -> None:
+    model, read = made(folders, language=family)
+    batch = batch_of(model.size, read, ANNOTATIONS)
+    model.train_as(replace(FINETUNE, residual_dropout=0.5))
+    found, kept = [], []
+    for is_again in (False, True):
+        if is_again:
+            for block in blocks(model):
+                recompute(block)
+        model.zero_grad()
+        torch.manual_seed(0)
+        with saved_tensors_hooks(lambda one: kept[-1].append(one) or one, lambda one: one):
+            kept.append([])
+            loss = model.train().loss(batch)
+        loss.backward()
+        found.append([loss, *(one.grad for one in model.parameters())])
+    for one, again in zip(*found, strict=True):
+        assert torch.allclose(one, again, atol=1e-6)
+    before, after = (sum(one.numel() for one in tensors) for tensors in kept)
+    assert after < before / 2
 
 
 @torch.no_grad()

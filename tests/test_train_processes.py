@@ -57,6 +57,42 @@ def test_two_processes_train_as_one_and_leave_the_same_checkpoint(tmp_path: Path
     assert losses(two) == pytest.approx(losses(one), abs=1e-5)
 
 
+NESTED = """
+import torch
+from torch import nn
+from torch.distributed.tensor import DTensor
+from pixmo.molmo.distributed import join
+
+class Mixture(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.experts = nn.ModuleList(nn.Linear(4, 4) for _ in range(2))
+
+    def forward(self, x):
+        return sum(expert(x) for expert in self.experts)
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(Mixture() for _ in range(2))
+
+    def forward(self, x):
+        return self.layers[1](self.layers[0](x))
+
+with join("cpu") as group:
+    model = Model()
+    group.share(model, [])
+    for parameter in model.parameters():
+        assert isinstance(parameter, DTensor), parameter
+        assert parameter.device_mesh.device_type == "cpu", parameter.device_mesh
+    model(torch.ones(2, 4))
+"""
+
+
+def test_blocks_within_blocks_are_shared_on_the_device_that_is_asked_for() -> None:
+    torchrun("--no-python", sys.executable, "-c", NESTED)
+
+
 def test_a_device_that_is_not_there_is_named() -> None:
     assert choose_device("cpu") == "cpu"
     with pytest.raises(TrainingError, match="tpu"):

@@ -11,10 +11,22 @@ from pixmo.errors import TrainingError
 from pixmo.molmo import data, tokenizer
 from pixmo.molmo.data import Batch
 from pixmo.molmo.model import Molmo, answered, build
-from pixmo.molmo.optimisers import COMPONENTS, Mover, Schedule, movers_of, stage_for
-from pixmo.molmo.sizes import PROBE_XS
-from pixmo.molmo.stages import CAPTION, Component
-from pixmo.molmo.train import Objective, mean_loss, training_step
+from pixmo.molmo.optimisers import (
+    COMPONENTS,
+    ComponentOptimiser,
+    Schedule,
+    component_optimisers,
+    stage_for,
+)
+from pixmo.molmo.sizes import MOLMO_1B, PROBE_XS
+from pixmo.molmo.stages import (
+    CAPTION,
+    CAPTION_FROM_SCRATCH,
+    FINETUNE,
+    FINETUNE_FROM_SCRATCH,
+    Component,
+)
+from pixmo.molmo.train import Objective, TrainingOptions, mean_loss, training_step
 from tests.releases import write_release
 from tests.train_together import TINY
 
@@ -71,8 +83,8 @@ def joined(batches: list[Batch]) -> Batch:
     )
 
 
-def ready() -> tuple[Objective, tuple[Mover, ...]]:
-    """A model and its movers, whose rates need no warm-up."""
+def ready() -> tuple[Objective, tuple[ComponentOptimiser, ...]]:
+    """A model and its optimisers, whose rates need no warm-up."""
     model = build(TINY, 320, seed=2)
     stage = replace(
         stage_for(TINY, "caption"),
@@ -80,42 +92,67 @@ def ready() -> tuple[Objective, tuple[Mover, ...]]:
         **{name: Component(rate, 1) for name, rate in RATES.items()},
     )
     model.train_as(stage)
-    return Objective(model).train(), movers_of(model, stage, STEPS)
+    return Objective(model).train(), component_optimisers(model, stage, STEPS)
 
 
+# Peak 2, 4 warm-up steps, 8 steps, final share .1: (step + 1) / 4 up to 1, times .1 + .9 times
+# (1 + cos(pi x)) / 2, where x is how much of the cosine's steps is done.
 @pytest.mark.parametrize(
-    ("step", "rate"),
-    # peak 2, 4 warm-up steps, 8 steps, final share .1: (step + 1) / 4 up to 1, times .1 + .9 times
-    # (1 + cos(pi step / 8)) / 2
+    ("cosine_from", "step", "rate"),
     [
-        (0, 2 * 1 / 4 * 1.0),
-        (1, 2 * 2 / 4 * (0.1 + 0.9 * (1 + math.cos(math.pi / 8)) / 2)),
-        (3, 2 * (0.1 + 0.9 * (1 + math.cos(3 * math.pi / 8)) / 2)),
-        (4, 2 * 0.55),
-        (8, 2 * 0.1),
+        (0, 0, 2 * 1 / 4 * 1.0),
+        (0, 1, 2 * 2 / 4 * (0.1 + 0.9 * (1 + math.cos(math.pi / 8)) / 2)),
+        (0, 3, 2 * (0.1 + 0.9 * (1 + math.cos(3 * math.pi / 8)) / 2)),
+        (0, 4, 2 * 0.55),
+        (0, 8, 2 * 0.1),
+        (4, 0, 2 * 1 / 4),
+        (4, 3, 2.0),
+        (4, 4, 2.0),
+        (4, 5, 2 * (0.1 + 0.9 * (1 + math.cos(math.pi / 4)) / 2)),
+        (4, 6, 2 * 0.55),
+        (4, 8, 2 * 0.1),
     ],
 )
-def test_the_schedule_is_a_warm_up_times_a_cosine(step: int, rate: float) -> None:
-    assert Schedule(2.0, 4, 8, 0.1).at(step) == pytest.approx(rate, rel=1e-12)
+def test_the_schedule_is_a_warm_up_times_a_cosine(cosine_from: int, step: int, rate: float) -> None:
+    assert Schedule(2.0, 4, 8, 0.1, cosine_from).at(step) == pytest.approx(rate, rel=1e-12)
+
+
+def test_a_half_from_random_weights_keeps_its_own_rate() -> None:
+    for name, published, random in (
+        ("caption", CAPTION, CAPTION_FROM_SCRATCH),
+        ("finetune", FINETUNE, FINETUNE_FROM_SCRATCH),
+    ):
+        sees, reads = (
+            stage_for(replace(TINY, **{half: "someone/model"}), name)
+            for half in ("vision_backbone", "language_backbone")
+        )
+        assert (sees.vision, sees.language) == (published.vision, random.language)
+        assert (reads.vision, reads.language) == (random.vision, published.language)
+        assert sees.steps == reads.steps == published.steps
+        assert stage_for(MOLMO_1B, name) == published
+        assert stage_for(TINY, name) == random
+        assert random.vision.learning_rate > 10 * published.vision.learning_rate
 
 
 def test_a_short_run_warms_up_in_the_same_share_of_its_steps() -> None:
     stage = CAPTION  # a rate and a warm-up of their own for every component
     short, whole = (
-        movers_of(build(TINY, 320, seed=0), stage, steps) for steps in (stage.steps // 10, 10**6)
+        component_optimisers(build(TINY, 320, seed=0), stage, steps)
+        for steps in (stage.steps // 10, 10**6)
     )
     for name, own, long in zip(COMPONENTS, short, whole, strict=True):
         component: Component = getattr(stage, name)
         assert own.name == name
         assert own.schedule.peak == component.learning_rate
         assert own.schedule.warmup_steps == round(component.warmup_steps / 10)
+        assert own.schedule.at(own.schedule.warmup_steps) == component.learning_rate
         assert long.schedule.warmup_steps == component.warmup_steps
 
 
 def test_every_component_is_clipped_alone_and_follows_adamw_at_its_own_rate(
     batches: list[Batch],
 ) -> None:
-    objective, movers = ready()
+    objective, optimisers = ready()
     whole = joined(batches)
     gradients, before = {}, {}
     loss = objective.model.loss(whole)
@@ -124,15 +161,17 @@ def test_every_component_is_clipped_alone_and_follows_adamw_at_its_own_rate(
         assert parameter.grad is not None
         gradients[name] = parameter.grad.clone()
         before[name] = parameter.detach().clone()
-    measured = training_step(objective, movers, [whole], 0)
+    measured = training_step(objective, optimisers, [whole], 0)
     assert measured.loss == pytest.approx(loss.item(), abs=1e-6)
-    for component, mover in zip(COMPONENTS, movers, strict=True):
+    for component, optimiser in zip(COMPONENTS, optimisers, strict=True):
         own = {name: g for name, g in gradients.items() if name.startswith(component)}
         assert own
         norm = math.sqrt(sum(float((g.double() ** 2).sum()) for g in own.values()))
         assert measured.gradient_norms[component] == pytest.approx(norm, rel=1e-4)
-        assert norm > mover.gradient_norm or component != "language", "this one is to be clipped"
-        share = min(1.0, mover.gradient_norm / norm)
+        assert norm > optimiser.gradient_norm or component != "language", (
+            "this one is to be clipped"
+        )
+        share = min(1.0, optimiser.gradient_norm / norm)
         for name, gradient in own.items():
             # The first step of AdamW: mean and square root of the mean square are both the
             # gradient itself, so that it moves by its rate, but for what epsilon takes.
@@ -144,18 +183,19 @@ def test_every_component_is_clipped_alone_and_follows_adamw_at_its_own_rate(
 
 def test_the_probe_moves_as_one_with_muon() -> None:
     model = build(PROBE_XS, 320, seed=0)
-    (mover,) = movers_of(model, stage_for(PROBE_XS, "caption"), 700)
-    assert len(mover.parameters) == len(list(model.parameters()))
-    assert {type(one).__name__ for one in mover.optimisers} == {"Muon", "AdamW"}
-    assert (mover.schedule.peak, mover.schedule.warmup_steps) == (3e-3, 50)
+    (optimiser,) = component_optimisers(model, stage_for(PROBE_XS, "caption"), 700)
+    assert len(optimiser.parameters) == len(list(model.parameters()))
+    assert {type(one).__name__ for one in optimiser.torch_optimisers} == {"Muon", "AdamW"}
+    options = TrainingOptions(steps=700)  # how validation trains the probe
+    assert optimiser.schedule == options.schedule == Schedule(3e-3, 50, 700, 0.1, cosine_from=0)
 
 
 def test_micro_batches_add_up_to_the_whole_batch(batches: list[Batch]) -> None:
     cuts = ([joined(batches)], [joined(batches[:1]), joined(batches[1:])], batches)
     found: list[tuple[list[float], list[float], Molmo]] = []
     for cut in cuts:
-        objective, movers = ready()
-        steps = [training_step(objective, movers, cut, step) for step in range(4)]
+        objective, optimisers = ready()
+        steps = [training_step(objective, optimisers, cut, step) for step in range(4)]
         norms = [norm for step in steps for norm in step.gradient_norms.values()]
         found.append(([step.loss for step in steps], norms, objective.model))
     for losses, norms, model in found[1:]:
@@ -196,8 +236,23 @@ def test_the_z_loss_is_trained_on_and_not_reported(batches: list[Batch]) -> None
     assert objective.eval()(batch).item() == pytest.approx((nats * weights).sum().item(), rel=1e-5)
 
 
-def test_a_loss_that_is_no_number_stops_the_run(batches: list[Batch]) -> None:
-    objective, movers = ready()
-    torch.nn.init.constant_(objective.model.connector.down.weight, math.inf)
-    with pytest.raises(TrainingError, match="lower learning rate"):
-        training_step(objective, movers, batches[:1], 0)
+@pytest.mark.parametrize(
+    ("at", "says"),
+    [("loss", "the loss is nan at step 0"), ("gradient", "gradient of the connector is (inf|nan)")],
+)
+def test_what_is_no_number_stops_the_run_before_anything_moves(
+    batches: list[Batch], at: str, says: str
+) -> None:
+    objective, optimisers = ready()
+    bias = objective.model.connector.down.bias
+    if at == "loss":
+        broken = objective.model.language.register_forward_hook(lambda *given: given[-1] * math.inf)
+    else:
+        broken = bias.register_hook(lambda gradient: gradient * math.inf)
+    before = {name: value.clone() for name, value in objective.state_dict().items()}
+    with pytest.raises(TrainingError, match=f"{says}.*lower learning rate"):
+        training_step(objective, optimisers, batches[:1], 0)
+    assert all(torch.equal(value, before[name]) for name, value in objective.state_dict().items())
+    broken.remove()
+    training_step(objective, optimisers, batches[:1], 0)
+    assert not torch.equal(bias, before["model.connector.down.bias"])

@@ -14,7 +14,7 @@ import torch
 from pixmo.dataset.reader import Release
 from pixmo.errors import ReleaseError
 from pixmo.molmo import data, tokenizer
-from pixmo.molmo.distributed import ALONE, Team
+from pixmo.molmo.distributed import ALONE, ProcessGroup
 from pixmo.molmo.stream import (
     EPOCH_SEEDS,
     Examples,
@@ -119,7 +119,7 @@ def test_batches_hold_examples_of_like_length() -> None:
     assert np.mean(spreads) < 40  # of four at random: 240
 
 
-def prepared(examples: Examples, team: Team, micro_batch: int) -> MicroBatches:
+def prepared(examples: Examples, group: ProcessGroup, micro_batch: int) -> MicroBatches:
     texts = (
         one.prompt + one.answer
         for n in range(len(examples))
@@ -127,7 +127,7 @@ def prepared(examples: Examples, team: Team, micro_batch: int) -> MicroBatches:
     )
     made = tokenizer.train(texts, TINY.vocabulary_size)
     order = Order(examples.characters, 6, seed=1)
-    return MicroBatches(Preparation(examples, made, TINY, 1, "uniform"), order, team, micro_batch)
+    return MicroBatches(Preparation(examples, made, TINY, 1, "uniform"), order, group, micro_batch)
 
 
 def test_processes_share_a_batch_and_micro_batches_cut_it(examples: Examples) -> None:
@@ -136,8 +136,8 @@ def test_processes_share_a_batch_and_micro_batches_cut_it(examples: Examples) ->
     wanted = sorted(row[row > 0].tolist() for row in all_rows.tokens)
     found = []
     for rank in (0, 1):
-        team = Team(rank, 2, torch.device("cpu"))
-        (batches,) = stream(prepared(examples, team, 2), range(2, 3), workers=0)
+        group = ProcessGroup(rank, 2, torch.device("cpu"))
+        (batches,) = stream(prepared(examples, group, 2), range(2, 3), workers=0)
         assert [len(one.tokens) for one in batches] == [2, 1]
         found += [row[row > 0].tolist() for one in batches for row in one.tokens]
     assert sorted(found) == wanted

@@ -41,8 +41,12 @@ def train(
     ] = 0,
     micro_batch: Annotated[
         int,
-        typer.Option(min=1, help="Images that a device computes at once; the loss stays."),
-    ] = 16,
+        typer.Option(
+            min=0,
+            help="Images that a device computes at once; the loss stays; default: 0, those of the"
+            " size.",
+        ),
+    ] = 0,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same losses.")] = 0,
     device: DEVICE = "auto",
     precision: Annotated[
@@ -93,7 +97,7 @@ def train(
         size=chosen,
         steps=steps,
         batch_examples=batch or recipe.batch_examples,
-        micro_batch=micro_batch,
+        micro_batch=micro_batch or chosen.micro_batch,
         seed=seed,
         init=str(named_run(opened, init)) if init else "",
         device=device,

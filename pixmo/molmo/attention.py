@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Rotation = tuple[Tensor, Tensor]  # cosines and sines, each (batch, 1, length, head width / 2)
 
 
-class Seen:
+class KeyValueCache:
     """Keys and values of earlier calls, each (batch, heads, length, head width)."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Attention(nn.Module):
         keys: Tensor,
         mask: "Tensor | BlockMask | None" = None,
         rotation: Rotation | None = None,
-        seen: Seen | None = None,
+        seen: KeyValueCache | None = None,
     ) -> Tensor:
         """What each query gathers from the keys, (batch, m, inner width).
 
@@ -67,8 +67,8 @@ class Attention(nn.Module):
             query, key = rotate(query, rotation), rotate(key, rotation)
         if seen is not None:
             key, value = seen.add(key, value)
-        gathered = gather(query, key, value, mask)
-        out: Tensor = self.out(gathered.transpose(1, 2).flatten(2))
+        found = attend(query, key, value, mask)
+        out: Tensor = self.out(found.transpose(1, 2).flatten(2))
         return out
 
     def _split(self, x: Tensor) -> Tensor:
@@ -77,25 +77,33 @@ class Attention(nn.Module):
         return x.view(batch, length, -1, self.head_width).transpose(1, 2)
 
 
-def gather(query: Tensor, key: Tensor, value: Tensor, mask: "Tensor | BlockMask | None") -> Tensor:
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: "Tensor | BlockMask | None") -> Tensor:
     """The mean of the values, weighted by softmax(query · key / sqrt(head width)) under `mask`.
 
     Each (batch, heads, length, head width); keys and values may have fewer heads.
     """
-    shared = query.shape[1] != key.shape[1]
+    shared = query.shape[1] // key.shape[1]
+    is_dense = mask is None or isinstance(mask, Tensor)
+    # A GPU has no fast kernel for a dense mask and shared heads; masks in blocks are sure only of
+    # heads that are shared by a power of two.
+    if shared > 1 and (is_dense or shared & (shared - 1)):
+        key, value = (one.repeat_interleave(shared, 1) for one in (key, value))
+        shared = 1
     if mask is None or isinstance(mask, Tensor):
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, enable_gqa=shared)
-    found: Tensor = flexible(query.is_cuda)(query, key, value, block_mask=mask, enable_gqa=shared)
-    return found
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    from torch.nn.attention.flex_attention import flex_attention
+
+    # On a GPU it is fast only compiled; a block that is itself compiled takes it as it is.
+    attention = cast("Callable[..., Tensor]", flex_attention)
+    if query.is_cuda and not torch.compiler.is_compiling():
+        attention = compiled(attention)
+    return attention(query, key, value, block_mask=mask, enable_gqa=shared > 1)
 
 
 @cache
-def flexible(compiled: bool) -> Callable[..., Tensor]:
-    """Attention under a mask in blocks; compiled on a GPU, where it would be no faster without."""
-    from torch.nn.attention.flex_attention import flex_attention
-
-    chosen = torch.compile(flex_attention) if compiled else flex_attention
-    return cast("Callable[..., Tensor]", chosen)
+def compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The function, compiled once for all who call it."""
+    return torch.compile(function)
 
 
 def rotate(x: Tensor, rotation: Rotation) -> Tensor:

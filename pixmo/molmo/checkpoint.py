@@ -29,9 +29,9 @@ from torch.optim import Optimizer
 from pixmo.errors import TrainingError
 from pixmo.files import replace_atomically, write_json
 from pixmo.molmo import tokenizer as tokenizers
-from pixmo.molmo.distributed import ALONE, Team, gather, shared_like
+from pixmo.molmo.distributed import ALONE, ProcessGroup, gather_whole, shared_like
 from pixmo.molmo.model import Molmo, build
-from pixmo.molmo.optimisers import Mover
+from pixmo.molmo.optimisers import ComponentOptimiser
 from pixmo.molmo.sizes import Size
 from pixmo.molmo.stages import StageName
 from pixmo.molmo.tokenizer import Tokenizer
@@ -47,7 +47,7 @@ KEPT = 2  # of a run: a disk that breaks while one is written leaves the other
 
 def save(folder: Path, model: Molmo, tokenizer: Tokenizer) -> None:
     """`folder` holds the model; its config is written last, so that it means complete."""
-    write_model(folder, model, tokenizer, gather(model.state_dict(), ALONE))
+    write_model(folder, model, tokenizer, gather_whole(model.state_dict(), ALONE))
 
 
 def write_model(
@@ -148,22 +148,27 @@ def step_of(folder: Path) -> int:
 
 
 def save_step(
-    run: Path, step: int, model: Molmo, tokenizer: Tokenizer, movers: Sequence[Mover], team: Team
+    run: Path,
+    step: int,
+    model: Molmo,
+    tokenizer: Tokenizer,
+    optimisers: Sequence[ComponentOptimiser],
+    group: ProcessGroup,
 ) -> None:
     """The run can go on from `step` as if it had never stopped; its last checkpoints are kept."""
-    weights = gather(model.state_dict(), team)
-    state = gather(optimiser_state(model, movers), team)
-    if team.is_first:
+    weights = gather_whole(model.state_dict(), group)
+    state = gather_whole(optimiser_state(model, optimisers), group)
+    if group.is_first:
         folder = run / CHECKPOINTS / f"step-{step:06}"
         replace_atomically(folder / OPTIMISERS, lambda path: save_file(state, path))
         write_model(folder, model, tokenizer, weights)
         for old in complete(run)[:-KEPT]:
             (old / CONFIG).unlink()  # no longer complete, should the next line not end
             shutil.rmtree(old)
-    team.wait()
+    group.wait()
 
 
-def restore(folder: Path, model: Molmo, movers: Sequence[Mover]) -> None:
+def restore(folder: Path, model: Molmo, optimisers: Sequence[ComponentOptimiser]) -> None:
     """The optimisers remember what they did when the checkpoint in `folder` was written.
 
     Raises:
@@ -175,7 +180,7 @@ def restore(folder: Path, model: Molmo, movers: Sequence[Mover]) -> None:
         for key, value in load_file(path).items():
             name, _, what = key.rpartition("/")
             remembered[name][what] = value
-        for parameter, (name, optimiser) in optimised(model, movers).items():
+        for parameter, (name, optimiser) in optimised(model, optimisers).items():
             optimiser.state[parameter] = {
                 what: shared_like(value, parameter) for what, value in remembered[name].items()
             }
@@ -183,24 +188,26 @@ def restore(folder: Path, model: Molmo, movers: Sequence[Mover]) -> None:
         raise TrainingError(f"{path} cannot be read: {error}; delete {folder}") from error
 
 
-def optimiser_state(model: nn.Module, movers: Sequence[Mover]) -> dict[str, Tensor]:
+def optimiser_state(
+    model: nn.Module, optimisers: Sequence[ComponentOptimiser]
+) -> dict[str, Tensor]:
     """What the optimisers remember, by the names of the parameter and of what is remembered."""
     return {
         f"{name}/{what}": value
-        for parameter, (name, optimiser) in optimised(model, movers).items()
+        for parameter, (name, optimiser) in optimised(model, optimisers).items()
         for what, value in optimiser.state[parameter].items()
     }
 
 
 def optimised(
-    model: nn.Module, movers: Sequence[Mover]
+    model: nn.Module, optimisers: Sequence[ComponentOptimiser]
 ) -> dict[nn.Parameter, tuple[str, Optimizer]]:
     """The name and the optimiser of every parameter."""
     names = {parameter: name for name, parameter in model.named_parameters()}
     return {
         parameter: (names[parameter], optimiser)
-        for mover in movers
-        for optimiser in mover.optimisers
-        for group in optimiser.param_groups
-        for parameter in group["params"]
+        for component in optimisers
+        for optimiser in component.torch_optimisers
+        for parameters in optimiser.param_groups
+        for parameter in parameters["params"]
     }

@@ -1,6 +1,7 @@
 """The connector: four patches' features → one image token of the language model.
 
 Source: arXiv 2409.17146, section 2: attention pooling over 2x2 windows with their mean as query.
+The normalisation before it is ours.
 """
 
 import torch
@@ -8,6 +9,8 @@ from torch import Tensor, nn
 
 from pixmo.molmo.attention import Attention
 from pixmo.molmo.sizes import Size
+
+MOST_WINDOWS = 2**15  # pooled at once: attention on a GPU takes no batch over 65,535
 
 
 class Connector(nn.Module):
@@ -37,7 +40,8 @@ class Connector(nn.Module):
         present = (windows >= 0).unsqueeze(-1)
         index = windows.clamp(min=0).flatten()
         four = flat.index_select(0, index).unflatten(0, windows.shape) * present
-        pooled = self.pool(four, present)
+        parts = (torch.split(one, MOST_WINDOWS) for one in (four, present))
+        pooled = torch.cat([self.pool(*part) for part in zip(*parts, strict=True)])
         out: Tensor = self.down(nn.functional.silu(self.gate(pooled)) * self.up(pooled))
         return out
 

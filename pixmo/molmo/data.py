@@ -8,8 +8,8 @@ All annotations of an image share its encoded image; the segments keep them from
 other, and positions start again for each, so packing changes no prediction.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from random import Random
 
 import numpy as np
@@ -68,8 +68,16 @@ class Batch:
     slots: torch.Tensor  # (image tokens of all examples): where in tokens.flatten() they stand
 
     def to(self, device: torch.device) -> "Batch":
-        """The batch on a device."""
-        return Batch(**{one.name: getattr(self, one.name).to(device) for one in fields(self)})
+        """The batch on a device; from pinned memory it is copied while the device computes."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> "Batch":
+        """The batch in memory that a GPU can read by itself; a loader asks for it."""
+        return self._each(torch.Tensor.pin_memory)
+
+    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Batch":
+        """The batch with every tensor changed."""
+        return replace(self, **{one.name: change(getattr(self, one.name)) for one in fields(self)})
 
 
 def read_examples(

@@ -12,6 +12,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from pixmo.molmo.device import choose_device
@@ -20,7 +21,7 @@ PATIENCE = timedelta(hours=2)  # with the first process, which reads the release
 
 
 @dataclass(frozen=True)
-class Team:
+class ProcessGroup:
     """This process among those that train together."""
 
     rank: int
@@ -49,7 +50,7 @@ class Team:
             self.any(False)
 
     def share(self, module: nn.Module, methods: Sequence[str]) -> None:
-        """Each process holds its share of every weight; they are gathered while used.
+        """Each process holds its share of every weight, on its device; they are gathered in use.
 
         Blocks are gathered one at a time; what is around them, while `forward` or one of the
         `methods` of the module runs.
@@ -58,50 +59,51 @@ class Team:
             return
         from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
-        for block in blocks(module):
-            fully_shard(block)
-        fully_shard(module)
+        mesh = init_device_mesh(self.device.type, (self.size,))
+        for block in reversed(list(blocks(module))):  # the inner before those that hold them
+            fully_shard(block, mesh=mesh)
+        fully_shard(module, mesh=mesh)
         for method in methods:
             register_fsdp_forward_method(module, method)
 
 
-ALONE = Team(0, 1, torch.device("cpu"))
+ALONE = ProcessGroup(0, 1, torch.device("cpu"))
 
 
 def blocks(model: nn.Module) -> Iterator[nn.Module]:
-    """Yield the repeated blocks of every transformer in the model."""
+    """Yield the repeated blocks of every transformer in the model, the outer before the inner."""
     for module in model.modules():
         if isinstance(module, nn.ModuleList):
             yield from module
 
 
 @contextlib.contextmanager
-def join(device: str) -> Iterator[Team]:
-    """A context in which this process is one of its team; alone where torchrun did not start it.
+def join(device: str) -> Iterator[ProcessGroup]:
+    """A context in which this process is one of its group; alone where torchrun did not start it.
 
     Raises:
         TrainingError: there is no such device.
     """
     kind = choose_device(device)
     if not dist.is_torchelastic_launched():
-        yield Team(0, 1, torch.device(kind))
+        yield ProcessGroup(0, 1, torch.device(kind))
         return
     if kind == "cuda":
         torch.cuda.set_device(dist.get_node_local_rank())
     dist.init_process_group("nccl" if kind == "cuda" else "gloo", timeout=PATIENCE)
     at = torch.device(kind, torch.cuda.current_device()) if kind == "cuda" else torch.device(kind)
     try:
-        yield Team(dist.get_rank(), dist.get_world_size(), at)
+        yield ProcessGroup(dist.get_rank(), dist.get_world_size(), at)
     finally:
         dist.destroy_process_group()
 
 
-def gather(tensors: Mapping[str, Tensor], team: Team) -> dict[str, Tensor]:
+def gather_whole(tensors: Mapping[str, Tensor], group: ProcessGroup) -> dict[str, Tensor]:
     """The whole tensors in the first process, one after another; none in the others."""
     gathered = {}
     for name, value in tensors.items():
         full = whole(value)
-        if team.is_first:
+        if group.is_first:
             gathered[name] = full.cpu().contiguous()
     return gathered
 

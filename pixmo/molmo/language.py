@@ -1,7 +1,8 @@
 """The decoder-only language model, and which token may look at which.
 
-Source: RMSNorm, SwiGLU and rotary positions as in Touvron et al. 2023, arXiv 2302.13971; the
-segment mask as in Molmo's multi-annotation packing, arXiv 2409.17146, section 2.
+Source: RMSNorm, SwiGLU and rotary positions as in Touvron et al. 2023, arXiv 2302.13971, but with
+biases; segments as in Molmo's multi-annotation packing, arXiv 2409.17146, section 2, but an image
+looks at all of itself.
 """
 
 from collections import defaultdict
@@ -12,12 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pixmo.molmo.attention import Attention, Rotation, Seen
+from pixmo.molmo.attention import Attention, KeyValueCache, Rotation
 from pixmo.molmo.data import PREFIX_SEGMENT
 from pixmo.molmo.sizes import Size
 
 if TYPE_CHECKING:
     from torch.nn.attention.flex_attention import BlockMask
+
+# Torch 2.6 compiles attention in blocks to kernels that may fail in training (pytorch #146260).
+HAS_BLOCK_TRAINING = not torch.__version__.startswith("2.6.")
 
 Drop = Callable[[Tensor], Tensor]  # what becomes of a branch before it joins the residual stream
 
@@ -40,7 +44,7 @@ class LanguageBlock(nn.Module):
         x: Tensor,
         mask: "Tensor | BlockMask",
         rotation: Rotation,
-        seen: Seen | None = None,
+        seen: KeyValueCache | None = None,
         drop: Drop | None = None,
     ) -> Tensor:
         """(batch, length, width) → the same shape; `drop` is done to each of the two branches."""
@@ -55,7 +59,7 @@ class Cache:
     """What a language model keeps of the tokens it has read, so that none is read twice."""
 
     def __init__(self) -> None:
-        self.blocks: dict[int, Seen] = defaultdict(Seen)
+        self.blocks: dict[int, KeyValueCache] = defaultdict(KeyValueCache)
         self.segments: Tensor | None = None  # (batch, length) of all tokens read
         self.backbone: object = None  # what a pretrained model keeps, in its own form
 
@@ -129,7 +133,9 @@ def mask_of(segments: Tensor, cache: Cache | None = None) -> "Tensor | BlockMask
     """
     if cache is not None:
         return may_look(segments, cache.read(segments)).unsqueeze(1)
-    return block_mask(segments) if segments.is_cuda else may_look(segments, segments).unsqueeze(1)
+    if segments.is_cuda and HAS_BLOCK_TRAINING:
+        return block_mask(segments)
+    return may_look(segments, segments).unsqueeze(1)
 
 
 def block_mask(segments: Tensor) -> "BlockMask":

@@ -32,41 +32,49 @@ ADAM_BETAS, ADAM_EPSILON, MUON_EPSILON = (0.9, 0.95), 1e-6, 1e-8
 
 @dataclass(frozen=True)
 class Schedule:
-    """A learning rate over the steps: a linear warm-up times half a cosine to a final share."""
+    """A learning rate over the steps: a linear warm-up times half a cosine to a final share.
+
+    The cosine begins where the warm-up ends, as in Molmo. The probe's begins with the first step:
+    so its gates were measured.
+    """
 
     peak: float
     warmup_steps: int
     steps: int
     final_share: float  # of the peak, where the cosine ends
+    cosine_from: int  # the step in which it begins
 
     def at(self, step: int) -> float:
         """The rate of a step; the first step is 0."""
         warmup = min(1.0, (step + 1) / max(1, self.warmup_steps))
-        cosine = (1 + math.cos(math.pi * step / self.steps)) / 2
+        fallen = max(0, step - self.cosine_from)
+        cosine = (1 + math.cos(math.pi * fallen / (self.steps - self.cosine_from))) / 2
         return self.peak * warmup * (self.final_share + (1 - self.final_share) * cosine)
 
 
 @dataclass(frozen=True)
-class Mover:
-    """Moves one component: parameters that share a schedule and are clipped together."""
+class ComponentOptimiser:
+    """What moves one component: parameters that share a schedule and are clipped together."""
 
     name: str
     parameters: tuple[nn.Parameter, ...]
-    optimisers: tuple[torch.optim.Optimizer, ...]
+    torch_optimisers: tuple[torch.optim.Optimizer, ...]
     schedule: Schedule
     gradient_norm: float  # larger gradients are scaled down to it
 
-    def move(self, step: int) -> Tensor:
-        """The parameters have followed their clipped gradients; returns the norm before."""
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.gradient_norm)
-        for optimiser in self.optimisers:
+    def clip(self) -> Tensor:
+        """The gradients are no larger than `gradient_norm` together; returns the norm before."""
+        return nn.utils.clip_grad_norm_(self.parameters, self.gradient_norm)
+
+    def step(self, step: int) -> None:
+        """The parameters have followed their gradients."""
+        for optimiser in self.torch_optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = self.schedule.at(step)
             optimiser.step()
-        return norm
 
 
-def movers_of(model: Molmo, stage: Stage, steps: int) -> tuple[Mover, ...]:
+def component_optimisers(model: Molmo, stage: Stage, steps: int) -> tuple[ComponentOptimiser, ...]:
     """What moves the model through so many steps of a stage; the probe has a recipe of its own.
 
     Warm-ups keep their share of the stage's own steps, so that a short run reaches its peak.
@@ -74,17 +82,17 @@ def movers_of(model: Molmo, stage: Stage, steps: int) -> tuple[Mover, ...]:
 
     def schedule(component: Component) -> Schedule:
         warmup = round(component.warmup_steps * min(1.0, steps / stage.steps))
-        return Schedule(component.learning_rate, warmup, steps, stage.final_share)
+        start = 0 if is_probe(model.size) else warmup
+        return Schedule(component.learning_rate, warmup, steps, stage.final_share, start)
 
     if is_probe(model.size):
-        return (probe_mover(model, schedule(stage.language), stage.gradient_norm),)
-    movers = []
+        return (probe_optimiser(model, schedule(stage.language), stage.gradient_norm),)
+    optimisers = []
     for name in COMPONENTS:
         parameters = tuple(getattr(model, name).parameters())
-        optimisers = (adamw(parameters, ADAM_EPSILON),)
-        at = schedule(getattr(stage, name))
-        movers.append(Mover(name, parameters, optimisers, at, stage.gradient_norm))
-    return tuple(movers)
+        adam, at = adamw(parameters, ADAM_EPSILON), schedule(getattr(stage, name))
+        optimisers.append(ComponentOptimiser(name, parameters, (adam,), at, stage.gradient_norm))
+    return tuple(optimisers)
 
 
 def stage_for(size: Size, name: str) -> Stage:
@@ -97,9 +105,11 @@ def stage_for(size: Size, name: str) -> Stage:
     return replace(stage, **PROBE) if is_probe(size) else stage
 
 
-def probe_mover(model: Molmo, schedule: Schedule, gradient_norm: float) -> Mover:
-    """One mover for the whole model: Muon for its matrices, AdamW for the rest."""
-    return Mover("model", tuple(model.parameters()), muon_and_adamw(model), schedule, gradient_norm)
+def probe_optimiser(model: Molmo, schedule: Schedule, gradient_norm: float) -> ComponentOptimiser:
+    """One for the whole model: Muon for its matrices, AdamW for the rest."""
+    return ComponentOptimiser(
+        "model", tuple(model.parameters()), muon_and_adamw(model), schedule, gradient_norm
+    )
 
 
 def is_probe(size: Size) -> bool:

@@ -10,21 +10,21 @@ from pathlib import Path
 from pixmo.errors import TrainingError
 from pixmo.files import write_json
 from pixmo.molmo import checkpoint
-from pixmo.molmo.distributed import Team
+from pixmo.molmo.distributed import ProcessGroup
 
 RUN, ROWS, LOCK = "run.json", "rows", ".lock"
 SHORT_CHARACTERS = 60  # of two values told in an error
 
 
 @contextlib.contextmanager
-def claimed(folder: Path, identity: dict[str, object], team: Team) -> Iterator[None]:
+def claimed(folder: Path, identity: dict[str, object], group: ProcessGroup) -> Iterator[None]:
     """A context in which the folder is this run's, and no other process trains in it.
 
     Raises:
         TrainingError: it is another run's, or somebody trains in it now.
     """
-    if not team.is_first:
-        team.wait()
+    if not group.is_first:
+        group.wait()
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ def claimed(folder: Path, identity: dict[str, object], team: Team) -> Iterator[N
         except BlockingIOError as error:
             raise TrainingError(f"another process trains in {folder}; let it end") from error
         claim(folder, identity)
-        team.wait()
+        group.wait()
         yield
 
 

@@ -44,6 +44,9 @@ class Size:
     experts_per_token: int = 0
     tied: bool = True  # whether the language model's embedding is its head, too
     image_normalisation: Normalisation = "half"
+    # What a device of 80 GB holds
+    micro_batch: int = 16  # examples computed at once, unless a run is told otherwise
+    recompute: bool = False  # whether blocks run again going backwards rather than keep it all
     # Names on the Hugging Face hub, or folders; empty is our own model, from random weights
     vision_backbone: str = ""
     language_backbone: str = ""
@@ -143,6 +146,12 @@ PROBE_M = replace(
     queries_per_key=4,
 )
 
+# Going backwards, a block of CLIP ViT-L/14 in bfloat16 keeps 49 KB a patch, of OLMo 2 1B 170 KB a
+# token, of Qwen2.5 0.5B 72 KB (counted in transformers' own). The largest example, 13 crops of 577
+# patches in 22 blocks and 2304 tokens, so takes 8.1 GB and 6.3 GB of molmo-1b, 8.1 GB and 4.0 GB of
+# molmo-0.5b; weights, gradients and AdamW's two means take 29 GB and 13 GB. Several GPUs gather
+# all weights of the larger ones for every micro-batch: there larger ones pay for computing twice.
+
 # The real family: CLIP ViT-L/14 at 336 pixels, its third- and tenth-to-last layer, before language
 # models as their configs describe them. Source: arXiv 2409.17146, which has a preview of OLMo 2 in
 # 7B-O; molmo-1b and molmo-0.5b are smaller than any there.
@@ -172,6 +181,7 @@ MOLMO_1B = Size(
     image_normalisation="clip",
     vision_backbone="openai/clip-vit-large-patch14-336",
     language_backbone="allenai/OLMo-2-0425-1B",
+    micro_batch=2,
 )
 MOLMO_HALF_B = replace(
     MOLMO_1B,
@@ -186,6 +196,7 @@ MOLMO_HALF_B = replace(
     queries_per_key=7,
     tied=True,
     language_backbone="Qwen/Qwen2.5-0.5B",
+    micro_batch=4,
 )
 MOLMO_E_1B = replace(
     MOLMO_1B,
@@ -196,6 +207,8 @@ MOLMO_E_1B = replace(
     experts=64,
     experts_per_token=8,
     language_backbone="allenai/OLMoE-1B-7B-0924",
+    micro_batch=8,
+    recompute=True,
 )
 MOLMO_7B_O = replace(
     MOLMO_1B,
@@ -206,6 +219,8 @@ MOLMO_7B_O = replace(
     heads=32,
     inner=11_008,
     language_backbone="allenai/OLMo-2-1124-7B",
+    micro_batch=8,
+    recompute=True,
 )
 MOLMO_7B_D = replace(
     MOLMO_1B,
@@ -219,6 +234,8 @@ MOLMO_7B_D = replace(
     vocabulary_size=152_071,
     queries_per_key=7,
     language_backbone="Qwen/Qwen2-7B",
+    micro_batch=8,
+    recompute=True,
 )
 MOLMO_72B = replace(
     MOLMO_7B_D,
@@ -230,6 +247,7 @@ MOLMO_72B = replace(
     inner=29_568,
     queries_per_key=8,
     language_backbone="Qwen/Qwen2-72B",
+    micro_batch=4,
 )
 
 SIZES = {

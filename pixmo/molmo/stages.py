@@ -86,13 +86,22 @@ STAGES = ("caption", "finetune")
 
 
 def stage_of(size: Size, name: str) -> Stage:
-    """The stage `name` for a size: the published values where any half starts from weights.
+    """The stage `name` for a size: the published one where any half starts from weights.
+
+    A half from random weights keeps the rate and the warm-up of one.
 
     Raises:
         TrainingError: no such stage.
     """
     if name not in STAGES:
         raise TrainingError(f"there is no stage {name!r}; there are {', '.join(STAGES)}")
-    if size.is_pretrained:
-        return CAPTION if name == "caption" else FINETUNE
-    return CAPTION_FROM_SCRATCH if name == "caption" else FINETUNE_FROM_SCRATCH
+    published, random = (
+        (CAPTION, CAPTION_FROM_SCRATCH) if name == "caption" else (FINETUNE, FINETUNE_FROM_SCRATCH)
+    )
+    if not size.is_pretrained:
+        return random
+    return replace(
+        published,
+        vision=published.vision if size.vision_backbone else random.vision,
+        language=published.language if size.language_backbone else random.language,
+    )

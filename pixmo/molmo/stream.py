@@ -24,7 +24,7 @@ from pixmo.errors import PixmoError, ReleaseError, TrainingError
 from pixmo.execution.local import deaf_children
 from pixmo.files import replace_atomically
 from pixmo.molmo.data import Batch, Example, annotations_of, collate, load_crops, pack
-from pixmo.molmo.distributed import Team
+from pixmo.molmo.distributed import ProcessGroup
 from pixmo.molmo.prompts import Annotation
 from pixmo.molmo.sizes import Size
 from pixmo.molmo.stages import StageName, Weighting
@@ -234,10 +234,10 @@ class MicroBatches(Dataset[Batch | PixmoError]):
     """By step and number: the parts of this process's share of the step's batch."""
 
     def __init__(
-        self, preparation: Preparation, order: Order, team: Team, micro_batch: int
+        self, preparation: Preparation, order: Order, group: ProcessGroup, micro_batch: int
     ) -> None:
         self.preparation, self.order = preparation, order
-        self.rank, self.processes, self.micro_batch = team.rank, team.size, micro_batch
+        self.rank, self.processes, self.micro_batch = group.rank, group.size, micro_batch
 
     @property
     def per_step(self) -> int:
@@ -255,19 +255,23 @@ class MicroBatches(Dataset[Batch | PixmoError]):
             return error
 
 
-def stream(data: MicroBatches, steps: range, workers: int) -> Iterator[list[Batch]]:
+def stream(
+    data: MicroBatches, steps: range, workers: int, pinned: bool = False
+) -> Iterator[list[Batch]]:
     """Yield the micro-batches of each step, prepared ahead by worker processes.
+
+    If `pinned` they are in memory that a GPU can read by itself.
 
     Raises:
         ReleaseError: an image cannot be read.
         TrainingError: a worker was killed.
     """
-    places = [(step, number) for step in steps for number in range(data.per_step)]
     loader = DataLoader(
         data,
         batch_size=None,
-        sampler=places,
+        sampler=((step, number) for step in steps for number in range(data.per_step)),
         num_workers=workers,
+        pin_memory=pinned,
         collate_fn=unchanged,
         # Spawn, not fork: a fork copies the locks of threads that torch has started.
         multiprocessing_context="spawn" if workers else None,

@@ -1,7 +1,7 @@
 """Training: a fixed number of steps over packed examples, the same losses from the same seed."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from random import Random
@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from pixmo.errors import TrainingError
 from pixmo.molmo.crops import Crops
 from pixmo.molmo.data import Batch, Packed, collate
-from pixmo.molmo.distributed import ALONE, Team, whole
+from pixmo.molmo.distributed import ALONE, ProcessGroup, whole
 from pixmo.molmo.generate import Request, generate
 from pixmo.molmo.model import Molmo
-from pixmo.molmo.optimisers import Mover, Schedule, probe_mover
+from pixmo.molmo.optimisers import ComponentOptimiser, Schedule, probe_optimiser
 from pixmo.molmo.tokenizer import Tokenizer
 
 LEAST_WEIGHT = 1e-6  # of a batch in which no answer fits the text: its loss is zero
@@ -37,7 +37,7 @@ class TrainingOptions:
     @property
     def schedule(self) -> Schedule:
         """The learning rate over the steps."""
-        return Schedule(self.learning_rate, self.warmup_steps, self.steps, self.final_share)
+        return Schedule(self.learning_rate, self.warmup_steps, self.steps, self.final_share, 0)
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,9 @@ class Objective(nn.Module):
             return (losses * batch.weights[:, 1:][answered]).sum()
 
     def answers(self, tokenizer: Tokenizer, requests: Sequence[Request]) -> list[str]:
-        """What the model answers."""
-        with self.autocast(next(self.parameters()).device):
+        """What the model answers; blocks are not compiled for its many lengths."""
+        device = next(self.parameters()).device
+        with torch.compiler.set_stance("force_eager"), self.autocast(device):
             return list(generate(self.model, tokenizer, requests))
 
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
@@ -88,36 +89,39 @@ def train(
     In one thread on a CPU the losses are equal to the bit for equal inputs and seed.
 
     Raises:
-        TrainingError: there is nothing to train on, or the loss is no number any more.
+        TrainingError: there is nothing to train on, or the loss or a gradient is no number.
     """
     if not packed:
         raise TrainingError("there is no example to train on; the release's train split is empty")
     objective = Objective(model)
-    mover = probe_mover(model, options.schedule, options.gradient_norm)
+    optimiser = probe_optimiser(model, options.schedule, options.gradient_norm)
     order = batch_order([len(one.tokens) for one in packed], options)
     model.train()
     for step in range(options.steps):
         chosen = next(order)
         batch = collate([packed[i] for i in chosen], [images[i] for i in chosen])
-        yield training_step(objective, [mover], [batch], step).loss
+        yield training_step(objective, [optimiser], [batch], step).loss
 
 
 def training_step(
     objective: Objective,
-    movers: Sequence[Mover],
+    optimisers: Sequence[ComponentOptimiser],
     batches: Sequence[Batch],
     step: int,
-    team: Team = ALONE,
+    group: ProcessGroup = ALONE,
 ) -> Measured:
     """The model has made one step on the batches of all processes together, as if they were one.
+
+    Gradients are shared after each batch, not after the last: until then every process would hold
+    those of the whole model.
 
     The loss is the weighted mean over all their answers' tokens: each batch's sum is divided by
     the weight of all, so that it does not matter how the examples are cut into batches.
 
     Raises:
-        TrainingError: the loss is no number any more.
+        TrainingError: the loss or a gradient is no number any more; the model is as it was.
     """
-    weight = team.sum(torch.stack([answer_weight(batch) for batch in batches]).sum())
+    weight = group.sum(torch.stack([answer_weight(batch) for batch in batches]).sum())
     weight = weight.clamp(min=LEAST_WEIGHT)
     objective.zero_grad(set_to_none=True)
     losses = []
@@ -125,23 +129,36 @@ def training_step(
         loss: Tensor = objective(batch) / weight
         losses.append(loss.detach())
         # Processes that share weights take the mean of their gradients; the sum is wanted.
-        (loss * team.size).backward()  # type: ignore[no-untyped-call]
-    norms = {mover.name: mover.move(step) for mover in movers}
-    total = team.sum(torch.stack(losses).sum()).item()
-    if not math.isfinite(total):
-        raise TrainingError(f"the loss is {total} at step {step}; try a lower learning rate")
-    return Measured(total, {name: whole(norm).item() for name, norm in norms.items()})
+        (loss * group.size).backward()  # type: ignore[no-untyped-call]
+    norms = {optimiser.name: whole(optimiser.clip()).item() for optimiser in optimisers}
+    total = group.sum(torch.stack(losses).sum()).item()
+    check_finite(total, norms, step)  # before anything is moved: a checkpoint may be due
+    for optimiser in optimisers:
+        optimiser.step(step)
+    return Measured(total, norms)
+
+
+def check_finite(loss: float, norms: Mapping[str, float], step: int) -> None:
+    """The loss and the gradients' norms are numbers.
+
+    Raises:
+        TrainingError: one is not.
+    """
+    values = {"loss": loss} | {f"gradient of the {name}": norm for name, norm in norms.items()}
+    for what, value in values.items():
+        if not math.isfinite(value):
+            raise TrainingError(f"the {what} is {value} at step {step}; try a lower learning rate")
 
 
 @torch.no_grad()
-def mean_loss(objective: Objective, batches: Iterable[Batch], team: Team = ALONE) -> float:
+def mean_loss(objective: Objective, batches: Iterable[Batch], group: ProcessGroup = ALONE) -> float:
     """The weighted mean loss over the batches of all processes, in nats; nothing is learnt.
 
     Every process brings as many batches.
     """
     objective.eval()
     sums = [torch.stack([objective(batch), answer_weight(batch)]) for batch in batches]
-    loss, weight = team.sum(torch.stack(sums).sum(0)).tolist()
+    loss, weight = group.sum(torch.stack(sums).sum(0)).tolist()
     return float(loss / max(weight, LEAST_WEIGHT))
 
 

@@ -33,11 +33,11 @@ from pixmo.hashing import sha256_file
 from pixmo.molmo import checkpoint, distributed, metrics, samples
 from pixmo.molmo import tokenizer as tokenizers
 from pixmo.molmo.data import PADDING_SEGMENT, Batch
-from pixmo.molmo.device import memory_told, peak_memory_bytes, precision_on
-from pixmo.molmo.distributed import Team, blocks
+from pixmo.molmo.device import memory_told, peak_memory_bytes, precision_on, recompute
+from pixmo.molmo.distributed import ProcessGroup, blocks
 from pixmo.molmo.metrics import Metrics
 from pixmo.molmo.model import Molmo, build
-from pixmo.molmo.optimisers import movers_of
+from pixmo.molmo.optimisers import component_optimisers
 from pixmo.molmo.run_folder import ROWS, claimed
 from pixmo.molmo.samples import Sample
 from pixmo.molmo.sizes import Size
@@ -118,54 +118,54 @@ def train_release(
         TrainingError: the folder is another run's, nothing is there to train on, or memory is
             short.
     """
-    with distributed.join(options.device) as team:
-        check_shares(options, team)
+    with distributed.join(options.device) as group:
+        check_shares(options, group)
         with (
-            claimed(folder, options.identity(), team),
-            memory_told(team.device, options.micro_batch),
+            claimed(folder, options.identity(), group),
+            memory_told(group.device, options.micro_batch),
         ):
             last = checkpoint.newest(folder)
             if last is None or checkpoint.step_of(last) < options.steps:
-                train_from(last, options, folder, team, progress if team.is_first else SILENT)
-            if team.is_first:  # also of a run that was killed after its last step
+                train_from(last, options, folder, group, progress if group.is_first else SILENT)
+            if group.is_first:  # also of a run that was killed after its last step
                 shutil.rmtree(folder / ROWS, ignore_errors=True)
-            return finished(folder) if team.is_first else None
+            return finished(folder) if group.is_first else None
 
 
-def check_shares(options: RunOptions, team: Team) -> None:
+def check_shares(options: RunOptions, group: ProcessGroup) -> None:
     """Every process gets as many examples of a batch.
 
     Raises:
         TrainingError: the batch does not part so.
     """
-    if options.batch_examples % team.size:
+    if options.batch_examples % group.size:
         raise TrainingError(
-            f"a batch of {options.batch_examples} does not part into {team.size} equal shares;"
-            f" give --batch a multiple of {team.size}"
+            f"a batch of {options.batch_examples} does not part into {group.size} equal shares;"
+            f" give --batch a multiple of {group.size}"
         )
 
 
 def train_from(
-    last: Path | None, options: RunOptions, folder: Path, team: Team, progress: Progress
+    last: Path | None, options: RunOptions, folder: Path, group: ProcessGroup, progress: Progress
 ) -> None:
     """Every step after the checkpoint `last` is done."""
     done = checkpoint.step_of(last) if last else 0
-    learnt, held_out = read_release(options, folder, team, progress)
+    learnt, held_out = read_release(options, folder, group, progress)
     model, tokenizer = starting_model(options, last, learnt)
-    run = Run(options, folder, team, model, tokenizer, learnt, held_out, done)
+    run = Run(options, folder, group, model, tokenizer, learnt, held_out, done)
     if last is not None:
-        checkpoint.restore(last, model, run.movers)
+        checkpoint.restore(last, model, run.optimisers)
     with progress.task("Training", options.steps, "steps") as advance, stop_asked() as is_asked:
         advance(done)
         for step, (batches, waited) in enumerate(timed(run.batches(done)), start=done + 1):
             values = run.step(step, batches, waited)
-            stopped = team.any(is_asked())
+            stopped = group.any(is_asked())
             due = step % options.every == 0 or step == options.steps
             if due:
                 values |= run.look(step)
             run.write(step, values)
             if due or stopped:
-                checkpoint.save_step(folder, step, model, tokenizer, run.movers, team)
+                checkpoint.save_step(folder, step, model, tokenizer, run.optimisers, group)
             advance(1, f"loss {values['loss']:.3f}")
             if stopped and step < options.steps:
                 raise KeyboardInterrupt
@@ -179,7 +179,7 @@ class Run:
         self,
         options: RunOptions,
         folder: Path,
-        team: Team,
+        group: ProcessGroup,
         model: Molmo,
         tokenizer: Tokenizer,
         learnt: Examples,
@@ -187,68 +187,72 @@ class Run:
         done: int,
     ) -> None:
         """The model is on its device, shared among the processes and, if asked for, compiled."""
-        self.options, self.folder, self.team = options, folder, team
+        self.options, self.folder, self.group = options, folder, group
         self.tokenizer = tokenizer
-        padding = GPU_PADDING if team.device.type == "cuda" else 1
+        padding = GPU_PADDING if group.device.type == "cuda" else 1
         self.learnt = Preparation(
             learnt, tokenizer, model.size, options.seed, options.stage.weighting, padding
         )
         self.held_out = replace(self.learnt, examples=held_out)
         self.samples: Sequence[Sample] = samples.choose(held_out, model.size)
-        self.metrics = Metrics(folder, done) if team.is_first else None
-        self.objective = Objective(model, precision_on(team.device, options.precision))
-        self.objective.to(team.device)
-        if options.compile:
-            for block in blocks(model):
+        self.metrics = Metrics(folder, done) if group.is_first else None
+        self.objective = Objective(model, precision_on(group.device, options.precision))
+        for block in blocks(model):
+            if model.size.recompute:
+                recompute(block)
+            if options.compile:
                 block.compile()
-        team.share(self.objective, ["answers"])
-        self.movers = movers_of(model, options.stage, options.steps)
+        # Shared first: a device may hold its share where it would not hold the whole model.
+        group.share(self.objective, ["answers"])
+        self.objective.to(group.device)
+        self.optimisers = component_optimisers(model, options.stage, options.steps)
 
     def batches(self, done: int) -> Iterator[list[Batch]]:
         """Yield this process's share of every batch after the first `done`."""
         order = Order(
             self.learnt.examples.characters, self.options.batch_examples, self.options.seed
         )
-        data = MicroBatches(self.learnt, order, self.team, self.options.micro_batch)
-        return stream(data, range(done, self.options.steps), self.options.workers)
+        data = MicroBatches(self.learnt, order, self.group, self.options.micro_batch)
+        pinned = self.group.device.type == "cuda"
+        return stream(data, range(done, self.options.steps), self.options.workers, pinned)
 
     def step(self, step: int, batches: Sequence[Batch], waited: float) -> dict[str, float]:
         """The model has made a step; returns what was measured. The first step is 1."""
         started = time.perf_counter()
         # A step's random numbers follow from its number: nothing of them needs keeping.
         number = self.options.seed * SEED_STEPS + step
-        torch.manual_seed((number * SEED_PROCESSES + self.team.rank) % 2**63)
+        torch.manual_seed((number * SEED_PROCESSES + self.group.rank) % 2**63)
         self.objective.train()
-        there = [batch.to(self.team.device) for batch in batches]
-        measured = training_step(self.objective, self.movers, there, step - 1, self.team)
+        there = [batch.to(self.group.device) for batch in batches]
+        measured = training_step(self.objective, self.optimisers, there, step - 1, self.group)
         seconds = time.perf_counter() - started + waited
         tokens = sum((batch.segments != PADDING_SEGMENT).sum() for batch in there)
         return {
             "loss": measured.loss,
-            **{f"learning_rate/{one.name}": one.schedule.at(step - 1) for one in self.movers},
+            **{f"learning_rate/{one.name}": one.schedule.at(step - 1) for one in self.optimisers},
             **{f"gradient_norm/{name}": norm for name, norm in measured.gradient_norms.items()},
             "images_per_second": self.options.batch_examples / seconds,
-            "tokens_per_second": self.team.sum(torch.as_tensor(tokens)).item() / seconds,
+            "tokens_per_second": self.group.sum(torch.as_tensor(tokens)).item() / seconds,
             "waiting_share": waited / seconds,
-            "peak_memory_gb": peak_memory_bytes(self.team.device) / 1e9,
+            "peak_memory_gb": peak_memory_bytes(self.group.device) / 1e9,
         }
 
     def look(self, step: int) -> dict[str, float]:
         """The held-out loss; what the samples are answered stands in the folder."""
-        if len(self.held_out.examples) < self.team.size:
+        if len(self.held_out.examples) < self.group.size:
             return {}
         answers = self.objective.answers(self.tokenizer, [one.request for one in self.samples])
         if self.metrics is not None:
             samples.show(self.folder, step, self.samples, answers, self.metrics)
-        return {"held_out_loss": mean_loss(self.objective, self.held_out_batches(), self.team)}
+        return {"held_out_loss": mean_loss(self.objective, self.held_out_batches(), self.group)}
 
     def held_out_batches(self) -> Iterator[Batch]:
         """Yield this process's share of the held-out examples; all processes have as many."""
-        team, size = self.team, self.options.micro_batch
-        count = min(HELD_OUT_EXAMPLES, len(self.held_out.examples)) // team.size
-        share = [(0, team.rank + team.size * number) for number in range(count)]
+        group, size = self.group, self.options.micro_batch
+        count = min(HELD_OUT_EXAMPLES, len(self.held_out.examples)) // group.size
+        share = [(0, group.rank + group.size * number) for number in range(count)]
         for start in range(0, count, size):
-            yield self.held_out.batch(share[start : start + size]).to(team.device)
+            yield self.held_out.batch(share[start : start + size]).to(group.device)
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """The values stand in the metrics."""
@@ -262,7 +266,7 @@ class Run:
 
 
 def read_release(
-    options: RunOptions, folder: Path, team: Team, progress: Progress
+    options: RunOptions, folder: Path, group: ProcessGroup, progress: Progress
 ) -> tuple[Examples, Examples]:
     """The examples to train on, and those held out.
 
@@ -270,8 +274,8 @@ def read_release(
         ReleaseError: a file of the release cannot be read.
         TrainingError: there is nothing to train on.
     """
-    if not team.is_first:
-        team.wait()
+    if not group.is_first:
+        group.wait()
     stems = options.stage.stems
     with progress.task("Reading the release", 2, "splits") as advance:
         found = []
@@ -279,8 +283,8 @@ def read_release(
             place = folder / ROWS / split
             found.append(open_examples(options.release, split, stems, options.stage.name, place))
             advance(1)
-    if team.is_first:
-        team.wait()
+    if group.is_first:
+        group.wait()
     if not len(found[0]):
         raise TrainingError(
             f"there is nothing to train on: the train split of {options.release.root} has no row"

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixmo.errors import TrainingError
+from pixmo.molmo.attention import attend
 from pixmo.molmo.data import PADDING_SEGMENT
 from pixmo.molmo.language import Cache, Drop, mask_of
 from pixmo.molmo.sizes import Normalisation, Size
@@ -29,6 +30,8 @@ NORMALISATIONS: dict[Normalisation, tuple[tuple[float, ...], tuple[float, ...]]]
     "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
 }
 MARGIN_SHARE = 6  # a margin is a sixth of a crop's side: 4 patches of 24, as in Molmo, and of 27
+
+ATTENTION = "pixmo"  # its name among transformers' implementations
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,7 @@ class PretrainedLanguage(nn.Module):
         model = load(load_transformers().AutoModelForCausalLM, config, name, pretrained)
         self.vocabulary_size = vocabulary_size
         self.base = model.base_model
+        use_own_attention(self.base, name)
         self.special = nn.Parameter(special_rows(self.words.weight, config))
         self.head: nn.Linear | None = None
         if not config.tie_word_embeddings:
@@ -145,15 +149,11 @@ class PretrainedLanguage(nn.Module):
         """
         if cache is not None and cache.backbone is None:
             cache.backbone = load_transformers().DynamicCache()
-        mask = mask_of(segments, cache)
-        implementation = "sdpa" if isinstance(mask, Tensor) else "flex_attention"
-        if self.base.config._attn_implementation != implementation:
-            self.base.set_attn_implementation(implementation)
         balanced = self.training and bool(getattr(self.base.config, "num_experts", 0))
         self._drop = drop  # stays until the next pass: layers may be run again going backwards
         found = self.base(
             inputs_embeds=x,
-            attention_mask=mask,
+            attention_mask=mask_of(segments, cache),
             position_ids=positions,
             past_key_values=None if cache is None else cache.backbone,
             use_cache=cache is not None,
@@ -189,6 +189,34 @@ class PretrainedLanguage(nn.Module):
         if isinstance(output, tuple):
             return (self._drop(output[0]), *output[1:])
         return self._drop(output)
+
+
+def use_own_attention(base: Any, name: str) -> None:
+    """A decoder of transformers computes attention as `attend_for_transformers`.
+
+    Raises:
+        TrainingError: this version of its family keeps to attention of its own.
+    """
+    load_transformers().AttentionInterface.register(ATTENTION, attend_for_transformers)
+    base.set_attn_implementation(ATTENTION)
+    if base.config._attn_implementation != ATTENTION:
+        raise TrainingError(
+            f"the backbone {name} is of a family whose attention this transformers does not let"
+            " be chosen; install a newer one: pip install -U transformers"
+        )
+
+
+def attend_for_transformers(
+    _module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Any, **_: object
+) -> tuple[Tensor, None]:
+    """Attention in the form that transformers calls: our own, under either kind of mask.
+
+    Each (batch, heads, length, head width) → (batch, length, heads, head width). In bfloat16 the
+    rotations of queries and keys give float32 back; blocks need one type. What else is passed is
+    the same in every known family (the scale) or not used in training (attention dropout).
+    """
+    found = attend(query.to(value.dtype), key.to(value.dtype), value, mask)
+    return found.transpose(1, 2).contiguous(), None
 
 
 def special_rows(weight: Tensor, config: "PretrainedConfig") -> Tensor:
