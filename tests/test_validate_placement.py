@@ -67,6 +67,19 @@ def test_the_share_is_the_planted_one(misplaced: float) -> None:
     assert share.units == 400
 
 
+def test_the_share_is_of_contradiction_in_units_of_chance_cubed() -> None:
+    lengths = (4, 9, 16)
+    losses = [
+        AnnotationLoss(str(n), "cap", str(n), length, float(n), (1.0, 2.0, 4.0 - n))
+        for n, length in enumerate(lengths)
+    ]
+    sums = [0.0, 0.0]
+    for row, length in enumerate(lengths):
+        for place, found in enumerate(evidence(losses)):
+            sums[place] += sum(max(0.0, -nats / length**0.5) ** 3 for nats in found[row])
+    assert misplaced_share(losses).value == pytest.approx(sums[0] / sums[1])
+
+
 def test_the_interval_covers_the_share_of_other_samples() -> None:
     expected = float(
         np.mean([misplaced_share(world(0.2, seed=seed)[0]).value for seed in range(40)])

@@ -19,6 +19,8 @@ from pixmo.evaluate.gap import AnnotationLoss
 from pixmo.evaluate.statistics import CONFIDENCE, RESAMPLES, Mean
 
 Floats = npt.NDArray[np.float64]
+# What a small model gets wrong it gets wrong by little; cubes leave the sum to what is clear.
+POWER = 3
 
 
 def evidence(losses: Sequence[AnnotationLoss]) -> tuple[Floats, Floats]:
@@ -38,14 +40,20 @@ def evidence(losses: Sequence[AnnotationLoss]) -> tuple[Floats, Floats]:
 def misplaced_share(losses: Sequence[AnnotationLoss], seed: int = 0) -> Mean:
     """How much answers contradict their images, as a share of what misplaced ones would.
 
-    1 where all are on wrong images; where all are right, what the model gets wrong, and between
-    these in proportion. The interval is a bootstrap over images.
+    An answer contradicts its image by the evidence against this, in nats over the root of its
+    characters, cubed. The share is 1 where all are on wrong images; where all are right, what the
+    model gets wrong; between these in proportion, if the model does not know the rows by heart:
+    what it was trained on contradicts less. The interval is a bootstrap over images.
 
     Raises:
         ValueError: fewer than two images have no interval.
     """
     own, others = evidence(losses)
-    contradiction, possible = np.maximum(-own, 0.0).sum(1), np.maximum(-others, 0.0).sum(1)
+    # Evidence adds up over an answer, and what is chance in it as the root of the answer's length.
+    chance = np.sqrt([[max(1, loss.characters)] for loss in losses])
+    contradiction, possible = (
+        (np.maximum(-found / chance, 0.0) ** POWER).sum(1) for found in (own, others)
+    )
     _, place = np.unique([loss.image_sha256 for loss in losses], return_inverse=True)
     observed = np.bincount(place, weights=contradiction)
     reference = np.bincount(place, weights=possible)
