@@ -373,3 +373,6 @@ def test_the_command_killed_and_run_again_asks_only_what_is_missing(
     assert len(read_answers(folder / "answers.jsonl")) == TASKS
     alone = run_pixmo(pixmo, "evaluate", "v1", "--endpoint", server.base_url, cwd=tmp_path)
     assert alone.stderr == "pixmo: --endpoint URL and --endpoint-model NAME belong together\n"
+    needless = ("--benchmark", "chartqa", "--answers", "answers.jsonl", "--judge")
+    refused = run_pixmo(pixmo, "evaluate", *needless, cwd=tmp_path)
+    assert refused.stderr == "pixmo: --judge judges captions, and no benchmark asks for one\n"

@@ -101,6 +101,8 @@ def evaluate(
         raise EvaluationError(
             "give a release or --benchmark, not both; --data goes with the latter"
         )
+    if judge and benchmark:
+        raise EvaluationError("--judge judges captions, and no benchmark asks for one")
     opened = open_workspace(workspace)
     release = None if benchmark else held_out_release(opened, version, split)
     if tasks is not None:
