@@ -30,9 +30,9 @@ from pixmo.validate.probe_run import (
 )
 
 BETTER, WORSE, SAME = "better", "worse", "no different"
-# Nats per character between models that differ in the seed alone. Chosen wide, not measured yet: a
-# model that has just learnt to look differs more from one that is about to.
-SEED_DEVIATION = {"cap": 0.004, "ama": 0.003, "points": 0.01}
+# Nats per character between models that differ in the seed alone. Three seeds on one release of the
+# study in docs/validation.md gave 0.002, 0.0002 and 0.011; three are few, so more is allowed.
+SEED_DEVIATION = {"cap": 0.004, "ama": 0.003, "points": 0.015}
 QUANTILE = 1.96  # of the normal distribution, for 95 times in 100
 FEWEST_IMAGES = 64
 # Both models read the same part of an answer, which their tokens would end at different places.

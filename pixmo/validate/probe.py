@@ -57,7 +57,7 @@ FEWEST_TRAIN_IMAGES = 512
 GATES = {
     "cap": Gate(gap=0.015, z=6.0, told=0.3, most_misplaced=0.003),
     "ama": Gate(gap=0.012, z=4.0, told=0.03, most_misplaced=0.012),
-    "points": Gate(gap=0.025, z=4.0, told=0.03, most_misplaced=0.019),
+    "points": Gate(gap=0.025, z=4.0, told=0.03, most_misplaced=0.016),
 }
 
 
