@@ -5,6 +5,7 @@ arXiv 2304.11277, in torch's `fully_shard`.
 """
 
 import contextlib
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,6 +18,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from pixmo.molmo.device import choose_device
 
+GLOO_SECONDS = 0.5
 PATIENCE = timedelta(hours=2)  # with the first process, which reads the release for all
 
 
@@ -95,6 +97,8 @@ def join(device: str) -> Iterator[ProcessGroup]:
     try:
         yield ProcessGroup(dist.get_rank(), dist.get_world_size(), at)
     finally:
+        if kind == "cpu":  # gloo's threads free their last tensors; in Python's exit they abort it
+            time.sleep(GLOO_SECONDS)
         dist.destroy_process_group()
 
 

@@ -119,7 +119,7 @@ class Learner(nn.Module):
     def decode(self, codes: Tensor, audio: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
         """Hidden states after the decoder, and where the last layer's cross-attention looks."""
         decoder = self.whisper.decoder
-        x = table[codes] + decoder.positional_embedding[: codes.shape[1]]
+        x = F.embedding(codes, table) + decoder.positional_embedding[: codes.shape[1]]
         *first_blocks, last = decoder.blocks
         for block in first_blocks:
             x = block(x, audio, mask=decoder.mask)
