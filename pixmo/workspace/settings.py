@@ -37,6 +37,20 @@ class SpeechSettings:
 
 
 @dataclass(frozen=True)
+class RecordSettings:
+    """`[record]`: the page on which annotators speak."""
+
+    AT_LEAST: ClassVar = {"min_seconds": 1, "max_seconds": 1, "recordings_per_image": 1}
+
+    consent: str = ""  # a text file in the workspace; empty: the one that ships
+    questions: str = ""  # a text file in the workspace, a question a line; empty: likewise
+    min_seconds: float = 60.0
+    max_seconds: float = 90.0
+    recordings_per_image: int = 3  # by as many annotators
+    public_url: str = ""  # where annotators reach it, of a server behind a proxy
+
+
+@dataclass(frozen=True)
 class CaptionSettings:
     """`[caption]`: what turns transcripts into captions."""
 
@@ -128,6 +142,7 @@ class Settings:
 
     dataset: DatasetSettings = field(default_factory=DatasetSettings)
     speech: SpeechSettings = field(default_factory=SpeechSettings)
+    record: RecordSettings = field(default_factory=RecordSettings)
     caption: CaptionSettings = field(default_factory=CaptionSettings)
     curate: CurateSettings = field(default_factory=CurateSettings)
     probe: ProbeSettings = field(default_factory=ProbeSettings)
@@ -207,6 +222,14 @@ device = "auto"             # auto, cpu, cuda
 engine = "pixmo"            # pixmo, or faster-whisper (pip install 'pixmo[faster-whisper]')
 batch = 0                   # windows of 30 s heard at once; 0: as many as fit
 word_times = false          # when each word was said, too; slower
+
+[record]
+consent = ""                # a text file in this workspace; "": the one that ships
+questions = ""              # a text file in this workspace, a question a line; "": likewise
+min_seconds = 60.0
+max_seconds = 90.0
+recordings_per_image = 3    # by as many annotators
+public_url = ""             # where annotators reach it behind a proxy: https://example.org/speak
 
 [caption]
 writer = "cleaner"          # cleaner: offline; language-model: the server at base_url

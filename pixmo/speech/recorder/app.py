@@ -1,0 +1,296 @@
+"""The recorder behind HTTP: one page, the images, and recordings that arrive piece by piece.
+
+    GET    /a/TOKEN/                        the page; its script and style beside it
+    GET    /a/TOKEN/session                 who is here, what is asked, whether they consented
+    POST   /a/TOKEN/consent                 {text_sha256}
+    POST   /a/TOKEN/next                    {image}: its sha256, or null
+    GET    /a/TOKEN/images/SHA256
+    POST   /a/TOKEN/skip                    {image, reason}
+    GET    /a/TOKEN/recordings/ID           {parts: [bytes], filed}
+    PATCH  /a/TOKEN/recordings/ID/PART      a piece, at the byte that Upload-Offset names
+    POST   /a/TOKEN/recordings/ID           {image, recorded_at, parts}: it is whole
+    DELETE /a/TOKEN/recordings/ID           the annotator begins anew
+
+All addresses are relative to the page's own, so a proxy may put them under any path. What is wrong
+comes back as {"error": …}, for people, with 403 (no valid link, or no consent), 404, 409 (with the
+offset to go on from), 413, 415 or 422.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pixmo.errors import PixmoError, ReleaseError
+from pixmo.resources import shared
+from pixmo.speech.recorder.drafts import (
+    RECORDING_ID,
+    Draft,
+    OffsetError,
+    Submission,
+    TooLargeError,
+)
+from pixmo.speech.recorder.filing import TooShortError
+from pixmo.speech.recorder.invites import InviteError
+from pixmo.speech.recorder.recorder import SKIP_REASONS, Recorder
+
+PAGE = {
+    "": ("recorder.html", "text/html"),
+    "recorder.js": ("recorder.js", "text/javascript"),
+    "draft.js": ("draft.js", "text/javascript"),
+    "image.js": ("image.js", "text/javascript"),
+    "recorder.css": ("recorder.css", "text/css"),
+}
+MOST_PIECE_BYTES = 4_000_000
+MOST_JSON_BYTES = 10_000
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' blob: data:; media-src blob:; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
+    "Permissions-Policy": "microphone=(self), screen-wake-lock=(self)",
+    "Referrer-Policy": "no-referrer",  # the address is the invitation
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class Handlers:
+    """What answers each request; every one needs a valid link."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+
+    async def page(self, request: Request) -> Response:
+        """The page and what belongs to it."""
+        self.annotator(request)
+        name = request.path_params.get("name", "")
+        if name not in PAGE:
+            raise HTTPException(404, "there is only one page")
+        name, kind = PAGE[name]
+        return FileResponse(shared("annotation_ui", "cap", name), media_type=kind)
+
+    async def session(self, request: Request) -> Response:
+        """Who is here, and what is asked of them."""
+        annotator = self.annotator(request)
+        recorder = self.recorder
+        mine = [one for one in recorder.inbox.filed.values() if one.annotator == annotator]
+        return JSONResponse(
+            {
+                "annotator": annotator,
+                "consent": {
+                    "text": recorder.consent_text,
+                    "text_sha256": recorder.consent_sha256,
+                    "is_given": recorder.has_consent(annotator),
+                },
+                "questions": recorder.questions,
+                "min_seconds": recorder.inbox.length.least,
+                "max_seconds": recorder.inbox.length.most,
+                "skip_reasons": SKIP_REASONS,
+                "recorded": len(mine),
+            }
+        )
+
+    async def consent(self, request: Request) -> Response:
+        """The annotator agrees to the text that they saw."""
+        annotator = self.annotator(request)
+        if (await body(request)).get("text_sha256") != self.recorder.consent_sha256:
+            raise HTTPException(409, "the text has changed; load the page again")
+        await run_in_threadpool(self.recorder.consent, annotator)
+        return JSONResponse({})
+
+    async def next(self, request: Request) -> Response:
+        """The image to describe."""
+        return JSONResponse({"image": self.recorder.next_image(self.consenting(request))})
+
+    async def image(self, request: Request) -> Response:
+        """An image's file."""
+        self.consenting(request)
+        try:
+            found = await run_in_threadpool(self.recorder.shown, request.path_params["sha256"])
+        except ReleaseError as error:
+            raise HTTPException(404, "the image cannot be read") from error
+        if found is None:
+            raise HTTPException(404, "there is no such image")
+        path, kind = found
+        # What a sha256 names never changes.
+        cached = {"Cache-Control": "private, max-age=86400, immutable"}
+        return FileResponse(path, media_type=kind, headers=cached)
+
+    async def skip(self, request: Request) -> Response:
+        """The annotator wants another image."""
+        annotator = self.consenting(request)
+        said = await body(request)
+        image, reason = said.get("image"), str(said.get("reason", ""))[:200]
+        if not isinstance(image, str) or not self.recorder.assignment.knows(image):
+            raise HTTPException(422, "there is no such image")
+        await run_in_threadpool(self.recorder.skip, annotator, image, reason)
+        return JSONResponse({})
+
+    async def arrived(self, request: Request) -> Response:
+        """What has arrived of a recording."""
+        _, recording_id, draft = self.draft(request)
+        filed = recording_id in self.recorder.inbox.filed
+        return JSONResponse({"parts": draft.sizes, "filed": filed})
+
+    async def append(self, request: Request) -> Response:
+        """A piece has arrived."""
+        _, recording_id, draft = self.draft(request)
+        offset = request.headers.get("upload-offset", "")
+        if not offset.isdecimal():
+            raise HTTPException(422, "Upload-Offset is missing")
+        piece = await limited(request, MOST_PIECE_BYTES)
+        # No other request runs between the look at what is there and the writing.
+        if recording_id in self.recorder.inbox.filed:
+            raise HTTPException(409, "this recording was submitted")
+        size = draft.append(request.path_params["part"], int(offset), piece)
+        return JSONResponse({"offset": size})
+
+    async def submit(self, request: Request) -> Response:
+        """A recording is whole."""
+        annotator, recording_id, draft = self.draft(request)
+        said = await body(request)
+        if recording_id not in self.recorder.inbox.filed and draft.sizes != said.get("parts"):
+            return JSONResponse(
+                {"error": "not all of it has arrived", "parts": draft.sizes}, status_code=409
+            )
+        submission = Submission(
+            recording_id, annotator, str(said.get("image")), when(said.get("recorded_at"))
+        )
+        filed = await self.recorder.submit(draft, submission)
+        return JSONResponse({"sha256": filed.sha256, "seconds": filed.seconds})
+
+    async def discard(self, request: Request) -> Response:
+        """The annotator begins anew."""
+        _, _, draft = self.draft(request)
+        await run_in_threadpool(draft.delete)
+        return JSONResponse({})
+
+    def annotator(self, request: Request) -> str:
+        """Whose link the request came by."""
+        return self.recorder.invites.annotator(request.path_params["token"], datetime.now(UTC))
+
+    def consenting(self, request: Request) -> str:
+        """As `annotator`, who agreed to the consent text."""
+        annotator = self.annotator(request)
+        if not self.recorder.has_consent(annotator):
+            raise HTTPException(403, "nothing is recorded without consent; load the page again")
+        return annotator
+
+    def draft(self, request: Request) -> tuple[str, str, Draft]:
+        """The annotator, the recording's id and what has arrived of it."""
+        annotator = self.consenting(request)
+        recording_id = request.path_params["recording_id"]
+        if not RECORDING_ID.fullmatch(recording_id):
+            raise HTTPException(404, "there is no such recording")
+        return annotator, recording_id, self.recorder.draft(annotator, recording_id)
+
+
+def build_app(recorder: Recorder) -> Starlette:
+    """The recorder as an ASGI application."""
+    handlers = Handlers(recorder)
+    recording = "/recordings/{recording_id}"
+    routes = [
+        Route("/session", handlers.session),
+        Route("/consent", handlers.consent, methods=["POST"]),
+        Route("/next", handlers.next, methods=["POST"]),
+        Route("/images/{sha256}", handlers.image),
+        Route("/skip", handlers.skip, methods=["POST"]),
+        Route(recording, handlers.arrived),
+        Route(recording, handlers.submit, methods=["POST"]),
+        Route(recording, handlers.discard, methods=["DELETE"]),
+        Route(recording + "/{part:int}", handlers.append, methods=["PATCH"]),
+        Route("/", handlers.page),
+        Route("/{name}", handlers.page),
+    ]
+    return Starlette(
+        routes=[Mount("/a/{token}", routes=routes)],
+        middleware=[Middleware(SecurityHeaders)],
+        exception_handlers={HTTPException: refused, PixmoError: unusable},
+    )
+
+
+@dataclass(frozen=True)
+class SecurityHeaders:
+    """Adds what tells a browser to load nothing from elsewhere."""
+
+    app: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Every answer has the headers."""
+
+        async def add(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        await self.app(scope, receive, add)
+
+
+async def refused(_request: Request, error: Exception) -> Response:
+    """What is wrong with a request."""
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": error.detail}, error.status_code)
+
+
+async def unusable(request: Request, error: Exception) -> Response:
+    """What is wrong with a link or with what was sent."""
+    told: dict[str, object] = {"error": str(error)}
+    if isinstance(error, InviteError):
+        if request.path_params.get("name") is None and request.method == "GET":
+            return PlainTextResponse(f"{error}\n", HTTPStatus.FORBIDDEN)
+        return JSONResponse(told, HTTPStatus.FORBIDDEN)
+    if isinstance(error, OffsetError):
+        return JSONResponse(told | {"offset": error.offset}, HTTPStatus.CONFLICT)
+    if isinstance(error, TooLargeError):
+        return JSONResponse(told, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    # What is too short stays a draft; what else is no recording was set aside.
+    kept = "draft" if isinstance(error, TooShortError) else "set aside"
+    return JSONResponse(told | {"kept": kept}, HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+async def limited(request: Request, most: int) -> bytes:
+    """The body of a request.
+
+    Raises:
+        TooLargeError: it is longer than `most` bytes, whatever it says.
+    """
+    stated = request.headers.get("content-length", "0")
+    if not stated.isdecimal() or int(stated) > most:
+        raise TooLargeError(f"a piece has at most {most // 1_000_000} MB")
+    pieces, size = [], 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size > most:
+            raise TooLargeError(f"a piece has at most {most // 1_000_000} MB")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+async def body(request: Request) -> dict[str, Any]:
+    """The JSON object that was sent."""
+    try:
+        value = json.loads(await limited(request, MOST_JSON_BYTES))
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, "this is no JSON") from error
+    if not isinstance(value, dict):
+        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, "this is no JSON object")
+    return value
+
+
+def when(stated: object) -> str:
+    """A time that a browser stated, ISO 8601 in UTC; now, where it is none."""
+    try:
+        said = datetime.fromisoformat(str(stated)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        said = datetime.now(UTC)
+    return said.isoformat(timespec="seconds")

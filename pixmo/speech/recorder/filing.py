@@ -1,0 +1,200 @@
+"""A submitted recording becomes a file of the workspace's inbox, with a line that says what it is.
+
+audio/recorder/<day>/
+  <recording id>.webm    one container with a length, of all parts, not encoded again
+  metadata.jsonl         a line for each: file_name, image, annotator, prompt, recorded_at, seconds
+
+A browser's own file has no length, since it was sent before its end was known.
+"""
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import av
+
+from pixmo.errors import AudioError
+from pixmo.files import json_line, replace_atomically, write_text
+from pixmo.hashing import sha256_file
+from pixmo.speech.audio import HEAD_BYTES, SAMPLE_RATE, decode, opened, refusals
+from pixmo.speech.containers import demuxer
+from pixmo.speech.recorder.drafts import Draft, Submission
+from pixmo.workspace.workspace import SetAside, Workspace
+
+STAGE = "record"
+FOLDER, REFUSED = "recorder", "refused"
+METADATA = "metadata.jsonl"
+RECORDED_BY_BROWSERS = ("matroska", "mov", "ogg")
+# FFmpeg's muxer and the suffix for what browsers record; anything else goes into Matroska.
+MUXERS = {"opus": ("webm", ".webm"), "vorbis": ("webm", ".webm"), "aac": ("mp4", ".m4a")}
+ANY_CODEC = ("matroska", ".mka")
+TOLERANCE_SECONDS = 1.0  # a decoded recording is up to half a second shorter than its clock said
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long a recording is to be, in seconds."""
+
+    least: float
+    most: float
+
+    def fault(self, seconds: float) -> str:
+        """What is wrong with a recording that is so long; empty: nothing."""
+        if seconds < self.least - TOLERANCE_SECONDS:
+            return f"{seconds:.1f} s are too short; {self.least:g} s are asked for"
+        if seconds > self.most + TOLERANCE_SECONDS:
+            return f"{seconds:.1f} s are too long; {self.most:g} s are the most"
+        return ""
+
+
+@dataclass(frozen=True)
+class Filed:
+    """A recording in the inbox."""
+
+    recording_id: str
+    annotator: str
+    image_sha256: str
+    sha256: str  # of the file's bytes
+    seconds: float
+
+
+class TooShortError(AudioError):
+    """The annotator is to go on speaking."""
+
+
+@dataclass
+class Inbox:
+    """Where recordings are filed, and which were."""
+
+    workspace: Workspace
+    length: Length
+    prompt: str
+    filed: dict[str, Filed] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        for line in lines_of(self.workspace.audio / FOLDER):
+            one = Filed(
+                recording_id=Path(line["file_name"]).stem,
+                annotator=line["annotator"],
+                image_sha256=line["image"],
+                sha256=line["sha256"],
+                seconds=line["seconds"],
+            )
+            self.filed[one.recording_id] = one
+
+    def file(self, draft: Draft, submission: Submission) -> Filed:
+        """The draft is in the inbox, and gone from where it arrived; once, however often asked.
+
+        Raises:
+            TooShortError: the draft is as it was; more can be said.
+            AudioError: it can be no recording. It stands in `recorder/refused` with the reason.
+        """
+        if before := self.filed.get(submission.recording_id):
+            draft.delete()
+            return before
+        try:
+            whole, seconds = assemble(draft)
+            if fault := self.length.fault(seconds):
+                raise (TooShortError if seconds < self.length.least else AudioError)(fault)
+        except TooShortError:
+            draft.reopen()
+            raise
+        except AudioError as error:
+            self.refuse(draft, submission, str(error))
+            raise
+        return self.keep(whole, seconds, draft, submission)
+
+    def keep(self, whole: Path, seconds: float, draft: Draft, submission: Submission) -> Filed:
+        """The assembled recording and its line are in the inbox."""
+        day = submission.recorded_at[: len("2026-01-31")]
+        path = self.workspace.audio / FOLDER / day / f"{submission.recording_id}{whole.suffix}"
+        filed = Filed(
+            submission.recording_id,
+            submission.annotator,
+            submission.image_sha256,
+            sha256_file(whole),
+            round(seconds, 2),
+        )
+        line = {
+            "file_name": path.name,
+            "image": filed.image_sha256,
+            "annotator": filed.annotator,
+            "prompt": self.prompt,
+            "recorded_at": submission.recorded_at,
+            "seconds": filed.seconds,
+            "sha256": filed.sha256,
+        }
+        replace_atomically(path, lambda temporary: temporary.write_bytes(whole.read_bytes()))
+        with self.lock:  # recordings are filed in several threads
+            metadata = path.parent / METADATA
+            before = metadata.read_text("utf-8") if metadata.exists() else ""
+            # A day's file is read and written whole: it is there, or it is as it was.
+            write_text(metadata, f"{before}{json_line(line)}\n")
+            self.filed[filed.recording_id] = filed
+        draft.delete()
+        return filed
+
+    def refuse(self, draft: Draft, submission: Submission, reason: str) -> None:
+        """The draft is set aside with its reason; what was said is not lost."""
+        folder = self.workspace.root / FOLDER / REFUSED / submission.annotator
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / submission.recording_id
+        draft.folder.rename(target)
+        kind, _, detail = reason.partition(": ")
+        path = self.workspace.relative(target)
+        item = SetAside(STAGE, submission.recording_id, path, kind, detail)
+        with self.lock:
+            self.workspace.set_aside([item])
+
+
+def lines_of(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield what the recorder wrote of each recording."""
+    for path in sorted(folder.glob(f"*/{METADATA}")):
+        for line in path.read_text("utf-8").splitlines():
+            yield json.loads(line)
+
+
+def assemble(draft: Draft) -> tuple[Path, float]:
+    """A file of all parts beside them, and how many seconds of sound it holds.
+
+    Raises:
+        AudioError: a part is no sound, or the parts do not fit together.
+    """
+    parts = [path for path in draft.parts if path.stat().st_size]
+    if not parts:
+        raise AudioError("empty file: 0 bytes")
+    with parts[0].open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    kind = demuxer(head)
+    if kind not in RECORDED_BY_BROWSERS:
+        raise AudioError(f"not a sound file: it begins with {head[:12]!r}")
+    with refusals():
+        with opened(parts[0], kind) as (_, stream):
+            codec = stream.codec_context.name
+        muxer, suffix = MUXERS.get(codec, ANY_CODEC)
+        whole = draft.folder / f"whole{suffix}"
+        replace_atomically(whole, lambda path: remux(parts, kind, path, muxer))
+    return whole, len(decode(whole)) / SAMPLE_RATE
+
+
+def remux(parts: Sequence[Path], kind: str, path: Path, muxer: str) -> None:
+    """The sound of all parts, one after another, stands in a new container, packet by packet."""
+    with av.open(str(path), "w", format=muxer) as target:
+        copy, end = None, 0
+        for part in parts:
+            start = end
+            with opened(part, kind) as (container, stream):
+                copy = copy or target.add_stream_from_template(stream)
+                if stream.codec_context.name != copy.codec_context.name:
+                    raise AudioError("parts of several codecs: the browser changed in between")
+                for packet in container.demux(stream):
+                    if packet.pts is None:  # the last, which is empty
+                        continue
+                    end = start + packet.pts + (packet.duration or 0)
+                    packet.pts = packet.dts = start + packet.pts
+                    packet.stream = copy
+                    target.mux(packet)

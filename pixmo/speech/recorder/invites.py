@@ -1,0 +1,83 @@
+"""Invitations: a signed link per annotator, which expires; without one there is no page.
+
+The link is all that an annotator needs, and all that the server knows them by. Deleting the
+workspace's `recorder/secret` makes every link invalid.
+"""
+
+import hashlib
+import os
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from itsdangerous import BadData, URLSafeSerializer
+
+from pixmo.errors import SettingsError, SpeechError
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # of a folder on any system
+SECRET_BYTES = 32
+
+
+class InviteError(SpeechError):
+    """A link invites nobody; the message is for the person who opened it."""
+
+
+@dataclass(frozen=True)
+class Invites:
+    """Makes links and reads them."""
+
+    secret: bytes
+
+    @classmethod
+    def of(cls, folder: Path) -> "Invites":
+        """Those signed with the secret in `folder`, which is made the first time."""
+        path = folder / "secret"
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            secret = path.read_bytes()
+            if len(secret) != SECRET_BYTES:
+                raise SpeechError(
+                    f"{path} is damaged; delete it and invite everybody again"
+                ) from None
+        else:
+            secret = secrets.token_bytes(SECRET_BYTES)
+            with os.fdopen(handle, "wb") as file:
+                file.write(secret)
+        return cls(secret)
+
+    def token(self, annotator: str, expires: datetime) -> str:
+        """What the annotator's link holds.
+
+        Raises:
+            SettingsError: the name could not be that of a folder.
+        """
+        if not NAME.fullmatch(annotator):
+            raise SettingsError(
+                f"{annotator!r} cannot be invited: a name is up to 64 letters, digits, dots, dashes"
+                " and underscores, and begins with a letter or digit; a pseudonym is best"
+            )
+        return self._serializer().dumps([annotator, int(expires.timestamp())])
+
+    def annotator(self, token: str, now: datetime) -> str:
+        """Whose link it is.
+
+        Raises:
+            InviteError: it was not signed here, or has expired.
+        """
+        try:
+            annotator, expires = self._serializer().loads(token)
+        except (BadData, ValueError, TypeError) as error:
+            raise InviteError("this link is not complete; ask for a new one") from error
+        if now.timestamp() >= expires:
+            raise InviteError("this link has expired; ask for a new one")
+        return str(annotator)
+
+    def _serializer(self) -> URLSafeSerializer:
+        # Named for its use: a signature made with the same secret for another use is none here.
+        return URLSafeSerializer(
+            self.secret, salt="pixmo record", signer_kwargs={"digest_method": hashlib.sha256}
+        )

@@ -1,0 +1,232 @@
+"""What the recorder knows and does for annotators; `app` puts it behind HTTP.
+
+recorder/
+  secret             signs the invitations
+  consents.jsonl     annotator, sha256 of the text that they agreed to, when
+  skips.jsonl        annotator, image, reason, when
+  drafts/  refused/  what is being said, and what could not be filed: see `drafts` and `filing`
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio.to_thread
+
+from pixmo.drawing import read_upright
+from pixmo.errors import AudioError, SettingsError
+from pixmo.files import append_json, appended_objects, replace_atomically, sync_file
+from pixmo.hashing import sha256_bytes
+from pixmo.resources import shared
+from pixmo.speech.recorder.assignment import Assignment
+from pixmo.speech.recorder.drafts import Draft, Drafts, Submission
+from pixmo.speech.recorder.filing import FOLDER, Filed, Inbox, Length
+from pixmo.speech.recorder.invites import Invites
+from pixmo.workspace.workspace import Workspace
+
+FILED_AT_ONCE = 2  # recordings; more would only wait for the cores
+# Formats that every browser shows, by the name that the table of images has for them.
+SHOWN_BY_BROWSERS = {
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "WEBP": "image/webp",
+    "GIF": "image/gif",
+}
+LONGEST_SIDE = 4096  # pixels, of a picture in another format
+LARGEST_SHOWN = 8_000_000  # bytes; a larger file is sent smaller
+SKIP_REASONS = (
+    "the image does not show",
+    "there is nothing to say about it",
+    "it shows a private person or private data",
+    "it is disturbing",
+    "another reason",
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image that can be handed out."""
+
+    path: Path
+    format: str
+
+
+@dataclass
+class Recorder:
+    """The recorder of one workspace, in one process."""
+
+    workspace: Workspace
+    invites: Invites = field(init=False)
+    assignment: Assignment = field(init=False)
+    drafts: Drafts = field(init=False)
+    inbox: Inbox = field(init=False)
+    consent_text: str = field(init=False)
+    questions: Sequence[str] = field(init=False)
+    consents: set[tuple[str, str]] = field(init=False)
+    pictures: dict[str, Picture] = field(default_factory=dict)
+    _image_parts: Sequence[str] = ()
+    _busy: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    _filing: anyio.CapacityLimiter | None = None
+
+    def __post_init__(self) -> None:
+        settings = self.workspace.settings.record
+        if settings.max_seconds < settings.min_seconds:
+            raise SettingsError("pixmo.toml: [record] max_seconds is less than min_seconds")
+        self.invites = Invites.of(self.folder)
+        self.drafts = Drafts(self.folder / "drafts")
+        self.consent_text = self.text_of(settings.consent, "consent")
+        questions = self.text_of(settings.questions, "questions").splitlines()
+        self.questions = [line.strip() for line in questions if line.strip()]
+        self.inbox = Inbox(
+            self.workspace,
+            Length(settings.min_seconds, settings.max_seconds),
+            prompt=" ".join(self.questions),
+        )
+        self.assignment = Assignment(settings.recordings_per_image)
+        self.look_for_images()
+        for annotator, image in self.recorded_before():
+            self.assignment.record(annotator, image)
+        for row in appended_objects(self.folder / "skips.jsonl"):
+            self.assignment.skip(row["annotator"], row["image"])
+        given = appended_objects(self.folder / "consents.jsonl")
+        self.consents = {(row["annotator"], row["text_sha256"]) for row in given}
+
+    @property
+    def folder(self) -> Path:
+        """Where the recorder keeps what is not for the inbox."""
+        return self.workspace.root / FOLDER
+
+    def text_of(self, named: str, name: str) -> str:
+        """The text in the file that the workspace names, else in the one that ships.
+
+        Raises:
+            SettingsError: it cannot be read.
+        """
+        path = (
+            self.workspace.root / named if named else shared("annotation_ui", "cap", f"{name}.txt")
+        )
+        try:
+            return path.read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"pixmo.toml: [record] {name}: {path}: {error}") from error
+
+    def look_for_images(self) -> None:
+        """What was taken in since is handed out, too."""
+        parts = [part.name for part in self.workspace.table("images").parts()]
+        if parts == self._image_parts:
+            return
+        self._image_parts = parts
+        rows = self.workspace.read("images").select(["image_sha256", "path", "format"]).to_pylist()
+        for row in rows:
+            path = self.workspace.path(row["path"])
+            self.pictures[row["image_sha256"]] = Picture(path, row["format"])
+        self.assignment.add(self.pictures)
+
+    def recorded_before(self) -> set[tuple[str, str]]:
+        """Annotator and image of every recording, those that nobody has transcribed yet, too."""
+        with self.workspace.connect() as connection:
+            query = "select annotator, image_sha256 from recordings"
+            heard = set(connection.execute(query).fetchall())
+        return heard | {(one.annotator, one.image_sha256) for one in self.inbox.filed.values()}
+
+    @property
+    def consent_sha256(self) -> str:
+        """Names the consent text; of another text, people are asked again."""
+        return sha256_bytes(self.consent_text.encode())
+
+    def has_consent(self, annotator: str) -> bool:
+        """Whether the annotator agreed to the text as it is now."""
+        return (annotator, self.consent_sha256) in self.consents
+
+    def consent(self, annotator: str) -> None:
+        """The annotator's consent is on the disk."""
+        row = {"annotator": annotator, "text_sha256": self.consent_sha256, "at": now()}
+        self.note("consents.jsonl", row)
+        self.consents.add((annotator, self.consent_sha256))
+
+    def next_image(self, annotator: str) -> str | None:
+        """The image to describe; None where there is none for them."""
+        self.look_for_images()
+        return self.assignment.next(annotator, time.monotonic())
+
+    def skip(self, annotator: str, image: str, reason: str) -> None:
+        """The annotator is not asked for this image again; why is on the disk."""
+        self.note(
+            "skips.jsonl", {"annotator": annotator, "image": image, "reason": reason, "at": now()}
+        )
+        self.assignment.skip(annotator, image)
+
+    def note(self, name: str, row: dict[str, str]) -> None:
+        """A line of a file in the recorder's folder is on the disk."""
+        append_json(self.folder / name, row)
+        sync_file(self.folder / name)
+
+    def draft(self, annotator: str, recording_id: str) -> Draft:
+        """The annotator's draft with this id; they are at their image still."""
+        self.assignment.keep(annotator, time.monotonic())
+        return self.drafts.of(annotator, recording_id)
+
+    async def submit(self, draft: Draft, submission: Submission) -> Filed:
+        """The recording is filed; once, however often it is submitted.
+
+        Raises:
+            TooShortError: more is to be said.
+            AudioError: it can be no recording, and was set aside with the reason.
+        """
+        if self._filing is None:
+            self._filing = anyio.CapacityLimiter(FILED_AT_ONCE)
+        async with self._busy[submission.annotator]:  # who submits twice waits for the first
+            if submission.recording_id not in self.inbox.filed:
+                draft.submit(submission)
+            return await anyio.to_thread.run_sync(
+                self.file, draft, submission, limiter=self._filing
+            )
+
+    def file(self, draft: Draft, submission: Submission) -> Filed:
+        """As `submit`, at once."""
+        annotator, image = submission.annotator, submission.image_sha256
+        if submission.recording_id not in self.inbox.filed:
+            reason = ""
+            if not self.assignment.knows(image):
+                reason = "no such image: it was not taken in"
+            elif self.assignment.has_recorded(annotator, image):
+                reason = "second recording of an image by one person"
+            if reason:
+                self.inbox.refuse(draft, submission, reason)
+                raise AudioError(reason)
+        filed = self.inbox.file(draft, submission)
+        self.assignment.record(annotator, image)
+        return filed
+
+    def file_what_was_submitted(self) -> int:
+        """Recordings that a server which was killed had not filed yet are; returns how many."""
+        filed = 0
+        for draft, submission in list(self.drafts.submitted()):
+            try:
+                self.file(draft, submission)
+                filed += 1
+            except AudioError:  # it stands in the refused ones, or waits for more to be said
+                continue
+        return filed
+
+    def shown(self, image: str) -> tuple[Path, str] | None:
+        """A file that browsers show and its media type; None where there is no such image."""
+        picture = self.pictures.get(image)
+        if picture is None or not picture.path.is_file():
+            return None
+        if picture.format in SHOWN_BY_BROWSERS and picture.path.stat().st_size <= LARGEST_SHOWN:
+            return picture.path, SHOWN_BY_BROWSERS[picture.format]
+        smaller = self.workspace.cache / FOLDER / f"{image}.jpg"
+        if not smaller.exists():
+            drawn = read_upright(picture.path, LONGEST_SIDE)
+            replace_atomically(smaller, lambda path: drawn.save(path, "JPEG", quality=90))
+        return smaller, "image/jpeg"
+
+
+def now() -> str:
+    """The time, ISO 8601 in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

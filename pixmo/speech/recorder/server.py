@@ -1,0 +1,54 @@
+"""The recorder as a server: one process of a workspace at a time, until it is stopped."""
+
+import contextlib
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+
+from pixmo.errors import SettingsError
+from pixmo.files import write_text
+from pixmo.speech.recorder.app import build_app
+from pixmo.speech.recorder.recorder import Recorder
+
+GRACE_SECONDS = 10  # for requests that are being answered when the server is to end
+LOCK = "record"  # what a workspace calls this work
+
+
+def serve(
+    recorder: Recorder, host: str, port: int, public_url: str, told: Callable[[str], None]
+) -> None:
+    """The recorder answers until Ctrl-C or SIGTERM; `told` gets its URL when it listens.
+
+    Port 0: any that is free. `public_url`: where a proxy puts it; empty: host and port.
+
+    Raises:
+        SettingsError: the address cannot be listened on.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listening = socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise SettingsError(
+            f"{host} port {port} cannot be listened on ({error.strerror}); another program may"
+            " have it: choose one with --port"
+        ) from error
+    shown = f"[{host}]" if ":" in host else host
+    url = public_url or f"http://{shown}:{listening.getsockname()[1]}"
+    config = uvicorn.Config(
+        build_app(recorder),
+        log_level="warning",
+        access_log=False,  # an address is an invitation
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    write_text(address(recorder.folder), url)
+    told(url)
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn passes it on when all is answered
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def address(folder: Path) -> Path:
+    """The file that says where the recorder of this folder was last."""
+    return folder / "address"
