@@ -1,0 +1,403 @@
+"""pixmo.speech.recorder: invitations, pieces that arrive, and what becomes of a recording."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import av
+import pytest
+from starlette.testclient import TestClient
+
+from pixmo.errors import SettingsError
+from pixmo.hashing import sha256_bytes, sha256_file
+from pixmo.speech.audio import SAMPLE_RATE, decode
+from pixmo.speech.recorder import drafts
+from pixmo.speech.recorder.app import MOST_PIECE_BYTES, build_app
+from pixmo.speech.recorder.drafts import Draft, Submission
+from pixmo.speech.recorder.recorder import Recorder
+from pixmo.speech.recordings import find
+from pixmo.workspace.workspace import Workspace
+from tests.recorders import as_browsers_record, lines, make_workspace, recording_with
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return make_workspace(tmp_path / "workspace")
+
+
+def inbox(workspace: Workspace) -> list[Path]:
+    files = (workspace.audio / "recorder").rglob("*")
+    return sorted(file for file in files if file.is_file() and file.name != "metadata.jsonl")
+
+
+def test_a_recording_is_one_whole_file_linked_to_its_image(workspace: Workspace) -> None:
+    with recording_with(workspace, "anna") as (anna,):
+        image = anna.next()
+        answer = anna.record(image, as_browsers_record(workspace.root, 3.0))
+        assert answer.status_code == 200, answer.text
+    (file,) = inbox(workspace)
+    assert file.parent.name == "2026-03-01"
+    assert answer.json()["sha256"] == sha256_file(file)
+    with av.open(str(file)) as container:
+        assert container.format.name == "matroska,webm"
+        assert container.duration == pytest.approx(3_000_000, abs=50_000)
+    (line,) = lines(workspace)
+    assert line["seconds"] == pytest.approx(3.0, abs=0.05)
+    assert line["sha256"] == sha256_file(file)
+    assert "at first glance" in line["prompt"]
+    (found,) = find(workspace, workspace.audio).recordings
+    assert (found.image_sha256, found.annotator) == (image, "anna")
+    assert found.recorded_at == "2026-03-01T10:00:00+00:00"
+    assert not list((workspace.root / "recorder/drafts").rglob("*.part"))
+
+
+@pytest.mark.parametrize("suffix", ["webm", "ogg", "m4a", "mkv"])
+def test_parts_are_joined_in_order_without_encoding_them_again(
+    workspace: Workspace, suffix: str
+) -> None:
+    pieces = [as_browsers_record(workspace.root, seconds, suffix) for seconds in (1.0, 0.5, 2.0)]
+    with recording_with(workspace, "anna") as (anna,):
+        assert anna.record(anna.next(), *pieces).status_code == 200
+    (file,) = inbox(workspace)
+    together = decode(file)
+    assert len(together) / SAMPLE_RATE == pytest.approx(3.5, abs=0.15)
+    # Each part is a tone that rises from 200 to 1,000 Hz: the last second is the last part's.
+    late = together[-SAMPLE_RATE // 4 :]
+    crossings = ((late[:-1] < 0) & (late[1:] >= 0)).sum() / 0.25
+    assert crossings == pytest.approx(950, rel=0.1)
+    packets = {name: packet_bytes(path) for name, path in (("whole", file),)}
+    sent = [packet_bytes(write(workspace.root / f"{n}.{suffix}", p)) for n, p in enumerate(pieces)]
+    assert packets["whole"] == b"".join(sent)
+
+
+def write(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+def packet_bytes(path: Path) -> bytes:
+    """All encoded sound in a file."""
+    with av.open(str(path)) as container:
+        return b"".join(bytes(packet) for packet in container.demux(container.streams.audio[0]))
+
+
+def test_without_a_valid_link_there_is_nothing(workspace: Workspace) -> None:
+    recorder = Recorder(workspace)
+    now = datetime.now(UTC)
+    good = recorder.invites.token("anna", now + timedelta(days=1))
+    signed, _, signature = good.rpartition(".")
+    other = Recorder(make_workspace(workspace.root / "other")).invites
+    with TestClient(build_app(recorder)) as client:
+        assert client.get(f"/a/{good}/").status_code == 200
+        for bad in (
+            "",
+            "anna",
+            signed,
+            f"{signed}.{'A' * len(signature)}",
+            f"X{good}",
+            recorder.invites.token("anna", now - timedelta(seconds=1)),
+            other.token("anna", now + timedelta(days=1)),
+        ):
+            for method, path in (
+                ("GET", ""),
+                ("GET", "recorder.js"),
+                ("GET", "session"),
+                ("POST", "next"),
+                ("GET", f"images/{next(iter(recorder.pictures))}"),
+                ("PATCH", f"recordings/{uuid4()}/0"),
+                ("POST", f"recordings/{uuid4()}"),
+            ):
+                status = client.request(method, f"/a/{bad}/{path}").status_code
+                assert status == (403 if bad else 404), (bad, path)
+        assert client.get("/").status_code == 404
+        (recorder.folder / "secret").unlink()
+    assert TestClient(build_app(Recorder(workspace))).get(f"/a/{good}/").status_code == 403
+
+
+@pytest.mark.parametrize("name", ["", "../anna", "a/b", ".anna", "anna\n", "ä", "a" * 65])
+def test_a_name_that_could_be_no_folder_is_not_invited(workspace: Workspace, name: str) -> None:
+    with pytest.raises(SettingsError, match="cannot be invited"):
+        Recorder(workspace).invites.token(name, datetime.now(UTC))
+
+
+def test_nothing_is_recorded_without_consent(workspace: Workspace) -> None:
+    recorder = Recorder(workspace)
+    token = recorder.invites.token("anna", datetime.now(UTC) + timedelta(days=1))
+    with TestClient(build_app(recorder)) as client:
+        base = f"/a/{token}"
+        told = client.get(f"{base}/session").json()["consent"]
+        assert not told["is_given"]
+        assert told["text_sha256"] == sha256_bytes(told["text"].encode())
+        for method, path in (
+            ("POST", "next"),
+            ("PATCH", f"recordings/{uuid4()}/0"),
+            ("POST", "skip"),
+        ):
+            assert client.request(method, f"{base}/{path}").status_code == 403
+        other = client.post(f"{base}/consent", json={"text_sha256": "0" * 64})
+        assert other.status_code == 409
+        client.post(f"{base}/consent", json={"text_sha256": told["text_sha256"]})
+        assert client.get(f"{base}/session").json()["consent"]["is_given"]
+        assert client.post(f"{base}/next").status_code == 200
+    (kept,) = (workspace.root / "recorder/consents.jsonl").read_text().split("\n")[1:]
+    assert json.loads(kept) | {"at": ""} == {
+        "annotator": "anna",
+        "text_sha256": told["text_sha256"],
+        "at": "",
+    }
+    assert datetime.fromisoformat(json.loads(kept)["at"]).tzinfo is not None
+    # Another server knows of it; another text is another question.
+    assert Recorder(workspace).has_consent("anna")
+    (workspace.root / "ours.txt").write_text("May we?")
+    toml = workspace.root / "pixmo.toml"
+    toml.write_text(toml.read_text() + 'consent = "ours.txt"\n')
+    ours = Recorder(Workspace.open(workspace.root))
+    assert ours.consent_text == "May we?"
+    assert not ours.has_consent("anna")
+
+
+def test_pieces_continue_where_they_stopped(workspace: Workspace) -> None:
+    data = as_browsers_record(workspace.root, 3.0)
+    recording = str(uuid4())
+    half = len(data) // 2
+    with recording_with(workspace, "anna") as (anna,):
+        image = anna.next()
+        assert anna.send(recording, 0, data[:half]).json() == {"offset": half}
+        again = anna.send(recording, 0, data[:half])  # the answer was lost on its way
+        assert (again.status_code, again.json()["offset"]) == (409, half)
+        ahead = anna.send(recording, 0, data[half:], half + 5)
+        assert (ahead.status_code, ahead.json()["offset"]) == (409, half)
+        early = anna.submit(recording, image, [len(data)])
+        assert (early.status_code, early.json()["parts"]) == (409, [half])
+    with recording_with(workspace, "anna") as (anna,):  # another server, later
+        assert anna.call("GET", f"recordings/{recording}").json() == {
+            "parts": [half],
+            "filed": False,
+        }
+        assert anna.send(recording, 0, data[half:], half).status_code == 200
+        assert anna.submit(recording, image, [len(data)]).status_code == 200
+    assert len(inbox(workspace)) == 1
+
+
+def test_submitting_twice_files_once(workspace: Workspace) -> None:
+    data = as_browsers_record(workspace.root, 3.0)
+    recording = str(uuid4())
+    with recording_with(workspace, "anna") as (anna,):
+        image = anna.next()
+        anna.send(recording, 0, data)
+        first = anna.submit(recording, image, [len(data)])
+        second = anna.submit(recording, image, [len(data)])
+        assert (second.status_code, second.json()) == (200, first.json())
+        assert anna.send(recording, 0, data).status_code == 409
+    assert len(lines(workspace)) == len(inbox(workspace)) == 1
+    with recording_with(workspace, "anna") as (anna,):  # another server
+        assert anna.submit(recording, image, [len(data)]).json() == first.json()
+        assert anna.next() != image
+
+
+def test_what_is_too_short_can_be_gone_on_with(workspace: Workspace) -> None:
+    first, second = (as_browsers_record(workspace.root, seconds) for seconds in (0.7, 2.0))
+    recording = str(uuid4())
+    with recording_with(workspace, "anna") as (anna,):
+        image = anna.next()
+        anna.send(recording, 0, first)
+        short = anna.submit(recording, image, [len(first)])
+        assert (short.status_code, short.json()["kept"]) == (422, "draft")
+        assert "2 s are asked for" in short.json()["error"]
+        anna.send(recording, 1, second)
+        assert anna.submit(recording, image, [len(first), len(second)]).status_code == 200
+    assert lines(workspace)[0]["seconds"] == pytest.approx(2.7, abs=0.1)
+    assert not list(workspace.root.glob("recorder/refused/*/*"))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "status"), [(0.9, 422), (1.3, 200), (6.7, 200), (7.2, 422)]
+)
+def test_the_decoded_length_may_be_a_second_off(
+    workspace: Workspace, seconds: float, status: int
+) -> None:
+    with recording_with(workspace, "anna") as (anna,):
+        data = as_browsers_record(workspace.root, seconds)
+        assert anna.record(anna.next(), data).status_code == status
+
+
+def test_what_is_no_recording_is_set_aside_with_its_reason(workspace: Workspace) -> None:
+    sound = as_browsers_record(workspace.root, 3.0)
+    with recording_with(workspace, "anna") as (anna,):
+        image = anna.next()
+        for data, wanted, reason in (
+            (b"This is a text, whatever it is called.", image, "not a sound file"),
+            (sound[:300], image, "damaged recording"),
+            (b"ffconcat version 1.0\nfile /etc/passwd\n", image, "not a sound file"),
+            (as_browsers_record(workspace.root, 9.0), image, "9.0 s are too long"),
+            (sound, "0" * 64, "no such image"),
+        ):
+            answer = anna.record(wanted, data)
+            assert (answer.status_code, answer.json()["kept"]) == (422, "set aside"), reason
+            assert reason in answer.json()["error"]
+            (kept,) = [
+                path.parent
+                for path in workspace.root.glob("recorder/refused/anna/*/0.part")
+                if path.read_bytes() == data
+            ]
+            reasons = {item.key: item.reason for item in workspace.still_set_aside()}
+            assert reason in reasons[kept.name]
+        assert anna.record(image, sound).status_code == 200
+        second = anna.record(image, sound)  # in a second tab
+        assert "second recording" in second.json()["error"]
+    assert len(inbox(workspace)) == 1
+    assert len(list(workspace.root.glob("recorder/refused/anna/*"))) == 6
+
+
+def test_too_much_is_refused_before_it_fills_the_disk(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drafts, "MOST_BYTES", 1_000)
+    recording = str(uuid4())
+    with recording_with(workspace, "anna") as (anna,):
+        assert anna.send(recording, 0, b"x" * 800).status_code == 200
+        assert anna.send(recording, 0, b"x" * 300, 800).status_code == 413
+        assert anna.send(recording, 1, b"x" * 300).status_code == 413
+        assert anna.send(recording, 0, b"x" * (MOST_PIECE_BYTES + 1), 800).status_code == 413
+        assert anna.call("GET", f"recordings/{recording}").json()["parts"] == [800]
+
+
+def test_nobody_reaches_another_persons_draft_or_a_file_outside(workspace: Workspace) -> None:
+    recording = str(uuid4())
+    with recording_with(workspace, "anna", "ben") as (anna, ben):
+        anna.send(recording, 0, b"hers")
+        assert ben.call("GET", f"recordings/{recording}").json()["parts"] == []
+        ben.call("DELETE", f"recordings/{recording}")
+        assert anna.call("GET", f"recordings/{recording}").json()["parts"] == [4]
+        anna.call("DELETE", f"recordings/{recording}")
+        assert anna.call("GET", f"recordings/{recording}").json()["parts"] == []
+        for bad in ("..%2f..%2fsecret", "%2e%2e", "secret", f"{recording}%00", recording.upper()):
+            assert anna.send(bad, 0, b"x").status_code == 404, bad
+        for bad in ("..%2fpixmo.toml", "pixmo.toml", "0" * 64):
+            assert anna.call("GET", f"images/{bad}").status_code == 404
+            assert anna.call("GET", bad).status_code == 404
+        assert anna.call("POST", "skip", json={"image": "no", "reason": ""}).status_code == 422
+        assert anna.call("POST", "skip", content=b"[" * 5_000).status_code == 422
+        assert anna.call("POST", "skip", content=b"[]").status_code == 422
+
+
+def test_what_a_killed_server_had_not_filed_is_filed_by_the_next(workspace: Workspace) -> None:
+    recorder = Recorder(workspace)
+    image = next(iter(recorder.pictures))
+    recording = str(uuid4())
+    draft = recorder.draft("anna", recording)
+    draft.append(0, 0, as_browsers_record(workspace.root, 3.0))
+    draft.submit(Submission(recording, "anna", image, "2026-03-01T10:00:00+00:00"))
+    spoken = recorder.draft("ben", str(uuid4()))
+    spoken.append(0, 0, b"was speaking still")
+    later = Recorder(workspace)
+    assert later.drafts.unfinished() == 1
+    assert later.file_what_was_submitted() == 1
+    assert later.file_what_was_submitted() == 0
+    assert [line["annotator"] for line in lines(workspace)] == ["anna"]
+    assert later.assignment.has_recorded("anna", image)
+    assert spoken.sizes == [len(b"was speaking still")]
+
+
+def test_a_kill_between_file_and_line_leaves_one_recording(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder(workspace)
+    image = next(iter(recorder.pictures))
+    recording = str(uuid4())
+    submission = Submission(recording, "anna", image, "2026-03-01T10:00:00+00:00")
+    draft = recorder.draft("anna", recording)
+    draft.append(0, 0, as_browsers_record(workspace.root, 3.0))
+    draft.submit(submission)
+    with monkeypatch.context() as patch:
+        patch.setattr("pixmo.speech.recorder.filing.write_text", killed)
+        with pytest.raises(KeyboardInterrupt):
+            recorder.file(draft, submission)
+    assert len(inbox(workspace)) == 1
+    assert not lines(workspace)
+    assert Recorder(workspace).file_what_was_submitted() == 1
+    assert len(inbox(workspace)) == len(lines(workspace)) == 1
+
+
+def killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_image_that_was_skipped_is_not_asked_for_again(workspace: Workspace) -> None:
+    with recording_with(workspace, "anna") as (anna,):
+        image = anna.next()
+        anna.call("POST", "skip", json={"image": image, "reason": "it is disturbing"})
+        assert anna.next() != image
+    kept = json.loads((workspace.root / "recorder/skips.jsonl").read_text())
+    assert (kept["annotator"], kept["image"], kept["reason"]) == ("anna", image, "it is disturbing")
+    with recording_with(workspace, "anna", "ben") as (anna, ben):  # another server
+        assert anna.next() != image
+        assert ben.next() == image
+
+
+def test_images_taken_in_meanwhile_are_handed_out(workspace: Workspace) -> None:
+    from pixmo.images.store import add_images
+    from tests.workspaces import picture
+
+    with recording_with(workspace, "anna") as (anna,):
+        sound = as_browsers_record(workspace.root, 3.0)
+        for _ in range(3):
+            assert anna.record(anna.next(), sound + bytes(1)).status_code == 200
+        assert anna.next() is None
+        picture(9).save(workspace.images / "new.png")
+        add_images(workspace, workspace.images)
+        assert anna.next() == sha256_file(workspace.images / "new.png")
+
+
+def test_images_are_sent_as_they_are_or_as_browsers_show_them(workspace: Workspace) -> None:
+    from pixmo.images.store import add_images
+    from tests.workspaces import picture
+
+    picture(8).save(workspace.images / "scan.tiff")
+    add_images(workspace, workspace.images)
+    with recording_with(workspace, "anna") as (anna,):
+        png = workspace.images / "picture 0.png"
+        sent = anna.call("GET", f"images/{sha256_file(png)}")
+        assert (sent.headers["content-type"], sent.content) == ("image/png", png.read_bytes())
+        tiff = anna.call("GET", f"images/{sha256_file(workspace.images / 'scan.tiff')}")
+        assert tiff.headers["content-type"] == "image/jpeg"
+        assert tiff.content.startswith(b"\xff\xd8")
+
+
+def test_every_answer_tells_the_browser_to_load_nothing_from_elsewhere(
+    workspace: Workspace,
+) -> None:
+    with recording_with(workspace, "anna") as (anna,):
+        for path in ("", "session", "nothing"):
+            headers = anna.call("GET", path).headers
+            assert "default-src 'none'" in headers["content-security-policy"]
+            assert headers["referrer-policy"] == "no-referrer"
+        page = anna.call("GET", "").text
+    assert "http" not in page  # no other host, and nothing that begins at the host's root
+    assert 'src="/' not in page
+    assert 'href="/' not in page
+
+
+def test_settings_that_cannot_be_are_named(workspace: Workspace) -> None:
+    toml = workspace.root / "pixmo.toml"
+    before = toml.read_text()
+    for line, named in (
+        ('consent = "none.txt"', "consent"),
+        ('questions = "none.txt"', "questions"),
+    ):
+        toml.write_text(before + line)
+        with pytest.raises(SettingsError, match=named):
+            Recorder(Workspace.open(workspace.root))
+    toml.write_text("[record]\nmin_seconds = 9\nmax_seconds = 6\n")
+    with pytest.raises(SettingsError, match="max_seconds"):
+        Recorder(Workspace.open(workspace.root))
+
+
+def test_a_draft_takes_parts_in_order(tmp_path: Path) -> None:
+    draft = Draft(tmp_path / "draft")
+    with pytest.raises(drafts.OffsetError):
+        draft.append(1, 0, b"second")
+    draft.append(0, 0, b"first")
+    draft.append(1, 0, b"second")
+    assert draft.sizes == [5, 6]
