@@ -376,6 +376,7 @@ def test_the_commands_ask_rate_and_keep(tmp_path: Path, pixmo: Path) -> None:
         (*ask[:3], "--answers", "good.jsonl"): "a preference is between two models",
         (*ask, "--answers", "other/good.jsonl"): "two files of answers have one name",
         (*ask, "--split", "train"): "'train' is not held out",
+        (*ask, "--out", "other"): "other is not empty and holds no preference.xml",
         ("preference", "rate", "nothing.json"): "nothing.json cannot be read",
     }.items():
         failed = run_pixmo(pixmo, *words, cwd=tmp_path)

@@ -1,6 +1,7 @@
 """Commands that check a release, and train on it."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,8 +45,8 @@ def evaluate(
         str, typer.Option(help="The model, as that server calls it.", metavar="NAME")
     ] = "",
     model: Annotated[
-        Path | None, typer.Option(help="Ask the checkpoint in this folder.", metavar="FOLDER")
-    ] = None,
+        str, typer.Option(help="Ask the model of a run, by name or folder.", metavar="RUN")
+    ] = "",
     judge: Annotated[
         bool,
         typer.Option(
@@ -85,7 +86,7 @@ def evaluate(
 
     Example: pixmo evaluate v1 --endpoint http://localhost:8000/v1 --endpoint-model molmo
 
-    Example: pixmo evaluate --benchmark chartqa --model runs/my-training/checkpoint
+    Example: pixmo evaluate --benchmark chartqa --model train-v1-caption-probe-xs
     """
     from pixmo.errors import EvaluationError
     from pixmo.evaluate.runs import run
@@ -93,7 +94,7 @@ def evaluate(
     if sum(map(bool, (answers, tasks, endpoint, model))) != 1:
         raise EvaluationError(
             "give one of --tasks FILE, to ask a model, and --answers FILE, --endpoint URL and"
-            " --model FOLDER, for answers to score"
+            " --model RUN, for answers to score"
         )
     if bool(endpoint) != bool(endpoint_model):
         raise EvaluationError("--endpoint URL and --endpoint-model NAME belong together")
@@ -149,11 +150,21 @@ def asked_of(
 
 
 def write_tasks(asked: "Asked", path: Path) -> None:
-    """The file holds what to ask a model."""
+    """The file holds what to ask a model.
+
+    Raises:
+        EvaluationError: it holds something else; it is left as it is.
+    """
+    from pixmo.errors import EvaluationError
     from pixmo.evaluate.answers import as_line
     from pixmo.files import write_text
 
-    write_text(path, "".join(f"{as_line(task)}\n" for task in asked.tasks))
+    text = "".join(f"{as_line(task)}\n" for task in asked.tasks)
+    if path.exists() and not (path.is_file() and path.read_bytes() == text.encode()):
+        raise EvaluationError(
+            f"{path} is there and holds something else; give --tasks another file, or delete it"
+        )
+    write_text(path, text)
     show.say(f"{len(asked.tasks)} tasks  {show.here(path)}")
     if away := len({image for task in asked.tasks for image in task.images_away}):
         show.warn(f"{counted(away, 'image')} not here; their tasks name URLs")
@@ -163,7 +174,7 @@ def answerer_of(
     opened: "Workspace",
     release: "Release | None",
     answers: Path | None,
-    model: Path | None,
+    model: str,
     endpoint: str,
     endpoint_model: str,
 ) -> "Answerer":
@@ -171,11 +182,14 @@ def answerer_of(
     if answers is not None:
         from pixmo.evaluate.answerers import GivenAnswers
 
-        return GivenAnswers(answers)
-    if model is not None:
+        given = GivenAnswers(answers)
+        warn_if_empty(answers, given.given)
+        return given
+    if model:
+        from pixmo.cli.train import named_run
         from pixmo.evaluate.checkpoint_answers import CheckpointAnswerer
 
-        return CheckpointAnswerer(model, release)
+        return CheckpointAnswerer(named_run(opened, model), release)
     from pixmo.evaluate.asking import ModelServer
     from pixmo.evaluate.endpoint_answers import EndpointAnswerer
 
@@ -189,6 +203,12 @@ def answerer_of(
         timeout_seconds=settings.timeout_seconds,
     )
     return EndpointAnswerer(server, settings.prompt, opened.recipes, settings.longest_side)
+
+
+def warn_if_empty(path: Path, answers: Mapping[str, str]) -> None:
+    """A file of answers without any is hardly what was wanted."""
+    if not answers:
+        show.warn(f"{path} holds no answer")
 
 
 def judge_of(opened: "Workspace") -> "Judge":
