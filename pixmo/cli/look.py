@@ -93,9 +93,9 @@ def demo(
 
     Example: pixmo demo my-demo
     """
+    from pixmo.cli.validate import end
     from pixmo.demo.demo import run_demo
 
     summary = run_demo(folder, scenes, seed, show.Bars(), show.say)
     show.say(summary.text())
-    if not summary.passed:
-        raise typer.Exit(1)
+    end(summary.checks, summary.verdict)

@@ -1,4 +1,4 @@
-"""Commands that check a release, and train on it."""
+"""The command that scores a model, on a release or a benchmark."""
 
 import math
 from collections.abc import Mapping
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from pixmo.evaluate.cap_f1 import Judge
     from pixmo.evaluate.runs import Asked, Run
     from pixmo.workspace.workspace import Workspace
-
-NO_VERDICT = 2  # exit status
 
 VERSION = Annotated[str, typer.Argument(help="A release or its folder; default: the newest.")]
 
@@ -276,74 +274,3 @@ def show_measures(found: "Evaluation") -> None:
     for name, scores in by_count.items():
         each = ", ".join(f"{count}: {score}" for count, score in sorted(scores.items()))
         show.say(f"\n{name} by true count (rows): {each}")
-
-
-@app.command()
-def validate(
-    version: VERSION = "",
-    train_probe: Annotated[
-        bool, typer.Option("--train-probe", help="Train a small model on it, and on a control.")
-    ] = False,
-    steps: Annotated[
-        int, typer.Option(help="Of each of the probe's runs; 0: as [probe] says.", min=0)
-    ] = 0,
-    against: Annotated[
-        str, typer.Option(help="An earlier release whose probe has run: is this one better?")
-    ] = "",
-    workspace: WORKSPACE = Path(),
-    json: AS_JSON = False,
-) -> None:
-    """Check a release; train a probe on it.
-
-    Every byte, row and point; with --train-probe also whether it teaches what its images show.
-
-    Exit status 0 where everything holds, 1 where anything does not, 2 where the probe could not
-    tell: too few images or steps, or too little learnt of them.
-
-    Example: pixmo validate v1 --train-probe
-    """
-    from pixmo.dataset.reader import Release
-    from pixmo.errors import TrainingError
-    from pixmo.release.versions import release_folder
-    from pixmo.validate.checks import check_release
-
-    opened = open_workspace(workspace)
-    root = release_folder(opened, version)
-    images = opened.local_images()
-    release = Release.open(root, images)
-    checks = check_release(root, images)
-    verdict, comparisons = None, []
-    if against and not train_probe:
-        raise TrainingError("--against compares probes; give --train-probe, too")
-    earlier = Release.open(release_folder(opened, against), images) if against else release
-    if train_probe and checks.passed:
-        from pixmo.validate import suspects
-        from pixmo.validate.against import compare
-        from pixmo.validate.probe import ProbeOptions
-        from pixmo.validate.probe import train_probe as train
-
-        settings = opened.settings.probe
-        verdict = train(
-            release,
-            ProbeOptions(steps=steps or settings.steps, seed=settings.seed),
-            folder := opened.runs / f"probe-{root.name}",
-            show.Bars(),
-        )
-        suspects.remember(opened, root.name, verdict.key, folder / suspects.FILE_NAME)
-        if against:
-            before = opened.runs / f"probe-{earlier.root.name}"
-            comparisons = compare(release, folder, earlier, before) if verdict.subsets else []
-    if json:
-        show.as_json({"checks": checks, "probe": verdict, "against": comparisons})
-    else:
-        show.say(checks.text())
-        if verdict:
-            show.say(verdict.text())
-            for comparison in comparisons:
-                show.say(f"  against {against}: {comparison.text()}")
-        elif train_probe:
-            show.say("train probe: not run, mend what the checks found first")
-    if not checks.passed or (verdict and verdict.outcome == "FAIL"):
-        raise typer.Exit(1)
-    if verdict and not verdict.passed:
-        raise typer.Exit(NO_VERDICT)

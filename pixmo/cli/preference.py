@@ -31,7 +31,7 @@ def preference_tasks(
             " or more."
         ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="The folder to write; new, or of this command.")] = Path("preference"),
+    out: Annotated[Path, typer.Option(help="The folder to write, a new one.")] = Path("preference"),
     split: Annotated[str, typer.Option(help="validation or test.")] = "test",
     per_pair: Annotated[int, typer.Option(min=1, help="Tasks for every two models.")] = 100,
     seed: Annotated[int, typer.Option(help="Another one draws other tasks and sides.")] = 0,

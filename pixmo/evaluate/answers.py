@@ -143,7 +143,8 @@ def read_answers(path: Path) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     try:
-        lines = path.read_text("utf-8-sig").split("\n")  # JSON may hold other ends of lines as they are
+        # JSON may hold other ends of lines as they are; some editors begin a file with a mark.
+        lines = path.read_text("utf-8-sig").split("\n")
     except OSError as error:
         raise EvaluationError(f"{path} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
@@ -190,9 +191,7 @@ def evaluate(
     return Evaluation(data, split, len(asked), missing, away, squares, tuple(measures))
 
 
-def check_asked(
-    data: str, split: str, asked: Sequence[Task], answers: Mapping[str, str]
-) -> None:
+def check_asked(data: str, split: str, asked: Sequence[Task], answers: Mapping[str, str]) -> None:
     """Nothing, if there are tasks, no two of one id, and the answers are to tasks alone.
 
     Raises:
