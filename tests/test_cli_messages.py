@@ -211,7 +211,7 @@ def test_a_path_in_a_command_to_type_is_quoted(tmp_path: Path) -> None:
     nothing: Any = SimpleNamespace(subsets=(), text=lambda: "")
     told = Summary(Path("my demo"), {}, nothing, 0, 0, 0.0, nothing, nothing).text()
     assert told.endswith("cd 'my demo' && pixmo status")
-    with pytest.raises(ReleaseError, match="build it: pixmo build-release 'my release'$"):
+    with pytest.raises(ReleaseError, match=r"build it: pixmo build-release 'my release'$"):
         Release.open(tmp_path / "my release")
 
 

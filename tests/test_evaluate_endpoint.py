@@ -1,5 +1,6 @@
 """A model behind a real server is put every task with its image, once, whatever happens."""
 
+import fcntl
 import json
 import signal
 import socket
@@ -345,6 +346,17 @@ def test_two_at_once_are_told_so(
         pytest.raises(EvaluationError, match="another pixmo is at the evaluation in"),
     ):
         run(of_release(release, "test"), answerer(server.base_url), tmp_path / "runs")
+
+
+def test_a_folder_that_went_while_it_was_opened_is_nobodys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fcntl, "flock", lambda *_: (tmp_path / "run/.lock").unlink())
+    with (
+        pytest.raises(EvaluationError, match="another pixmo is at the evaluation in"),
+        alone_in(tmp_path / "run"),
+    ):
+        pass
 
 
 def test_the_command_killed_and_run_again_asks_only_what_is_missing(

@@ -91,6 +91,9 @@ def demo(
     A synthetic world: pictures, people who speak about them, annotators; made and used offline.
     A second run redoes nothing that is done.
 
+    Exit status as of pixmo validate: 0, 1, or 2 where the probe could not tell. It takes 120 scenes
+    or more; with fewer than some 800 the probe has too few images, and says INVALID.
+
     Example: pixmo demo my-demo
     """
     from pixmo.cli.validate import end
