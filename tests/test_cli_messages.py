@@ -1,12 +1,21 @@
 """What the command line says: each fault on its line, counts that agree, paths as a shell's."""
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import typer
 
+from pixmo.cli.look import demo
+from pixmo.cli.validate import validate
 from pixmo.curate.recipe import load
+from pixmo.dataset.reader import Release
+from pixmo.demo.demo import Summary
+from pixmo.errors import ReleaseError, TrainingError
 from pixmo.resources import shared
 from pixmo.text import counted, misspelt
 from pixmo.workspace.workspace import Workspace
@@ -167,12 +176,71 @@ def test_one_is_not_many() -> None:
     assert [counted(n, "row") for n in (0, 1, 2)] == ["0 rows", "1 row", "2 rows"]
 
 
+def test_a_release_in_a_folder_of_another_name_is_remarked(
+    released: tuple[Workspace, str, str], pixmo: Path
+) -> None:
+    workspace, _, _ = released
+    shutil.copytree(workspace.releases / "v1", workspace.releases / "v3")
+    result = run_pixmo(pixmo, "validate", "v3", cwd=workspace.root)
+    shutil.rmtree(workspace.releases / "v3")  # others ask for the newest
+    said = "pixmo: warning: releases/v3 holds v1, as its manifest says: copied or renamed?\n"
+    assert (result.returncode, result.stderr) == (0, said)
+    assert run_pixmo(pixmo, "validate", "v1", cwd=workspace.root).stderr == ""
+
+
+def test_the_checks_are_told_before_the_probe_begins(
+    released: tuple[Workspace, str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told: list[str] = []
+
+    def stopped(*_: object) -> None:
+        told.append(capsys.readouterr().out)
+        raise TrainingError("stopped")
+
+    monkeypatch.setattr("pixmo.validate.probe.train_probe", stopped)
+    for json_wanted in (False, True):
+        with pytest.raises(TrainingError, match="stopped"):
+            validate("v1", train_probe=True, workspace=released[0].root, json=json_wanted)
+    assert told[0].startswith("Release v1: every check passed\n  ok ")
+    assert told[1] == ""
+
+
+def test_a_path_in_a_command_to_type_is_quoted(tmp_path: Path) -> None:
+    nothing: Any = SimpleNamespace(subsets=(), text=lambda: "")
+    told = Summary(Path("my demo"), {}, nothing, 0, 0, 0.0, nothing, nothing).text()
+    assert told.endswith("cd 'my demo' && pixmo status")
+    with pytest.raises(ReleaseError, match=r"build it: pixmo build-release 'my release'$"):
+        Release.open(tmp_path / "my release")
+
+
+@pytest.mark.parametrize(
+    ("holds", "outcome", "status"),
+    [(True, "PASS", 0), (True, "FAIL", 1), (False, "PASS", 1), (True, "INVALID", 2)],
+)
+def test_the_demo_ends_as_validate_does(
+    holds: bool, outcome: str, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = SimpleNamespace(
+        checks=SimpleNamespace(passed=holds),
+        verdict=SimpleNamespace(outcome=outcome, passed=outcome == "PASS"),
+        text=lambda: "",
+    )
+    monkeypatch.setattr("pixmo.demo.demo.run_demo", lambda *_: summary)
+    with pytest.raises(typer.Exit) if status else contextlib.nullcontext() as ended:
+        demo(Path("somewhere"))
+    assert (ended.value.exit_code if ended else 0) == status
+
+
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
         (("--against", "v2"), 1, "--against compares probes; give --train-probe, too"),
         (("--train-probe", "--against", "v9"), 1, "there is no release at"),
-        (("--train-probe",), 2, "Train probe of v1: INVALID: a verdict needs 512 different images"),
+        (("--against", "v1", "--train-probe"), 1, "it is the release that is validated; name an"),
+        (("--steps", "3"), 1, "--steps are the probe's; give --train-probe, too"),
+        (("--train-probe",), 2, "belong to their images; a verdict needs 512 different images to"),
         (("--train-probe", "--steps", "3"), 2, "a verdict needs at least 16 steps, 3 are set"),
         (("--train-probe", "--against", "v2"), 2, "Train probe of v1: INVALID"),
     ],

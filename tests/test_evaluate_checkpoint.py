@@ -161,12 +161,14 @@ def test_the_command_asks_a_checkpoint(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     workspace = Workspace.open(folder.parent)
-    words = ["evaluate", "-w", str(workspace.root), "--model", str(folder), "--json"]
+    workspace.runs.mkdir()
+    folder.rename(workspace.runs / "my-training")
+    words = ["evaluate", "-w", str(workspace.root), "--model", "my-training", "--json"]
     monkeypatch.setattr(sys, "argv", ["pixmo", *words])
     with pytest.raises(SystemExit) as end:
         main()
     assert end.value.code == 0
-    (kept,) = workspace.runs.iterdir()
+    (kept,) = workspace.runs.glob("evaluate-*")
     shown = json.loads(capsys.readouterr().out)
     assert json.loads((kept / "evaluation.json").read_text("utf-8")) == shown
     assert len(read_answers(kept / "answers.jsonl")) == len(list(tasks(release, "test")))

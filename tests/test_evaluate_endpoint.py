@@ -1,5 +1,6 @@
 """A model behind a real server is put every task with its image, once, whatever happens."""
 
+import fcntl
 import json
 import signal
 import socket
@@ -258,8 +259,7 @@ def test_a_model_that_takes_no_image_is_one_clear_error(
     server.reply = lambda _: fault(400, "this model takes text only")
     with pytest.raises(LanguageModelError, match="takes text only"):
         run(of_release(release, "test"), answerer(server.base_url), tmp_path / "runs")
-    (folder,) = (tmp_path / "runs").iterdir()
-    assert not (folder / "answers.jsonl").exists()
+    assert not list((tmp_path / "runs").iterdir())  # nothing was answered
 
 
 def test_a_task_that_got_no_answer_is_asked_in_the_next_run(
@@ -322,6 +322,18 @@ def test_a_server_that_is_not_there(tmp_path: Path, release: Release) -> None:
         url = f"http://127.0.0.1:{reserved.getsockname()[1]}/v1"
         with pytest.raises(LanguageModelError, match=r"does not answer, 3 times.*--endpoint right"):
             run(of_release(release, "test"), answerer(url), tmp_path / "runs")
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_what_was_answered_before_a_server_went_away_is_kept(
+    tmp_path: Path, release: Release, server: LocalModelServer
+) -> None:
+    server.reply = lambda r: fault(401, "no key") if r.number > 2 else Answer("x")
+    asker = answerer(server.base_url, concurrency=1)
+    with pytest.raises(LanguageModelError):
+        run(of_release(release, "test"), asker, tmp_path / "runs")
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert len(read_answers(folder / "answers.jsonl")) == 3
 
 
 def test_two_at_once_are_told_so(
@@ -334,6 +346,17 @@ def test_two_at_once_are_told_so(
         pytest.raises(EvaluationError, match="another pixmo is at the evaluation in"),
     ):
         run(of_release(release, "test"), answerer(server.base_url), tmp_path / "runs")
+
+
+def test_a_folder_that_went_while_it_was_opened_is_nobodys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fcntl, "flock", lambda *_: (tmp_path / "run/.lock").unlink())
+    with (
+        pytest.raises(EvaluationError, match="another pixmo is at the evaluation in"),
+        alone_in(tmp_path / "run"),
+    ):
+        pass
 
 
 def test_the_command_killed_and_run_again_asks_only_what_is_missing(

@@ -254,6 +254,11 @@ def test_a_mistake_in_the_answers_is_named(mistake: str, tmp_path: Path) -> None
         read_answers(path)
 
 
+def test_a_mark_of_byte_order_in_front_is_no_part_of_the_answers(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"id": "a", "answer": "x"}', "utf-8-sig")
+    assert read_answers(tmp_path / "a.jsonl") == {"a": "x"}
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match=r"a\.jsonl cannot be read: No such file"):
         read_answers(tmp_path / "a.jsonl")
@@ -278,6 +283,7 @@ def test_the_command_asks_scores_and_keeps(tmp_path: Path, pixmo: Path) -> None:
 
     asked = run("v1", "--tasks", "tasks.jsonl", "--split", "validation")
     assert (asked.returncode, asked.stdout) == (0, "20 tasks  tasks.jsonl\n")
+    assert run("v1", "--tasks", "tasks.jsonl", "--split", "validation").stdout == asked.stdout
     lines = [json.loads(line) for line in (tmp_path / "tasks.jsonl").read_text().splitlines()]
     answers = [{"id": line["id"], "answer": "There are none."} for line in lines[:-1]]
     (tmp_path / "mine.jsonl").write_text("\n".join(map(json.dumps, answers)), "utf-8")
@@ -288,7 +294,13 @@ def test_the_command_asks_scores_and_keeps(tmp_path: Path, pixmo: Path) -> None:
     assert json.loads((kept / "evaluation.json").read_text("utf-8")) == as_json
     kept_lines = (kept / "answers.jsonl").read_text("utf-8").splitlines()
     assert [json.loads(line) for line in kept_lines] == answers
+    (tmp_path / "none.jsonl").touch()
+    assert "warning: none.jsonl holds no answer" in run("v1", "--answers", "none.jsonl").stderr
+    runs = sorted(workspace.runs.iterdir())
     for words, message in {
+        ("v1", "--tasks", "mine.jsonl"): "mine.jsonl is there and holds something else",
+        ("v1", "--tasks", "runs"): "runs is there and holds something else",
+        ("v1", "--answers", "mine.jsonl"): "v1/test: 19 answers to no such task",
         ("v1",): "give one of --tasks FILE, to ask a model, and --answers FILE",
         ("v1", "--answers", "nothing.jsonl"): "nothing.jsonl cannot be read",
         ("v1", "--tasks", "t", "--split", "train"): "'train' is not held out",
@@ -297,6 +309,8 @@ def test_the_command_asks_scores_and_keeps(tmp_path: Path, pixmo: Path) -> None:
         failed = run(*words)
         assert (failed.returncode, len(failed.stderr.splitlines())) == (1, 1)
         assert message in failed.stderr
+    assert (tmp_path / "mine.jsonl").read_text("utf-8") == "\n".join(map(json.dumps, answers))
+    assert sorted(workspace.runs.iterdir()) == runs
 
 
 def test_scores_of_single_counts_are_shown_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:

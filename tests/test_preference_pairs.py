@@ -109,6 +109,16 @@ def test_one_model_or_a_strange_answer_is_refused(tmp_path: Path) -> None:
         write(tmp_path, alike)
 
 
+def test_a_folder_of_somebody_else_is_left_as_it_is(tmp_path: Path) -> None:
+    tasks = asked(2)
+    chosen = choose(tasks, answered(tasks), 1)
+    (tmp_path / "tasks.json").write_text("mine", "utf-8")
+    with pytest.raises(EvaluationError, match=r"is not empty and holds no preference\.xml; name"):
+        write(tmp_path, chosen)
+    assert (tmp_path / "tasks.json").read_text("utf-8") == "mine"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 # What people see
 
 

@@ -22,6 +22,7 @@ from pixmo.evaluate.pairs import (
 )
 from pixmo.evaluate.votes import (
     CHOICE,
+    NOT_OURS,
     REMARK,
     VOTED_AGAIN,
     WON_BY_LEFT,
@@ -41,6 +42,7 @@ from pixmo.label.values import Refusal
 from pixmo.workspace.workspace import Workspace
 from tests import label_studio_exports as ls
 from tests.conftest import run_pixmo
+from tests.label_studio_exports import points_data
 from tests.preferences import CONFIG, STRENGTH, Json, made
 from tests.releases import write_release
 
@@ -170,11 +172,11 @@ SPOILED: dict[str, tuple[Callable[[Json], object], str]] = {
     "nobody": (lambda t: t["annotations"][0].update(completed_by=True), "nobody is named"),
     "no time": (lambda t: t["annotations"][0].update(updated_at="soon"), "updated_at is no time"),
     "no data": (lambda t: t.pop("data"), "the annotation, or its task's data"),
-    "no seal": (lambda t: t["data"].pop("sealed"), "not made by pixmo preference tasks, or was"),
-    "another's seal": (lambda t: t["data"].update(pixmo_id="0" * 16), "not made by pixmo prefer"),
+    "no seal": (lambda t: t["data"].pop("sealed"), NOT_OURS),
+    "another's seal": (lambda t: t["data"].update(pixmo_id="0" * 16), NOT_OURS),
     "two names": (
         lambda t: t["data"].update(sealed=seal(t["data"]["pixmo_id"], ("a", "b"))),  # type: ignore[arg-type]
-        "not made by pixmo preference tasks",
+        NOT_OURS,
     ),
     "no annotations": (lambda t: t.pop("annotations"), "the task has no list of annotations"),
 }
@@ -205,10 +207,16 @@ def test_a_task_that_is_none_and_one_that_waits(tmp_path: Path) -> None:
         "e.json, task 2, annotation 2",
     ]
     assert by_reason(read.left_out)["skipped"] == [one.where for one in read.left_out[1:]]
-    with pytest.raises(
-        EvaluationError, match=r"there is no vote \(1 the task has no .*, 2 skipped"
-    ):
+    why = r"there is no vote; left out 1: the task has no .*; left out 2: skipped; export the proj"
+    with pytest.raises(EvaluationError, match=why):
         preference(read)
+
+
+def test_votes_of_another_project_are_said_to_be_so(tmp_path: Path) -> None:
+    other = ls.task(4, points_data(), ls.pointed())
+    read = read_votes([ls.write_export(tmp_path / "e.json", [one_task(tmp_path), other])])
+    assert read.left_out == (LeftOut("e.json, task 4", NOT_OURS),)
+    assert "another project's, not one of pixmo preference tasks" in NOT_OURS
 
 
 def test_of_a_persons_votes_on_a_pair_the_latest_counts(tmp_path: Path) -> None:
@@ -376,6 +384,7 @@ def test_the_commands_ask_rate_and_keep(tmp_path: Path, pixmo: Path) -> None:
         (*ask[:3], "--answers", "good.jsonl"): "a preference is between two models",
         (*ask, "--answers", "other/good.jsonl"): "two files of answers have one name",
         (*ask, "--split", "train"): "'train' is not held out",
+        (*ask, "--out", "other"): "other is not empty and holds no preference.xml",
         ("preference", "rate", "nothing.json"): "nothing.json cannot be read",
     }.items():
         failed = run_pixmo(pixmo, *words, cwd=tmp_path)

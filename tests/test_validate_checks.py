@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pixmo.dataset.reader import Release
 from pixmo.errors import ReleaseError
 from pixmo.validate.checks import Checks, check_release
 from tests.releases import promise_again, write_release
@@ -108,6 +109,16 @@ def test_a_file_that_is_no_parquet_and_rows_too_few_are_found(tmp_path: Path) ->
     found = broken(check_release(root))
     # The unreadable file, its split without it, the short file, and its split.
     assert found == {"rows keep their schema": 1, "row counts are those of the manifest": 4}
+
+
+def test_why_a_file_that_is_gone_cannot_be_read_is_said_once(tmp_path: Path) -> None:
+    root = write_release(tmp_path / "v1")
+    (root / POINTS).unlink()
+    told = check_release(root).text()
+    assert told.count(f"{POINTS} cannot be read: No such file or directory\n") == 2
+    with pytest.raises(ReleaseError) as error:
+        Release.open(root).read("points", "train")
+    assert str(error.value) == f"{root / POINTS} cannot be read: No such file or directory"
 
 
 def test_an_image_by_url_is_checked_where_there_is_a_copy(tmp_path: Path) -> None:

@@ -212,6 +212,16 @@ def test_the_last_word_on_a_subset_needs_all_of_them(
     assert overall(settled)[0] == overall_outcome
 
 
+def test_where_nothing_can_be_judged_one_line_says_what_why_and_what_to_do() -> None:
+    few, other = replace(FEW, stem="cap"), FEW
+    assert overall([few, replace(HARD, outcome=INVALID, reason="hard, so rest"), other]) == (
+        INVALID,
+        "it could not be told whether annotations belong to their images; pixmo-cap and"
+        " pixmo-points: 9 held-out images, 64 are needed, so release more;"
+        " pixmo-ask-model-anything: hard, so rest",
+    )
+
+
 def test_the_reason_names_what_passed_and_what_was_not_judged() -> None:
     assert overall([GOOD, FEW]) == (
         PASS,
@@ -238,8 +248,10 @@ def test_a_small_release_gets_no_verdict_and_is_told_why(tmp_path: Path) -> None
     (tmp_path / "run/report.html").write_text("Train probe of v0: PASS")
     found = train_probe(release, SHORT, tmp_path / "run")
     assert (found.outcome, found.passed) == (INVALID, False)
-    assert f"needs {FEWEST_HELD_OUT_IMAGES} different images held out" in found.text()
-    assert "have 16" in found.text()
+    assert found.reason == (
+        f"{verdict.CANNOT_TELL}; a verdict needs {FEWEST_HELD_OUT_IMAGES} different images held"
+        " out, and of the validation and test splits 16 have their files here, so release more"
+    )
     assert verdict.read(tmp_path / "run/verdict.json") == found
     assert not (tmp_path / "run/report.html").exists()
 

@@ -1,5 +1,15 @@
 """The command line; help lists the commands in the order of these modules."""
 
-from pixmo.cli import collect, look, model, preference, recipes, record, release, train
+from pixmo.cli import collect, look, model, preference, recipes, record, release, train, validate
 
-__all__ = ["collect", "look", "model", "preference", "recipes", "record", "release", "train"]
+__all__ = [
+    "collect",
+    "look",
+    "model",
+    "preference",
+    "recipes",
+    "record",
+    "release",
+    "train",
+    "validate",
+]

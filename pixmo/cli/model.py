@@ -1,6 +1,7 @@
-"""Commands that check a release, and train on it."""
+"""The command that scores a model, on a release or a benchmark."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from pixmo.evaluate.cap_f1 import Judge
     from pixmo.evaluate.runs import Asked, Run
     from pixmo.workspace.workspace import Workspace
-
-NO_VERDICT = 2  # exit status
 
 VERSION = Annotated[str, typer.Argument(help="A release or its folder; default: the newest.")]
 
@@ -44,8 +43,8 @@ def evaluate(
         str, typer.Option(help="The model, as that server calls it.", metavar="NAME")
     ] = "",
     model: Annotated[
-        Path | None, typer.Option(help="Ask the checkpoint in this folder.", metavar="FOLDER")
-    ] = None,
+        str, typer.Option(help="Ask the model of a run, by name or folder.", metavar="RUN")
+    ] = "",
     judge: Annotated[
         bool,
         typer.Option(
@@ -85,7 +84,7 @@ def evaluate(
 
     Example: pixmo evaluate v1 --endpoint http://localhost:8000/v1 --endpoint-model molmo
 
-    Example: pixmo evaluate --benchmark chartqa --model runs/my-training/checkpoint
+    Example: pixmo evaluate --benchmark chartqa --model train-v1-caption-probe-xs
     """
     from pixmo.errors import EvaluationError
     from pixmo.evaluate.runs import run
@@ -93,7 +92,7 @@ def evaluate(
     if sum(map(bool, (answers, tasks, endpoint, model))) != 1:
         raise EvaluationError(
             "give one of --tasks FILE, to ask a model, and --answers FILE, --endpoint URL and"
-            " --model FOLDER, for answers to score"
+            " --model RUN, for answers to score"
         )
     if bool(endpoint) != bool(endpoint_model):
         raise EvaluationError("--endpoint URL and --endpoint-model NAME belong together")
@@ -149,11 +148,21 @@ def asked_of(
 
 
 def write_tasks(asked: "Asked", path: Path) -> None:
-    """The file holds what to ask a model."""
+    """The file holds what to ask a model.
+
+    Raises:
+        EvaluationError: it holds something else; it is left as it is.
+    """
+    from pixmo.errors import EvaluationError
     from pixmo.evaluate.answers import as_line
     from pixmo.files import write_text
 
-    write_text(path, "".join(f"{as_line(task)}\n" for task in asked.tasks))
+    text = "".join(f"{as_line(task)}\n" for task in asked.tasks)
+    if path.exists() and not (path.is_file() and path.read_bytes() == text.encode()):
+        raise EvaluationError(
+            f"{path} is there and holds something else; give --tasks another file, or delete it"
+        )
+    write_text(path, text)
     show.say(f"{len(asked.tasks)} tasks  {show.here(path)}")
     if away := len({image for task in asked.tasks for image in task.images_away}):
         show.warn(f"{counted(away, 'image')} not here; their tasks name URLs")
@@ -163,7 +172,7 @@ def answerer_of(
     opened: "Workspace",
     release: "Release | None",
     answers: Path | None,
-    model: Path | None,
+    model: str,
     endpoint: str,
     endpoint_model: str,
 ) -> "Answerer":
@@ -171,11 +180,14 @@ def answerer_of(
     if answers is not None:
         from pixmo.evaluate.answerers import GivenAnswers
 
-        return GivenAnswers(answers)
-    if model is not None:
+        given = GivenAnswers(answers)
+        warn_if_empty(answers, given.given)
+        return given
+    if model:
+        from pixmo.cli.train import named_run
         from pixmo.evaluate.checkpoint_answers import CheckpointAnswerer
 
-        return CheckpointAnswerer(model, release)
+        return CheckpointAnswerer(named_run(opened, model), release)
     from pixmo.evaluate.asking import ModelServer
     from pixmo.evaluate.endpoint_answers import EndpointAnswerer
 
@@ -189,6 +201,12 @@ def answerer_of(
         timeout_seconds=settings.timeout_seconds,
     )
     return EndpointAnswerer(server, settings.prompt, opened.recipes, settings.longest_side)
+
+
+def warn_if_empty(path: Path, answers: Mapping[str, str]) -> None:
+    """A file of answers without any is hardly what was wanted."""
+    if not answers:
+        show.warn(f"{path} holds no answer")
 
 
 def judge_of(opened: "Workspace") -> "Judge":
@@ -256,74 +274,3 @@ def show_measures(found: "Evaluation") -> None:
     for name, scores in by_count.items():
         each = ", ".join(f"{count}: {score}" for count, score in sorted(scores.items()))
         show.say(f"\n{name} by true count (rows): {each}")
-
-
-@app.command()
-def validate(
-    version: VERSION = "",
-    train_probe: Annotated[
-        bool, typer.Option("--train-probe", help="Train a small model on it, and on a control.")
-    ] = False,
-    steps: Annotated[
-        int, typer.Option(help="Of each of the probe's runs; 0: as [probe] says.", min=0)
-    ] = 0,
-    against: Annotated[
-        str, typer.Option(help="An earlier release whose probe has run: is this one better?")
-    ] = "",
-    workspace: WORKSPACE = Path(),
-    json: AS_JSON = False,
-) -> None:
-    """Check a release; train a probe on it.
-
-    Every byte, row and point; with --train-probe also whether it teaches what its images show.
-
-    Exit status 0 where everything holds, 1 where anything does not, 2 where the probe could not
-    tell: too few images or steps, or too little learnt of them.
-
-    Example: pixmo validate v1 --train-probe
-    """
-    from pixmo.dataset.reader import Release
-    from pixmo.errors import TrainingError
-    from pixmo.release.versions import release_folder
-    from pixmo.validate.checks import check_release
-
-    opened = open_workspace(workspace)
-    root = release_folder(opened, version)
-    images = opened.local_images()
-    release = Release.open(root, images)
-    checks = check_release(root, images)
-    verdict, comparisons = None, []
-    if against and not train_probe:
-        raise TrainingError("--against compares probes; give --train-probe, too")
-    earlier = Release.open(release_folder(opened, against), images) if against else release
-    if train_probe and checks.passed:
-        from pixmo.validate import suspects
-        from pixmo.validate.against import compare
-        from pixmo.validate.probe import ProbeOptions
-        from pixmo.validate.probe import train_probe as train
-
-        settings = opened.settings.probe
-        verdict = train(
-            release,
-            ProbeOptions(steps=steps or settings.steps, seed=settings.seed),
-            folder := opened.runs / f"probe-{root.name}",
-            show.Bars(),
-        )
-        suspects.remember(opened, root.name, verdict.key, folder / suspects.FILE_NAME)
-        if against:
-            before = opened.runs / f"probe-{earlier.root.name}"
-            comparisons = compare(release, folder, earlier, before) if verdict.subsets else []
-    if json:
-        show.as_json({"checks": checks, "probe": verdict, "against": comparisons})
-    else:
-        show.say(checks.text())
-        if verdict:
-            show.say(verdict.text())
-            for comparison in comparisons:
-                show.say(f"  against {against}: {comparison.text()}")
-        elif train_probe:
-            show.say("train probe: not run, mend what the checks found first")
-    if not checks.passed or (verdict and verdict.outcome == "FAIL"):
-        raise typer.Exit(1)
-    if verdict and not verdict.passed:
-        raise typer.Exit(NO_VERDICT)

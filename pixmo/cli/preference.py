@@ -7,7 +7,7 @@ import typer
 
 from pixmo.cli import show
 from pixmo.cli.app import AS_JSON, WORKSPACE, app, open_workspace
-from pixmo.cli.model import VERSION, held_out_release
+from pixmo.cli.model import VERSION, held_out_release, warn_if_empty
 from pixmo.text import counted
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def preference_tasks(
             " or more."
         ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("preference"),
+    out: Annotated[Path, typer.Option(help="The folder to write, a new one.")] = Path("preference"),
     split: Annotated[str, typer.Option(help="validation or test.")] = "test",
     per_pair: Annotated[int, typer.Option(min=1, help="Tasks for every two models.")] = 100,
     seed: Annotated[int, typer.Option(help="Another one draws other tasks and sides.")] = 0,
@@ -56,6 +56,8 @@ def preference_tasks(
     if len({path.stem for path in given}) < len(given):
         raise EvaluationError("two files of answers have one name; name each after its model")
     said = {path.stem: read_answers(path) for path in given}
+    for path in given:
+        warn_if_empty(path, said[path.stem])
     opened = open_workspace(workspace)
     release = held_out_release(opened, version, split)
     chosen = choose(list(tasks(release, split)), said, per_pair, seed)

@@ -1,8 +1,11 @@
 """A release on disk, read."""
 
+import errno
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,6 +15,13 @@ from pixmo.dataset.manifest import Manifest
 from pixmo.errors import ReleaseError
 
 SPLITS = ("train", "validation", "test")
+
+
+def why_unread(error: Exception) -> str:
+    """Why a Parquet file cannot be read, in one line; of one that is gone Arrow gives the path."""
+    if isinstance(error, FileNotFoundError):
+        return os.strerror(errno.ENOENT)
+    return " ".join(str(error).split())
 
 
 @dataclass(frozen=True)
@@ -32,7 +42,7 @@ class Release:
         """
         if not root.is_dir():
             raise ReleaseError(
-                f"there is no release at {root}; build it: pixmo build-release {root.name}"
+                f"there is no release at {root}; build it: pixmo build-release {quote(root.name)}"
             )
         return cls(root, manifests.read(root), local_images or {})
 
@@ -60,7 +70,9 @@ class Release:
             try:
                 tables.append(pq.read_table(self.root / file.path, partitioning=None))
             except (OSError, pa.ArrowException) as error:
-                raise ReleaseError(f"{self.root / file.path} cannot be read: {error}") from error
+                raise ReleaseError(
+                    f"{self.root / file.path} cannot be read: {why_unread(error)}"
+                ) from error
         try:
             return pa.concat_tables(tables)
         except pa.ArrowException as error:
@@ -96,7 +108,7 @@ class Release:
         try:
             return pq.read_table(path, partitioning=None)
         except (OSError, pa.ArrowException) as error:
-            raise ReleaseError(f"{path} cannot be read: {error}") from error
+            raise ReleaseError(f"{path} cannot be read: {why_unread(error)}") from error
 
     def image_path(self, image_url: str, image_sha256: str) -> Path:
         """The file of a row's image.

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 import jiwer
 
@@ -42,11 +43,6 @@ class Summary:
     checks: Checks
     verdict: Verdict
 
-    @property
-    def passed(self) -> bool:
-        """Whether every check holds and the probe's verdict is PASS."""
-        return self.checks.passed and self.verdict.passed
-
     def text(self) -> str:
         """The summary as a person reads it, one screen."""
         places = Workspace(self.root, Settings())  # under the name that the folder was given
@@ -76,7 +72,7 @@ class Summary:
             f"  card     {release / 'README.md'}",
             f"  report   {release / 'report.html'}",
             f"  probe    {places.runs / f'probe-{VERSION}'}",
-            f"  next     cd {self.root} && pixmo status",
+            f"  next     cd {quote(str(self.root))} && pixmo status",
         ]
         return "\n".join(lines)
 

@@ -83,7 +83,7 @@ class GivenAnswers:
         return {"answers_sha256": sha256_value(self.given)}
 
     def answer(self, tasks: Sequence[Task], keep: Keep) -> None:  # noqa: ARG002
-        """Every answer of the file is kept, also to what was not asked: scoring says so."""
+        """Every answer of the file is kept."""
         for task_id, text in self.given.items():
             keep(Answer(task_id, text))
 

@@ -143,7 +143,8 @@ def read_answers(path: Path) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     try:
-        lines = path.read_text("utf-8").split("\n")  # JSON may hold other ends of lines as they are
+        # JSON may hold other ends of lines as they are; some editors begin a file with a mark.
+        lines = path.read_text("utf-8-sig").split("\n")
     except OSError as error:
         raise EvaluationError(f"{path} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
@@ -174,11 +175,7 @@ def evaluate(
     Raises:
         EvaluationError: an answer is to no task, or there is no task.
     """
-    if not asked:
-        raise EvaluationError(f"{data} has no row in {split}")
-    if len({task.id for task in asked}) < len(asked):
-        raise EvaluationError(f"{data} has an id twice in {split}")
-    check_answers(f"{data}/{split}", asked, answers)
+    check_asked(data, split, asked, answers)
     measures: list[Measure] = []
     for subset in dict.fromkeys(task.subset for task in asked):
         of_subset = [task for task in asked if task.subset == subset]
@@ -192,6 +189,19 @@ def evaluate(
     }
     squares = sum(known_shape(image) is None for image in pointed)
     return Evaluation(data, split, len(asked), missing, away, squares, tuple(measures))
+
+
+def check_asked(data: str, split: str, asked: Sequence[Task], answers: Mapping[str, str]) -> None:
+    """Nothing, if there are tasks, no two of one id, and the answers are to tasks alone.
+
+    Raises:
+        EvaluationError: it is not so.
+    """
+    if not asked:
+        raise EvaluationError(f"{data} has no row in {split}")
+    if len({task.id for task in asked}) < len(asked):
+        raise EvaluationError(f"{data} has an id twice in {split}")
+    check_answers(f"{data}/{split}", asked, answers)
 
 
 def check_answers(whose: str, asked: Sequence[Task], answers: Mapping[str, str]) -> None:

@@ -30,6 +30,7 @@ from pixmo.points import TAG, Point, from_text
 from pixmo.resources import shared
 from pixmo.text import squeeze
 
+CONFIG, IMAGES = "preference.xml", "images"
 NO_ANSWER = "(no answer)"
 LONGEST_SIDE_PIXELS = 1280  # as shown: half of a wide screen, with room to zoom
 # A tag, and where it is closed the words up to there.
@@ -149,8 +150,11 @@ def write(
     its document root is the folder that `folder` lies in.
 
     Raises:
-        EvaluationError: no pair is left to judge.
+        EvaluationError: no pair is left to judge, or the folder holds something else.
     """
+    found = {path.name for path in folder.glob("*") if not path.name.startswith(".")}
+    if CONFIG not in found and not found <= {IMAGES}:  # pictures alone: what a kill left of ours
+        raise EvaluationError(f"{folder} is not empty and holds no {CONFIG}; name another folder")
     images_at = images_at or f"/data/local-files/?d={quote(folder.resolve().name)}/images/"
     tasks: list[dict[str, dict[str, str]]] = []
     met: Counter[frozenset[str]] = Counter()
@@ -168,10 +172,7 @@ def write(
     if not tasks:
         why = ", ".join(f"{count} times {reason}" for reason, count in sorted(left_out.items()))
         raise EvaluationError(f"there is no pair of answers to judge: {why or 'there is no task'}")
-    write_text(
-        folder / "preference.xml",
-        shared("annotation_ui", "evaluation", "preference.xml").read_text("utf-8"),
-    )
+    write_text(folder / CONFIG, shared("annotation_ui", "evaluation", CONFIG).read_text("utf-8"))
     write_json(folder / "tasks.json", tasks)
     models: Counter[str] = Counter()
     for two, count in met.items():
@@ -224,7 +225,7 @@ def url_of(task: Task, answer: str, folder: Path, images_at: str) -> str:
         return task.image
     data = picture(Path(task.image), from_text(answer))
     name = f"{sha256_bytes(data)}.png"
-    path = folder / "images" / name
+    path = folder / IMAGES / name
     if not path.exists():
         replace_atomically(path, lambda temporary: temporary.write_bytes(data))
     return images_at + name

@@ -12,7 +12,9 @@ where it was and asks only what is missing.
 
 import contextlib
 import fcntl
+import os
 import re
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -25,8 +27,8 @@ from pixmo.dataset.manifest import FILE_NAME as MANIFEST
 from pixmo.dataset.reader import Release
 from pixmo.errors import EvaluationError
 from pixmo.evaluate import benchmarks
-from pixmo.evaluate.answerers import Answer, Answerer
-from pixmo.evaluate.answers import Evaluation, Task, evaluate, tasks
+from pixmo.evaluate.answerers import Answer, Answerer, GivenAnswers
+from pixmo.evaluate.answers import Evaluation, Task, check_asked, evaluate, tasks
 from pixmo.evaluate.benchmarks import Benchmark
 from pixmo.evaluate.cap_f1 import Judge, Judged, case_of
 from pixmo.evaluate.journal import Journal
@@ -35,6 +37,7 @@ from pixmo.files import json_line, plain, write_json, write_text
 from pixmo.hashing import sha256_file, sha256_value
 
 ANSWERS, EVALUATION, CONFIGURATION = "answers.jsonl", "evaluation.json", "configuration.json"
+LOCK = ".lock"
 JUDGEMENTS = "judgements.jsonl"  # beside the runs' folders
 CUT = "length"  # OpenAI's finish_reason of an answer that max_tokens cut off
 NAME_CHARACTERS = 40  # of an answerer's name, in a folder's
@@ -134,6 +137,9 @@ def run(
     described = [task for task in asked.tasks if task.subset == "cap"]
     if judge and not described:
         raise EvaluationError(f"{asked.name}/{asked.split} has no caption to judge")
+    # Before anybody is asked: what cannot be scored is not to be paid for, nor kept.
+    given = answerer.given if isinstance(answerer, GivenAnswers) else {}
+    check_asked(asked.name, asked.split, asked.tasks, given)
     configuration = configuration_of(asked, answerer, judge)
     folder = runs / folder_name(asked, answerer)
     with alone_in(folder):
@@ -226,15 +232,23 @@ def folder_name(asked: Asked, answerer: Answerer) -> str:
 def alone_in(folder: Path) -> Iterator[None]:
     """The folder is there, and nobody else is at its evaluation; the lock dies with its process.
 
+    A folder in which nothing was answered is gone afterwards.
+
     Raises:
         EvaluationError: another process is.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
+    with (folder / LOCK).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.fstat(file.fileno()).st_nlink:  # its folder has gone just now
+                raise BlockingIOError
         except BlockingIOError as error:
             raise EvaluationError(
                 f"another pixmo is at the evaluation in {folder}; wait for it to finish"
             ) from error
-        yield
+        try:
+            yield
+        finally:
+            if {path.name for path in folder.glob("*")} <= {LOCK, CONFIGURATION}:
+                shutil.rmtree(folder, ignore_errors=True)

@@ -21,6 +21,7 @@ from pixmo.text import counted
 # What each choice gives the left one. Source of the four: Chatbot Arena, arXiv 2403.04132.
 WON_BY_LEFT = {"left": 1.0, "right": 0.0, "both_good": 0.5, "both_bad": 0.5}
 VOTED_AGAIN = "voted on again by the same person later, or exported twice"
+NOT_OURS = "its task is another project's, not one of pixmo preference tasks, or was changed"
 EXPORT_AS_JSON = "export the project from Label Studio again, as JSON"
 # The config's controls: what an item of a result has as from_name, to_name and type.
 CHOICE = ("preference", "question", "choices")
@@ -106,10 +107,10 @@ def preference(read: Read, seed: int = 0) -> Preference:
         rated = ratings(votes, seed)
     except ValueError as error:
         left_out = by_reason(read.left_out)
-        why = ", ".join(f"{len(where)} {reason}" for reason, where in left_out.items())
-        raise EvaluationError(f"{error}{f' ({why})' if why else ''}; let people judge more") from (
-            error
-        )
+        why = "".join(f"; left out {len(where)}: {reason}" for reason, where in left_out.items())
+        raise EvaluationError(
+            f"{error}{why}; export the project of pixmo preference tasks, or let people judge more"
+        ) from error
     return Preference(
         version=VERSION,
         votes=len(judgements),
@@ -205,7 +206,7 @@ def judgement(annotation: object, data: object, where: str) -> Judgement:
         pair = data["pixmo_id"]
         sides = unseal(pair, data["sealed"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Refused("the task was not made by pixmo preference tasks, or was changed") from error
+        raise Refused(NOT_OURS) from error
     choice, remark = choice_and_remark(annotation.get("result"))
     return Judgement(
         pair=pair,

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from pixmo import schema
 from pixmo.dataset import manifest as manifests
 from pixmo.dataset.manifest import Manifest
-from pixmo.dataset.reader import Release
+from pixmo.dataset.reader import Release, why_unread
 from pixmo.errors import SchemaError
 from pixmo.hashing import sha256_file
 from pixmo.text import counted
@@ -149,7 +149,7 @@ def read_shards(root: Path, promised: Manifest) -> tuple[list[Shard], list[str],
                     shards.append(Shard(file.path, subset.stem, split, table.to_pylist()))
                 except (OSError, pa.ArrowException) as error:
                     unreadable.append(file.path)
-                    faults.append(f"{file.path} cannot be read: {' '.join(str(error).split())}")
+                    faults.append(f"{file.path} cannot be read: {why_unread(error)}")
                 except SchemaError as error:
                     unreadable.append(file.path)
                     faults.append(str(error))
@@ -165,7 +165,7 @@ def wrong_row_counts(root: Path, promised: Manifest) -> Iterable[str]:
         try:
             found[file.path] = pq.read_metadata(root / file.path).num_rows
         except (OSError, pa.ArrowException) as error:
-            yield f"{file.path} cannot be read: {' '.join(str(error).split())}"
+            yield f"{file.path} cannot be read: {why_unread(error)}"
             continue
         if found[file.path] != file.rows:
             yield f"{file.path} has {found[file.path]} rows, promised are {file.rows}"

@@ -31,6 +31,7 @@ from pixmo.validate.report import write_report
 from pixmo.validate.side_by_side import run_side_by_side
 from pixmo.validate.skills import majority
 from pixmo.validate.verdict import (
+    CANNOT_TELL,
     HELD_OUT_FACTOR,
     INVALID,
     Gate,
@@ -138,7 +139,10 @@ def too_short(options: ProbeOptions) -> str:
     """Why the probe is too short for a verdict; empty where it is not."""
     if options.most_train_images < FEWEST_TRAIN_IMAGES:
         fewest = -(-FEWEST_TRAIN_IMAGES // options.training.batch_examples)
-        return f"a verdict needs at least {fewest} steps, {options.steps} are set; set more"
+        return (
+            f"{CANNOT_TELL}; a verdict needs at least {fewest} steps, {options.steps} are set,"
+            f" so set more, best the default of {ProbeOptions().steps:,}"
+        )
     return ""
 
 
@@ -151,8 +155,8 @@ def too_few(learnt: Sequence[Example], held_out: Sequence[Example]) -> str:
         images = len({example.cluster for example in found})
         if images < fewest:
             return (
-                f"a verdict needs {fewest} different images {what}, {split} with their image files"
-                f" have {images}; release more rows"
+                f"{CANNOT_TELL}; a verdict needs {fewest} different images {what}, and of {split}"
+                f" {images} have their files here, so release more"
             )
     return ""
 
@@ -175,7 +179,10 @@ def judge(
         if stem not in release.stems:
             continue
         if images[stem] < FEWEST_TRAIN_IMAGES:
-            reason = f"{images[stem]} images to train on, {FEWEST_TRAIN_IMAGES} are needed"
+            reason = (
+                f"{images[stem]} images to train on, {FEWEST_TRAIN_IMAGES} are needed,"
+                " so release more"
+            )
             subsets.append(SubsetVerdict(stem, INVALID, reason, gate, 0))
             continue
         found = judge_subset(

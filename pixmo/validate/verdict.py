@@ -17,6 +17,7 @@ from pixmo.validate.skills import Answered
 TELLING = "own image told from others"
 PASS, FAIL, INVALID = "PASS", "FAIL", "INVALID"
 UNLEARNT = "not learnt"
+CANNOT_TELL = "it could not be told whether annotations belong to their images"
 # Standard errors at which answers and images do have to do with each other, however little.
 CONNECTED_Z = 4.0
 HELD_OUT_FACTOR = 5.0  # of the most that the rows trained on may contradict their images
@@ -191,7 +192,7 @@ def judge_subset(
     """What the two runs' losses and answers to the same held-out rows say of one subset."""
     own, theirs = by_image(release.losses, stem), by_image(control.losses, stem)
     if len(own) < max(2, fewest_images):
-        reason = f"{len(own)} held-out images, {fewest_images} are needed"
+        reason = f"{len(own)} held-out images, {fewest_images} are needed, so release more"
         return SubsetVerdict(stem, INVALID, reason, gate, len(own))
     gap = paired_difference([one.wrong for one in own], [one.right for one in own])
     control_gap = paired_difference([one.wrong for one in theirs], [one.right for one in theirs])
@@ -326,15 +327,21 @@ def settle(
     settled = []
     for one in subsets:
         if control_passes(one):
-            reason = "annotations shuffled between images pass, too: the instrument is broken"
+            reason = (
+                "a model that learnt shuffled annotations passes, too, so to pass would mean"
+                " nothing: try another [probe] seed"
+            )
             one = replace(one, outcome=INVALID, reason=reason)
         elif one.stem in weak and one.gap is not None:
-            reason = "not learnt from rendered pictures either: set more steps"
+            reason = "not even rendered pictures without a mistake are learnt, so set more steps"
             one = replace(one, outcome=INVALID, reason=reason)
         elif one.outcome == UNLEARNT and (images_are_read or nothing_is_seen):
             one = replace(one, outcome=FAIL)
         elif one.outcome == UNLEARNT:
-            reason = f"{one.reason}: too much for so small a model; set more steps"
+            reason = (
+                f"something of its images is learnt, but too little ({one.reason}),"
+                " so set more steps or release more images"
+            )
             one = replace(one, outcome=INVALID, reason=reason)
         settled.append(one)
     return settled
@@ -343,6 +350,16 @@ def settle(
 def names(subsets: Sequence[SubsetVerdict], outcome: str) -> list[str]:
     """The published names of the subsets with this outcome."""
     return [schema.subset(subset.stem).name for subset in subsets if subset.outcome == outcome]
+
+
+def why_unjudged(subsets: Sequence[SubsetVerdict]) -> str:
+    """Why no subset can be judged, and what to do: each reason once, with what it is of."""
+    by_reason: dict[str, list[SubsetVerdict]] = {}
+    for one in subsets:
+        by_reason.setdefault(one.reason, []).append(one)
+    return "; ".join(
+        f"{' and '.join(names(some, INVALID))}: {reason}" for reason, some in by_reason.items()
+    )
 
 
 def overall(subsets: Sequence[SubsetVerdict]) -> tuple[str, str]:
@@ -355,6 +372,6 @@ def overall(subsets: Sequence[SubsetVerdict]) -> tuple[str, str]:
             f" wrong images, or too hard for so small a model{left_open}"
         )
     if not passed:
-        return INVALID, f"no subset can be judged{left_open}"
+        return INVALID, f"{CANNOT_TELL}; {why_unjudged(subsets)}"
     teaches = "teaches what its images" if len(passed) == 1 else "teach what their images"
     return PASS, f"{' and '.join(passed)} {teaches} show{left_open}"
