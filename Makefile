@@ -6,14 +6,24 @@ BIN := $(VENV)/bin
 WORKERS := --numprocesses auto --maxprocesses 4 --dist loadgroup
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-fast check format docs bench clean
+.PHONY: demo test test-fast check format docs bench clean browser
 
 demo: $(VENV)/installed          ## the main job on the bundled sample; a second run redoes nothing
 	$(BIN)/pixmo demo pixmo-demo
 
-test: $(VENV)/installed-dev      ## all tests and checks
+test: $(VENV)/installed-dev browser  ## all tests and checks
 	$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest $(WORKERS)
+
+browser:                         ## Chromium, for the tests of pages; installed by root only
+	@if ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "Installing Chromium …"; \
+	    apt-get update -qq && apt-get install -y -qq chromium >/dev/null; \
+	  else \
+	    echo "LEFT OUT: the tests of pages, for want of Chromium: as root, make test installs it"; \
+	  fi; \
+	fi
 
 test-fast: $(VENV)/installed-dev ## the tests that take seconds
 	$(BIN)/python -m pytest $(WORKERS) -m "not slow"

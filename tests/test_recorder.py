@@ -211,9 +211,7 @@ def test_what_is_too_short_can_be_gone_on_with(workspace: Workspace) -> None:
     assert not list(workspace.root.glob("recorder/refused/*/*"))
 
 
-@pytest.mark.parametrize(
-    ("seconds", "status"), [(0.9, 422), (1.3, 200), (6.7, 200), (7.2, 422)]
-)
+@pytest.mark.parametrize(("seconds", "status"), [(0.9, 422), (1.3, 200), (6.7, 200), (7.2, 422)])
 def test_the_decoded_length_may_be_a_second_off(
     workspace: Workspace, seconds: float, status: int
 ) -> None:

@@ -30,7 +30,7 @@ let recording = null; // {recorder, part, began}: somebody speaks
 let phase = "loading"; // ready, speaking, sending, waiting, away
 let player = null;
 let wakeLock = null;
-const looks = { silentSince: 0, clippedAt: [] };
+const looks = { silentSince: 0, clippedAt: [], complaint: "" };
 
 // --- what is shown --------------------------------------------------------------------------
 
@@ -122,6 +122,12 @@ async function openMicrophone() {
   }
 }
 
+// What is wrong with the sound, until it is no longer.
+function complain(text) {
+  if (text || looks.complaint === $("problem").textContent) warn(text);
+  looks.complaint = text;
+}
+
 function look() {
   if (phase === "speaking") show();
   if (!microphone) return;
@@ -137,11 +143,11 @@ function look() {
   looks.clippedAt = looks.clippedAt.filter((at) => at > now - CLIPPED_SECONDS);
   if (peak >= CLIPPED) looks.clippedAt.push(now);
   if (now - looks.silentSince >= SILENT_SECONDS) {
-    warn("Nothing is heard. Is this the right microphone, and is it switched on?");
+    complain("Nothing is heard. Is this the right microphone, and is it switched on?");
   } else if (looks.clippedAt.length >= CLIPPED_LOOKS) {
-    warn("Too loud: the sound is clipped. Speak from farther away, or turn the microphone down.");
+    complain("Too loud: the sound is clipped. Speak from farther away, or turn the microphone down.");
   } else if (peak >= SILENCE && !looks.clippedAt.length) {
-    warn("");
+    complain("");
   }
   const spoken = seconds();
   if (spoken >= session.max_seconds) {
@@ -212,6 +218,7 @@ async function pause() {
   recording = null;
   phase = "ready";
   wakeLock?.release();
+  complain("");
   say(seconds() < session.min_seconds ? "Paused." : "Paused. You may submit.");
   show();
 }
@@ -357,13 +364,25 @@ async function showImage(sha256) {
 // --- the page -------------------------------------------------------------------------------
 
 const ACTIONS = {
-  record: () => (phase === "speaking" ? pause() : speak()), listen, redo, submit, skip,
+  record: () => (phase === "speaking" ? pause() : speak()),
+  listen: () => { listen().catch(unexpected); }, // others may be pressed meanwhile
+  redo, submit, skip,
 };
 const KEYS = { " ": "record", l: "listen", r: "redo", Enter: "submit", s: "skip" };
 
-function act(name) {
-  if ($(name).disabled) return;
-  Promise.resolve(ACTIONS[name]()).catch(unexpected);
+let acting = false;
+
+// One thing after another, however fast the keys.
+async function act(name) {
+  if (acting || $(name).disabled) return;
+  acting = true;
+  try {
+    await ACTIONS[name]();
+  } catch (error) {
+    unexpected(error);
+  } finally {
+    acting = false;
+  }
 }
 
 function unexpected(error) {
@@ -435,14 +454,13 @@ async function begin() {
   sender.send(draft).catch(unexpected);
 }
 
-// Two tabs would speak over each other: one at a time has the recorder.
+// Two tabs would speak over each other: one at a time has the recorder, the next waits for it.
 async function beginAlone() {
   const name = `pixmo-record ${location.pathname}`;
-  await navigator.locks.request(name, { ifAvailable: true }, async (lock) => {
-    if (!lock) {
-      warn("The recorder is open in another tab. Go on there, or close it and load this page again.");
-      return;
-    }
+  const taken = (await navigator.locks.query()).held.some((lock) => lock.name === name);
+  if (taken) warn("The recorder is open in another tab. Go on there, or close it to go on here.");
+  await navigator.locks.request(name, async () => {
+    warn("");
     await begin().catch(unexpected);
     await new Promise(() => {}); // until the tab closes
   });
