@@ -4,11 +4,14 @@ The examples of a step are a pure function of seed and step, so that a run that 
 with the batches that it would have seen.
 """
 
+import contextlib
+import signal
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from itertools import islice
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from torch.utils.data import DataLoader, Dataset
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from pixmo import schema
 from pixmo.dataset.reader import Release
@@ -257,7 +261,7 @@ class MicroBatches(Dataset[Batch | PixmoError]):
 
 def stream(
     data: MicroBatches, steps: range, workers: int, pinned: bool = False
-) -> Iterator[list[Batch]]:
+) -> Generator[list[Batch], None, None]:
     """Yield the micro-batches of each step, prepared ahead by worker processes.
 
     If `pinned` they are in memory that a GPU can read by itself.
@@ -277,17 +281,56 @@ def stream(
         multiprocessing_context="spawn" if workers else None,
         prefetch_factor=BATCHES_AHEAD if workers else None,
     )
-    with deaf_children():
+    with deaf_children(), unterminated_children():
         found = iter(loader)
-    for _ in steps:
-        try:
-            batches = list(islice(found, data.per_step))
-        except RuntimeError as error:  # torch says so of a worker that is gone
-            raise TrainingError(
-                f"a process that prepares batches was lost: {error}; most often memory, or shared"
-                " memory in a container, is short: use fewer --workers, 0 for none"
-            ) from error
-        yield [sound(batch) for batch in batches]
+    try:
+        for _ in steps:
+            with lost_workers_told():
+                batches = list(islice(found, data.per_step))
+            yield [sound(batch) for batch in batches]
+    finally:
+        # Torch would end them when nobody refers to `found`, which an error's traceback does; at
+        # the program's end, only by the signal that they do not hear.
+        if isinstance(found, _MultiProcessingDataLoaderIter):
+            found._shutdown_workers()
+
+
+@contextlib.contextmanager
+def lost_workers_told() -> Iterator[None]:
+    """A context in which a worker that is gone is an error that says what to change.
+
+    Torch tells the main thread as soon as it hears of it, whatever that does just then; of a batch
+    that was on its way the pipe's end may be heard first.
+
+    Raises:
+        TrainingError: a worker was killed, or had no room for its batch.
+    """
+    try:
+        yield
+    except (RuntimeError, EOFError, ConnectionError) as error:
+        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
+            raise
+        reason = str(error).strip(" .") or "its pipe ended"
+        raise TrainingError(
+            f"a process that prepares batches was lost: {reason}; most often memory, or shared"
+            " memory in a container, is short: use fewer --workers, 0 for none"
+        ) from error
+
+
+@contextlib.contextmanager
+def unterminated_children() -> Iterator[None]:
+    """Processes started meanwhile do not hear SIGTERM: their parent does, and ends them.
+
+    A scheduler sends it to all of them, and the parent needs them for its last step. It is blocked,
+    not ignored: torch has its workers hear it again, and the parent is to hear of one that comes
+    now.
+    """
+    resource_tracker.ensure_running()  # its own start would unblock it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def unchanged(batch: Item) -> Item:
