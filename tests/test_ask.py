@@ -228,6 +228,15 @@ def test_an_older_checkpoint_answers_where_the_newest_is_damaged(
     assert weights.exists()
 
 
+def test_another_models_tokenizer_is_no_part_of_a_checkpoint(
+    taught: tuple[Path, Molmo, Tokenizer], tmp_path: Path
+) -> None:
+    checkpoint.save(tmp_path, taught[1], taught[2])
+    tokenizer.train(["short"], 300).save(tmp_path / "tokenizer.json")
+    with pytest.raises(TrainingError, match=r"tokenizer\.json is another model's"):
+        checkpoint.load(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "holds", "says"),
     [

@@ -31,6 +31,7 @@ from pixmo.molmo.distributed import ALONE
 from pixmo.molmo.optimisers import stage_for
 from pixmo.molmo.run_folder import claimed
 from pixmo.molmo.sizes import PROBE_XS
+from pixmo.molmo.stopping import stop_asked
 from pixmo.molmo.stream import open_examples
 from pixmo.molmo.train import Objective, mean_loss
 from pixmo.molmo.training_run import train_release
@@ -150,11 +151,11 @@ def test_killed_and_resumed_a_run_gives_the_losses_of_one_that_was_not(
 
 
 def test_sigterm_asks_however_often_and_a_second_ctrl_c_interrupts() -> None:
-    with training_run.stop_asked() as is_asked:
+    with stop_asked() as is_asked:
         for _ in range(2):
             signal.raise_signal(signal.SIGTERM)
             assert is_asked()
-    with training_run.stop_asked() as is_asked:
+    with stop_asked() as is_asked:
         signal.raise_signal(signal.SIGINT)
         assert is_asked()
         with pytest.raises(KeyboardInterrupt):

@@ -19,13 +19,13 @@ from pixmo.dataset.reader import Release
 from pixmo.errors import ReleaseError, TrainingError
 from pixmo.molmo import data, tokenizer
 from pixmo.molmo.distributed import ALONE, ProcessGroup
+from pixmo.molmo.stopping import lost_workers_told
 from pixmo.molmo.stream import (
     EPOCH_SEEDS,
     Examples,
     MicroBatches,
     Order,
     Preparation,
-    lost_workers_told,
     open_examples,
     stream,
 )

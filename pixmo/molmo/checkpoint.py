@@ -86,7 +86,10 @@ def load(folder: Path | str) -> tuple[Molmo, Tokenizer]:
         model = build(config.size, config.vocabulary_size, seed=0)
         model.load_state_dict(load_file(folder / WEIGHTS))
         model.stage = config.stage
-        return model, tokenizers.load(folder / TOKENIZER)
+        tokenizer = tokenizers.load(folder / TOKENIZER)
+        if tokenizer.vocabulary_size != model.vocabulary_size:
+            raise ValueError(f"{TOKENIZER} is another model's")
+        return model, tokenizer
 
 
 def read_size(folder: Path) -> Size:

@@ -4,14 +4,11 @@ The examples of a step are a pure function of seed and step, so that a run that 
 with the batches that it would have seen.
 """
 
-import contextlib
-import signal
 from array import array
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from itertools import islice
-from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,7 +21,7 @@ from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from pixmo import schema
 from pixmo.dataset.reader import Release
-from pixmo.errors import PixmoError, ReleaseError, TrainingError
+from pixmo.errors import PixmoError, ReleaseError
 from pixmo.execution.local import deaf_children
 from pixmo.files import replace_atomically
 from pixmo.molmo.data import Batch, Example, annotations_of, collate, load_crops, pack
@@ -32,6 +29,7 @@ from pixmo.molmo.distributed import ProcessGroup
 from pixmo.molmo.prompts import Annotation
 from pixmo.molmo.sizes import Size
 from pixmo.molmo.stages import StageName, Weighting
+from pixmo.molmo.stopping import lost_workers_told, unterminated_children
 from pixmo.molmo.tokenizer import Tokenizer
 from pixmo.molmo.train import LENGTH_POOL_BATCHES
 
@@ -293,44 +291,6 @@ def stream(
         # the program's end, only by the signal that they do not hear.
         if isinstance(found, _MultiProcessingDataLoaderIter):
             found._shutdown_workers()
-
-
-@contextlib.contextmanager
-def lost_workers_told() -> Iterator[None]:
-    """A context in which a worker that is gone is an error that says what to change.
-
-    Torch tells the main thread as soon as it hears of it, whatever that does just then; of a batch
-    that was on its way the pipe's end may be heard first.
-
-    Raises:
-        TrainingError: a worker was killed, or had no room for its batch.
-    """
-    try:
-        yield
-    except (RuntimeError, EOFError, ConnectionError) as error:
-        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
-            raise
-        reason = str(error).strip(" .") or "its pipe ended"
-        raise TrainingError(
-            f"a process that prepares batches was lost: {reason}; most often memory, or shared"
-            " memory in a container, is short: use fewer --workers, 0 for none"
-        ) from error
-
-
-@contextlib.contextmanager
-def unterminated_children() -> Iterator[None]:
-    """Processes started meanwhile do not hear SIGTERM: their parent does, and ends them.
-
-    A scheduler sends it to all of them, and the parent needs them for its last step. It is blocked,
-    not ignored: torch has its workers hear it again, and the parent is to hear of one that comes
-    now.
-    """
-    resource_tracker.ensure_running()  # its own start would unblock it
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def unchanged(batch: Item) -> Item:

@@ -15,13 +15,10 @@ So a run that was killed gives the losses of one that was not.
 import contextlib
 import json
 import shutil
-import signal
-import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import FrameType
 
 import torch
 
@@ -42,12 +39,12 @@ from pixmo.molmo.run_folder import ROWS, Note, claimed
 from pixmo.molmo.samples import Sample
 from pixmo.molmo.sizes import Size
 from pixmo.molmo.stages import Stage
+from pixmo.molmo.stopping import lost_workers_told, stop_asked
 from pixmo.molmo.stream import (
     Examples,
     MicroBatches,
     Order,
     Preparation,
-    lost_workers_told,
     open_examples,
     stream,
 )
@@ -368,28 +365,3 @@ def timed(batches: Iterator[list[Batch]]) -> Iterator[tuple[list[Batch], float]]
         except StopIteration:
             return
         yield found, time.perf_counter() - started
-
-
-@contextlib.contextmanager
-def stop_asked() -> Iterator[Callable[[], bool]]:
-    """A context whose value says whether Ctrl-C or SIGTERM asked to stop; a second Ctrl-C does.
-
-    A second SIGTERM does not: `timeout` sends it to a process and then to its whole group.
-    """
-    asked = False
-
-    def ask(number: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        asked = True
-        if number == signal.SIGINT:
-            signal.signal(number, signal.default_int_handler)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False  # only the main thread may say what a signal does
-        return
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
