@@ -300,10 +300,14 @@ def test_what_train_cannot_begin_with_is_named(workspace: Path, pixmo: Path) -> 
     (workspace / "releases/file").write_text("no release", "utf-8")
     image = next((workspace / "releases/v1/images").glob("*/*")).relative_to(workspace)
     half = ("--precision", "half")
+    shutil.copytree(workspace / "first", workspace / "cut")
+    (weights,) = (workspace / "cut").rglob("model.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-9])
     for words, says in (
         (("file",), "releases/file is a file and no release"),
         ((image,), f"{image} is a file and no release"),
         (("--init", "runs/gone"), "/runs/gone nor .*/runs/runs/gone is a folder"),
+        (("--init", "cut"), "step-000001 holds no checkpoint that can be loaded: model"),
         (("--stage", "finetune", *half), "warning: --stage finetune without --init .*half"),
         (("--stage", "finetune", "--init", "first", *half), "^pixmo: there is no precision"),
     ):

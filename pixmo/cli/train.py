@@ -264,7 +264,7 @@ def choose_size(
     """The size to train: the one that is named, with these backbones, or that of `init`.
 
     Raises:
-        TrainingError: there is no such size, or `init` has another.
+        TrainingError: there is no such size, or `init` has another or is damaged.
     """
     from pixmo.errors import TrainingError
     from pixmo.molmo import checkpoint, sizes
@@ -272,7 +272,9 @@ def choose_size(
 
     if not init:
         return with_backbones(sizes.named(named or SMALLEST), vision, language)
-    size = checkpoint.read_size(named_run(workspace, init))
+    start = checkpoint.find(named_run(workspace, init))
+    checkpoint.check(start, [checkpoint.WEIGHTS])  # before there is a folder for the run
+    size = checkpoint.read_size(start)
     if vision or language or named not in ("", size.name):
         raise TrainingError(
             f"{init} holds a model of size {size.name}; a run that starts from it keeps its size"
