@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterator
+from errno import ENOTDIR
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,24 @@ def sync_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def temporary_path(path: Path) -> Iterator[Path]:
-    """A hidden sibling of `path` to write to, unique to this process; gone afterwards."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """A hidden sibling of `path` to write to, unique to this process; gone afterwards.
+
+    Where it cannot be written, the error names `path`, or what it cannot be in.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR), str(path.parent)) from error
     temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
     try:
-        yield temporary
-    finally:
-        temporary.unlink(missing_ok=True)
+        try:
+            yield temporary
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        if str(error.filename) == str(temporary):
+            error.filename = str(path)
+        raise
 
 
 def sync_file(path: Path) -> None:

@@ -14,13 +14,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+import torch
 from PIL import Image
 
 from pixmo.cli.train import load_model, named_run, newest_run
 from pixmo.dataset.reader import Release
-from pixmo.errors import ImageError, TrainingError
+from pixmo.errors import ImageError, SettingsError, TrainingError
 from pixmo.molmo import checkpoint, data, tokenizer
-from pixmo.molmo.ask import ask, prompt_for, read_image
+from pixmo.molmo.ask import MOST_QUESTION_CHARACTERS, ask, prompt_for, read_image
 from pixmo.molmo.ask_server import MOST_BYTES, AskServer
 from pixmo.molmo.model import Molmo, build
 from pixmo.molmo.stages import FINETUNE
@@ -32,6 +33,7 @@ from tests.conftest import hear_ctrl_c, run_pixmo
 from tests.releases import write_release
 from tests.train_together import TINY
 
+LONG_NAME = f"{'a' * 245}.png"  # itself short enough, its temporary name is not
 QUESTION = "Point to the square"
 POINTS = '<points x1="25.0" y1="50.0" x2="75.0" y2="50.0" alt="square">square</points>'
 DESCRIPTION = "Two squares."
@@ -122,7 +124,55 @@ def test_ask_draws_the_points_beside_the_answer(workspace: Path, pixmo: Path) ->
     assert json.loads(told.stdout) == {"answer": DESCRIPTION, "points": [], "picture": None}
 
 
-def test_what_cannot_be_asked(workspace: Path, pixmo: Path, tmp_path: Path) -> None:
+def test_a_question_that_no_model_can_read_is_refused(
+    taught: tuple[Path, Molmo, Tokenizer],
+) -> None:
+    image, model, made = taught
+    picture = read_image(image, "it")
+    assert ask(model, made, picture, "a" * MOST_QUESTION_CHARACTERS).text
+    with pytest.raises(SettingsError, match="has 2001 characters; one has at most 2000"):
+        ask(model, made, picture, "a" * (MOST_QUESTION_CHARACTERS + 1))
+    with pytest.raises(SettingsError, match="no valid UTF-8"):
+        ask(model, made, picture, b"caf\xe9?".decode("utf-8", "surrogateescape"))
+
+
+def test_no_file_but_an_older_drawing_is_overwritten(workspace: Path, pixmo: Path) -> None:
+    (workspace / "notes.png").write_text("mine", "utf-8")
+    image = (workspace / "square.png").read_bytes()
+    Image.new("RGB", (2, 2)).save(workspace / "older.png")
+    for name, says in (
+        ("notes.png", "notes.png is there already and is no PNG or JPEG: it is not overwritten"),
+        ("square.png", "square.png is the image that is asked about"),
+        ("notes.png/new.png", "notes.png: Not a directory"),
+        (LONG_NAME, f"{LONG_NAME}: File name too long"),
+    ):
+        refused = run_pixmo(pixmo, "ask", "square.png", QUESTION, "--out", name, cwd=workspace)
+        assert refused.returncode == 1
+        assert refused.stderr.startswith(f"pixmo: {says}"), refused.stderr
+    assert (workspace / "notes.png").read_text("utf-8") == "mine"
+    assert (workspace / "square.png").read_bytes() == image
+    drawn = run_pixmo(pixmo, "ask", "square.png", QUESTION, "--out", "older.png", cwd=workspace)
+    assert drawn.returncode == 0, drawn.stderr
+    with Image.open(workspace / "older.png") as over:
+        assert over.size == (80, 60)
+
+
+def test_an_image_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+    whole = io.BytesIO()
+    Image.effect_noise((64, 64), 50).save(whole, "PNG")
+    with pytest.raises(ImageError, match=r"it is damaged and cannot be read: .* give a whole copy"):
+        read_image(whole.getvalue()[:2000], "it")
+    huge = io.BytesIO()
+    Image.new("1", (20_000, 20_000)).save(huge, "PNG")
+    with pytest.raises(ImageError, match=r"exceeds limit .* give a smaller picture"):
+        read_image(huge.getvalue(), "it")
+    with pytest.raises(ImageError, match=r"it cannot be read: Is a directory$"):
+        read_image(tmp_path, "it")
+
+
+def test_what_cannot_be_asked(
+    workspace: Path, pixmo: Path, tmp_path: Path, page: AskServer
+) -> None:
     (workspace / "text.png").write_text("no image", "utf-8")
     result = run_pixmo(pixmo, "ask", "text.png", cwd=workspace)
     assert result.returncode == 1
@@ -133,17 +183,78 @@ def test_what_cannot_be_asked(workspace: Path, pixmo: Path, tmp_path: Path) -> N
         read_image(Path("gone.png"), "gone.png")
     with pytest.raises(TrainingError, match="train one: pixmo train"):
         newest_run(Workspace.open(tmp_path))
-    with pytest.raises(TrainingError, match="nowhere holds no checkpoint"):
-        load_model(Workspace.open(workspace), "nowhere", "cpu")
+    (workspace / "run").mkdir(exist_ok=True)
+    with pytest.raises(TrainingError, match="run holds no checkpoint"):
+        load_model(Workspace.open(workspace), str(workspace / "run"), "cpu")
+    with pytest.raises(SettingsError, match=f"port {page.server_port} cannot be used: .* --port"):
+        AskServer(page.model, page.tokenizer, page.server_port)
+    for words, says in (
+        (("Where is it?", "square.png"), "pixmo ask square.png 'Where is it?'"),
+        (("square.png", QUESTION, "--serve"), "leave out IMAGE and question"),
+        (("gone.png", "why " * 400), "there is no file gone.png"),
+    ):
+        result = run_pixmo(pixmo, "ask", *words, cwd=workspace)
+        assert result.returncode == 1
+        assert says in result.stderr
 
 
 def test_a_run_may_be_named_and_the_newest_is_the_default(workspace: Path) -> None:
     opened = Workspace.open(workspace)
     trained = workspace / "runs/train-v1-finetune-tiny"
-    assert newest_run(opened) == trained / "checkpoints/step-000009"
+    assert newest_run(opened) == trained
     assert named_run(opened, "train-v1-finetune-tiny") == trained
     assert named_run(opened, str(trained)) == trained
+    assert named_run(opened, "runs/train-v1-finetune-tiny") == trained
     assert named_run(opened, "probe-v1") == workspace / "runs/probe-v1/release"
+    looked = f"neither {Path.cwd() / 'gone'} nor {workspace / 'runs/gone'} nor"
+    with pytest.raises(TrainingError, match=f"there is no run gone: {re.escape(looked)}"):
+        named_run(opened, "gone")
+
+
+def test_an_older_checkpoint_answers_where_the_newest_is_damaged(
+    workspace: Path, taught: tuple[Path, Molmo, Tokenizer], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, model, made = taught
+    steps = workspace / "runs/damaged/checkpoints"
+    checkpoint.save(steps / "step-000003", model, made)
+    checkpoint.save(steps / "step-000004", model, made)
+    weights = steps / "step-000004/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    loaded, _ = load_model(Workspace.open(workspace), "damaged", "cpu")
+    before, after = (one.state_dict() for one in (model, loaded))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    told = capsys.readouterr().err
+    assert re.match(r"pixmo: warning: .*step-000004 holds no .*step-000003 before it", told)
+    assert weights.exists()
+
+
+def test_another_models_tokenizer_is_no_part_of_a_checkpoint(
+    taught: tuple[Path, Molmo, Tokenizer], tmp_path: Path
+) -> None:
+    checkpoint.save(tmp_path, taught[1], taught[2])
+    tokenizer.train(["short"], 300).save(tmp_path / "tokenizer.json")
+    with pytest.raises(TrainingError, match=r"tokenizer\.json is another model's"):
+        checkpoint.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "holds", "says"),
+    [
+        ("tokenizer.json", "garbage", "tokenizer.json is no tokenizer that can be loaded"),
+        ("config.json", "{}", "no checkpoint that can be loaded: config.json lacks 'size'"),
+        ("config.json", "[]", "no checkpoint that can be loaded"),
+        ("config.json", '{"size": null}', "no checkpoint that can be loaded"),
+        ("model.safetensors", "garbage", "no checkpoint that can be loaded"),
+    ],
+)
+def test_a_file_that_holds_anything_else_is_one_error(
+    taught: tuple[Path, Molmo, Tokenizer], tmp_path: Path, name: str, holds: str, says: str
+) -> None:
+    _, model, made = taught
+    checkpoint.save(tmp_path, model, made)
+    (tmp_path / name).write_text(holds, "utf-8")
+    with pytest.raises(TrainingError, match=says):
+        checkpoint.load(tmp_path)
 
 
 @pytest.fixture
@@ -203,7 +314,7 @@ def test_the_page_answers(page: AskServer, taught: tuple[Path, Molmo, Tokenizer]
     assert again[0] == 200
 
 
-def test_wrong_input_is_a_message(page: AskServer) -> None:
+def test_wrong_input_is_a_message(page: AskServer, taught: tuple[Path, Molmo, Tokenizer]) -> None:
     status, _, body = send(page, "POST", "/ask", b"no image")
     assert status == 400
     assert "it is no image" in json.loads(body)["error"]
@@ -216,9 +327,10 @@ def test_wrong_input_is_a_message(page: AskServer) -> None:
     assert status == 400
     assert "cannot be read" in json.loads(body)["error"]
     assert send(page, "POST", "/elsewhere", b"x")[0] == 404
-    status, _, body = send(page, "POST", f"/ask?question={'why+' * 501}", b"x")
+    path = f"/ask?question={'why+' * 501}"
+    status, _, body = send(page, "POST", path, taught[0].read_bytes())
     assert status == 400
-    assert "at most 2000 characters" in json.loads(body)["error"]
+    assert "2004 characters; one has at most 2000" in json.loads(body)["error"]
     client = http.client.HTTPConnection("127.0.0.1", page.server_port, timeout=30)
     client.putrequest("POST", "/ask")
     client.putheader("Content-Length", "²".encode())

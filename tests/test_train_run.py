@@ -1,6 +1,8 @@
 """A training run in its folder: killed and resumed to the bit, its files, its errors."""
 
+import contextlib
 import json
+import os
 import re
 import shutil
 import signal
@@ -20,7 +22,7 @@ from safetensors.torch import load_file
 from torch._dynamo.utils import counters
 
 from pixmo.dataset.reader import Release
-from pixmo.errors import TrainingError
+from pixmo.errors import ReleaseError, TrainingError
 from pixmo.molmo import checkpoint, device, metrics, training_run
 from pixmo.molmo.ask import ask
 from pixmo.molmo.data import collate, load_crops, pack
@@ -29,6 +31,7 @@ from pixmo.molmo.distributed import ALONE
 from pixmo.molmo.optimisers import stage_for
 from pixmo.molmo.run_folder import claimed
 from pixmo.molmo.sizes import PROBE_XS
+from pixmo.molmo.stopping import stop_asked
 from pixmo.molmo.stream import open_examples
 from pixmo.molmo.train import Objective, mean_loss
 from pixmo.molmo.training_run import train_release
@@ -76,20 +79,32 @@ def losses(run: Path) -> list[tuple[float, float]]:
 def interrupted(
     pixmo: Path, workspace: Path, name: str, steps: int, number: signal.Signals
 ) -> "tuple[int, str]":
-    """The status and the errors of a run that got a signal once it had done so many steps."""
+    """The status and the errors of a run that got a signal once it had done so many steps.
+
+    All its processes got it, as from a terminal or a scheduler, and none is left.
+    """
     process = subprocess.Popen(
         [pixmo, *KILLED_WORDS, "--out", name],
         cwd=workspace,
         stderr=subprocess.PIPE,
         text=True,
         preexec_fn=hear_ctrl_c,
+        start_new_session=True,
     )
     path = workspace / name / metrics.FILE_NAME
     while not path.exists() or path.read_text("utf-8").count("\n") < steps:
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.02)
-    process.send_signal(number)
+    if number == signal.SIGTERM:  # `timeout` sends it twice: to the process, then to its group
+        process.send_signal(number)
+    os.killpg(process.pid, number)
     _, said = process.communicate(timeout=120)
+    deadline = time.monotonic() + 30
+    with contextlib.suppress(ProcessLookupError):
+        while True:
+            os.killpg(process.pid, 0)
+            assert time.monotonic() < deadline, "a process is left"
+            time.sleep(0.02)
     return process.returncode, said
 
 
@@ -103,37 +118,57 @@ def test_killed_and_resumed_a_run_gives_the_losses_of_one_that_was_not(
     told = json.loads((workspace / "whole/run.json").read_text("utf-8"))
     assert (told["size"]["name"], told["stage"]["residual_dropout"]) == ("tiny", 0.1)
 
-    status, said = interrupted(pixmo, workspace, "broken", 3, signal.SIGINT)
-    assert status == 130, said
-    assert said.strip().splitlines() == [
-        "pixmo: stopped; what was finished is kept, run the same command to go on"
-    ]
-    (kept,) = checkpoint.complete(workspace / "broken")
-    assert checkpoint.step_of(kept) == len(losses(workspace / "broken"))
+    at = 0
+    for number, steps in ((signal.SIGINT, 3), (signal.SIGTERM, 8)):
+        status, said = interrupted(pixmo, workspace, "my run", steps, number)
+        assert status == 130, said
+        assert said.strip().splitlines() == [
+            *([f"pixmo: going on at step {at + 1} of 24"] if at else []),
+            "pixmo: stopped; what was finished is kept, run the same command to go on",
+        ]
+        last = checkpoint.newest(workspace / "my run")
+        assert last is not None
+        at = checkpoint.step_of(last)
+        assert at == len(losses(workspace / "my run"))
 
-    status, _ = interrupted(pixmo, workspace, "broken", 13, signal.SIGKILL)
+    status, _ = interrupted(pixmo, workspace, "my run", 13, signal.SIGKILL)
     assert status == -signal.SIGKILL
-    last = checkpoint.newest(workspace / "broken")
+    last = checkpoint.newest(workspace / "my run")
     assert last is not None
     assert checkpoint.step_of(last) < 24, "it was to be killed before its end"
 
-    resumed = run_pixmo(pixmo, *KILLED_WORDS, "--out", "broken", cwd=workspace)
+    resumed = run_pixmo(pixmo, *KILLED_WORDS, "--out", "my run", cwd=workspace)
     assert resumed.returncode == 0, resumed.stderr
-    assert [step for step, _ in losses(workspace / "broken")] == list(range(1, 25))
-    assert losses(workspace / "broken") == losses(workspace / "whole")
+    assert "pixmo ask IMAGE \"question\" --model 'my run'" in resumed.stdout
+    assert [step for step, _ in losses(workspace / "my run")] == list(range(1, 25))
+    assert losses(workspace / "my run") == losses(workspace / "whole")
     for name in ("model.safetensors", "optimisers.safetensors"):
         one, other = (
             (workspace / run / "checkpoints/step-000024" / name).read_bytes()
-            for run in ("broken", "whole")
+            for run in ("my run", "whole")
         )
         assert one == other, name
 
 
+def test_sigterm_asks_however_often_and_a_second_ctrl_c_interrupts() -> None:
+    with stop_asked() as is_asked:
+        for _ in range(2):
+            signal.raise_signal(signal.SIGTERM)
+            assert is_asked()
+    with stop_asked() as is_asked:
+        signal.raise_signal(signal.SIGINT)
+        assert is_asked()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
 def test_a_finished_run_is_not_run_again(root: Path, run: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*.*")}
-    again = train_release(options(root), run)
+    told: list[str] = []
+    again = train_release(options(root), run, note=told.append)
     assert again is not None
     assert again.steps == 4
+    assert told == ["already finished: all 4 steps are done"]
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*.*")} == before | {
         run / ".lock": (run / ".lock").stat().st_mtime_ns
     }
@@ -242,14 +277,103 @@ def test_a_folder_of_another_run_is_refused(
 
 def test_a_run_that_came_to_no_checkpoint_has_no_claim(root: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    with pytest.raises(TrainingError, match="there is no precision 'half'"):
-        train_release(replace(options(root), precision="half"), run)
+    copy = Path(shutil.copytree(root, tmp_path / "release"))
+    for image in copy.glob("images/*/*"):
+        image.write_bytes(b"no image")
+    with pytest.raises(ReleaseError, match="cannot be read"):
+        train_release(options(copy), run)
+    assert (run / "run.json").exists()
     train_release(replace(options(root), steps=1), run)
     assert len(losses(run)) == 1
 
 
+@pytest.mark.parametrize("change", [{"precision": "half"}, {"device": "tpu"}])
+def test_what_is_refused_leaves_no_folder(
+    root: Path, tmp_path: Path, change: dict[str, object]
+) -> None:
+    with pytest.raises(TrainingError, match=f"there is no {next(iter(change))} "):
+        train_release(replace(options(root), **change), tmp_path / "run")  # type: ignore[arg-type]
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_train_cannot_begin_with_is_named(workspace: Path, pixmo: Path) -> None:
+    (workspace / "releases/file").write_text("no release", "utf-8")
+    image = next((workspace / "releases/v1/images").glob("*/*")).relative_to(workspace)
+    half = ("--precision", "half")
+    shutil.copytree(workspace / "first", workspace / "cut")
+    (weights,) = (workspace / "cut").rglob("model.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-9])
+    for words, says in (
+        (("file",), "releases/file is a file and no release"),
+        ((image,), f"{image} is a file and no release"),
+        (("--init", "runs/gone"), "/runs/gone nor .*/runs/runs/gone is a folder"),
+        (("--init", "cut"), "step-000001 holds no checkpoint that can be loaded: model"),
+        (("--stage", "finetune", *half), "warning: --stage finetune without --init .*half"),
+        (("--stage", "finetune", "--init", "first", *half), "^pixmo: there is no precision"),
+    ):
+        refused = run_pixmo(pixmo, "train", *words, cwd=workspace)
+        assert refused.returncode == 1
+        assert re.search(says, refused.stderr, re.DOTALL), refused.stderr
+    assert not (workspace / "runs").exists()
+
+
+def test_a_folder_of_someones_files_gets_none_of_a_run(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "photo.png").write_bytes(b"mine")
+    with pytest.raises(TrainingError, match=r"holds photo\.png and no run\.json.* --out"):
+        train_release(options(root), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
+    with pytest.raises(TrainingError, match=r"photo\.png is a file; name a folder"):
+        train_release(options(root), tmp_path / "photo.png")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimisers.safetensors", "config.json"])
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_goes_on(
+    root: Path, run: Path, tmp_path: Path, name: str
+) -> None:
+    copy = Path(shutil.copytree(run, tmp_path / "run"))
+    last = copy / "checkpoints/step-000004"
+    (last / name).write_bytes((last / name).read_bytes()[:-9])
+    held = {path.name: path.read_bytes() for path in last.iterdir()}
+    told: list[str] = []
+    train_release(options(root), copy, note=told.append)
+    aside = copy / "checkpoints/damaged-step-000004-1"
+    assert {path.name: path.read_bytes() for path in aside.iterdir()} == held
+    assert f"{last} holds no checkpoint that can be loaded" in told[0]
+    assert "kept as damaged-step-000004-1" in told[0]
+    assert told[1:] == ["going on at step 3 of 4"]
+    assert losses(copy) == losses(run)
+
+
+def test_where_every_checkpoint_is_damaged_nothing_is_changed(run: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(run, tmp_path / "run"))
+    for path in copy.glob("checkpoints/*/tokenizer.json"):
+        path.write_text("garbage", "utf-8")
+    before = sorted(copy.rglob("*"))
+    identity = json.loads((copy / "run.json").read_text("utf-8"))
+    taken = claimed(copy, identity, ALONE, print)
+    with pytest.raises(TrainingError, match=r"step-000002.*put a whole copy back"), taken:
+        pass
+    assert sorted(copy.rglob("*")) == before
+
+
+@pytest.mark.parametrize("holds", ["garbage", "[]"])
+def test_a_run_whose_options_are_lost_is_not_lost(
+    root: Path, run: Path, tmp_path: Path, holds: str
+) -> None:
+    copy = Path(shutil.copytree(run, tmp_path / "my run"))
+    (copy / "run.json").write_text(holds, "utf-8")
+    with pytest.raises(TrainingError, match=r"run\.json cannot be read.* --init '.*my run'"):
+        train_release(options(root), copy)
+
+
+def test_a_batch_of_more_images_than_there_are_is_told(root: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    train_release(replace(options(root), steps=1, batch_examples=14), tmp_path, note=told.append)
+    assert "a batch of 14 images is more than the 12 there are" in " ".join(told)
+
+
 def test_two_processes_may_not_train_in_one_folder(root: Path, tmp_path: Path) -> None:
-    taken = claimed(tmp_path, options(root).identity(), ALONE)
+    taken = claimed(tmp_path, options(root).identity(), ALONE, print)
     with taken, pytest.raises(TrainingError, match="another process trains"):
         train_release(options(root), tmp_path)
 

@@ -1,6 +1,10 @@
 """A release as a stream of batches: the same rows, orders and images as read at once."""
 
+import contextlib
+import multiprocessing
+import os
 import pickle
+import signal
 import tracemalloc
 from collections import Counter
 from pathlib import Path
@@ -12,9 +16,10 @@ import pytest
 import torch
 
 from pixmo.dataset.reader import Release
-from pixmo.errors import ReleaseError
+from pixmo.errors import ReleaseError, TrainingError
 from pixmo.molmo import data, tokenizer
 from pixmo.molmo.distributed import ALONE, ProcessGroup
+from pixmo.molmo.stopping import lost_workers_told
 from pixmo.molmo.stream import (
     EPOCH_SEEDS,
     Examples,
@@ -169,6 +174,18 @@ def test_a_broken_image_is_named_from_a_worker_process(tmp_path: Path) -> None:
     with pytest.raises(ReleaseError, match=f"{broken} cannot be read") as caught:
         list(stream(prepared(found, ALONE, 4), range(2), workers=1))
     assert "Traceback" not in str(caught.value)
+
+
+def test_a_killed_worker_is_one_error_and_the_other_ends(examples: Examples) -> None:
+    batches = stream(prepared(examples, ALONE, 2), range(100), workers=2)
+    lost = pytest.raises(TrainingError, match=r"was lost: .*--workers")
+    with lost, lost_workers_told(), contextlib.closing(batches):
+        next(batches)
+        workers = multiprocessing.active_children()
+        assert len(workers) == 2
+        os.kill(int(workers[0].pid or 0), signal.SIGKILL)
+        list(batches)
+    assert not multiprocessing.active_children()
 
 
 def test_a_tokenizer_is_the_same_in_another_process() -> None:

@@ -98,6 +98,11 @@ def warn(message: str) -> None:
     fail(f"warning: {message}")
 
 
+def note(message: str) -> None:
+    """One line on the error stream of what a command found, and does about it."""
+    fail(message)
+
+
 def here(path: Path) -> str:
     """`path` relative to the current folder when inside it."""
     with contextlib.suppress(ValueError):

@@ -1,5 +1,6 @@
 """Commands that train a model, and ask it."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -106,10 +107,15 @@ def train(
         workers=workers,
         every=every or min(max(1, steps // 20), MOST_BETWEEN),
     )
+    if stage == "finetune" and not init:
+        show.warn(
+            "--stage finetune without --init starts from weights that no caption stage trained;"
+            " after one, give --init RUN"
+        )
     if not metrics.has_tensorboard():
         show.warn("no TensorBoard files; for them: pip install 'pixmo[train]'")
     folder = out or opened.runs / f"train-{root.name}-{stage}-{chosen.name}"
-    finished = train_release(options, folder, show.Bars())
+    finished = train_release(options, folder, show.Bars(), show.note)
     if finished is None:  # another process of torchrun's says it
         return
     if json:
@@ -121,7 +127,8 @@ def train(
     if held_out is not None:
         show.say(f"held-out loss  {held_out:.3f}")
     show.say(f"kept in        {show.here(folder)}")
-    show.say(f'ask it         pixmo ask IMAGE "question" --model {show.here(folder)}')
+    named = shlex.quote(show.here(folder))
+    show.say(f'ask it         pixmo ask IMAGE "question" --model {named}')
 
 
 @app.command()
@@ -147,16 +154,24 @@ def ask(
     from pixmo.errors import SettingsError
     from pixmo.files import replace_atomically
     from pixmo.molmo.ask import ask as answer
-    from pixmo.molmo.ask import read_image
+    from pixmo.molmo.ask import check_question, check_replaceable, read_image
 
-    if (image is None) != serve:
-        raise SettingsError('give an image, pixmo ask IMAGE "question", or --serve for a page')
-    if image is None:
+    if serve:
+        if image is not None:
+            raise SettingsError("--serve asks for images on its page: leave out IMAGE and question")
         serve_page(*load_model(open_workspace(workspace), model, device), port)
         return
+    if image is None:
+        raise SettingsError('give an image, pixmo ask IMAGE "question", or --serve for a page')
+    check_question(question)
+    if not is_file(str(image)) and is_file(question):
+        right = shlex.join(["pixmo", "ask", question, str(image)])
+        raise SettingsError(f"there is no file {image}; the image comes first: {right}")
     picture = read_image(image, str(image))
+    place = out or Path(f"{image.stem}-points.png")
+    check_replaceable(place, image)
     found = answer(*load_model(open_workspace(workspace), model, device), picture, question)
-    drawn = (out or Path(f"{image.stem}-points.png")) if found.points else None
+    drawn = place if found.points else None
     if drawn is not None:
         marked = draw_points(picture, found.points)
         kind = "JPEG" if drawn.suffix.lower() in (".jpg", ".jpeg") else "PNG"
@@ -168,6 +183,14 @@ def ask(
     show.say(found.text)
     if drawn is not None:
         show.say(f"points drawn in {show.here(drawn)}")
+
+
+def is_file(named: str) -> bool:
+    """Whether there is a file of this name; a question may be too long to be one."""
+    try:
+        return Path(named).is_file()
+    except OSError:
+        return False
 
 
 def serve_page(model: "Molmo", tokenizer: "Tokenizer", port: int) -> None:
@@ -187,19 +210,36 @@ def load_model(workspace: "Workspace", named: str, device: str) -> "tuple[Molmo,
     from pixmo.molmo import checkpoint
     from pixmo.molmo.device import choose_device
 
-    folder = named_run(workspace, named) if named else newest_run(workspace)
-    model, tokenizer = checkpoint.load(folder)
+    run = named_run(workspace, named) if named else newest_run(workspace)
+    whole, damaged = checkpoint.newest_whole(run)
+    if whole is not None:
+        for reason in damaged.values():
+            show.warn(f"{reason}; {whole} before it answers")
+    model, tokenizer = checkpoint.load(whole or run)
     return model.to(choose_device(device)).eval(), tokenizer
 
 
 def named_run(workspace: "Workspace", named: str) -> Path:
-    """The folder of a run or a checkpoint: a path, or a name among the workspace's runs."""
-    run = Path(named).expanduser().resolve() if Path(named).exists() else workspace.runs / named
-    return run / PROBE_MODEL if (run / PROBE_MODEL).is_dir() else run
+    """The folder of a run or a checkpoint: a path, or a name among the workspace's runs.
+
+    Raises:
+        TrainingError: there is no such folder.
+    """
+    from pixmo.errors import TrainingError
+
+    places = [
+        place.resolve()
+        for place in (Path(named).expanduser(), workspace.runs / named, workspace.root / named)
+    ]
+    for run in places:
+        if run.is_dir():
+            return run / PROBE_MODEL if (run / PROBE_MODEL).is_dir() else run
+    looked = " nor ".join(map(str, dict.fromkeys(places)))
+    raise TrainingError(f"there is no run {named}: neither {looked} is a folder; name a run there")
 
 
 def newest_run(workspace: "Workspace") -> Path:
-    """The newest checkpoint of a training run or of a probe.
+    """The folder of the training run or probe with the newest checkpoint.
 
     Raises:
         TrainingError: there is none.
@@ -208,14 +248,14 @@ def newest_run(workspace: "Workspace") -> Path:
     from pixmo.molmo import checkpoint
 
     runs = [*workspace.runs.glob("train-*"), *workspace.runs.glob(f"probe-*/{PROBE_MODEL}")]
-    configs = [checkpoint.find(run) / checkpoint.CONFIG for run in runs]
-    found = [config for config in configs if config.exists()]
+    configs = {run: checkpoint.find(run) / checkpoint.CONFIG for run in runs}
+    found = [run for run, config in configs.items() if config.exists()]
     if not found:
         raise TrainingError(
             f"there is no trained model in {workspace.runs}; train one: pixmo train, or"
             " pixmo validate --train-probe; or name a run elsewhere with --model"
         )
-    return max(found, key=lambda config: config.stat().st_mtime).parent
+    return max(found, key=lambda run: configs[run].stat().st_mtime)
 
 
 def choose_size(
@@ -224,7 +264,7 @@ def choose_size(
     """The size to train: the one that is named, with these backbones, or that of `init`.
 
     Raises:
-        TrainingError: there is no such size, or `init` has another.
+        TrainingError: there is no such size, or `init` has another or is damaged.
     """
     from pixmo.errors import TrainingError
     from pixmo.molmo import checkpoint, sizes
@@ -232,7 +272,9 @@ def choose_size(
 
     if not init:
         return with_backbones(sizes.named(named or SMALLEST), vision, language)
-    size = checkpoint.read_size(named_run(workspace, init))
+    start = checkpoint.find(named_run(workspace, init))
+    checkpoint.check(start, [checkpoint.WEIGHTS])  # before there is a folder for the run
+    size = checkpoint.read_size(start)
     if vision or language or named not in ("", size.name):
         raise TrainingError(
             f"{init} holds a model of size {size.name}; a run that starts from it keeps its size"

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from pixmo.errors import PixmoError
+from pixmo.errors import PixmoError, SettingsError
 from pixmo.molmo.ask import ask, read_image
 from pixmo.molmo.model import Molmo
 from pixmo.molmo.tokenizer import Tokenizer
@@ -20,7 +20,6 @@ from pixmo.molmo.tokenizer import Tokenizer
 ADDRESS = "127.0.0.1"
 PAGE = Path(__file__).with_name("ask_page.html")
 MOST_BYTES = 20_000_000  # of an image
-MOST_QUESTION_CHARACTERS = 2000
 MOST_DRAINED_BYTES = 10 * MOST_BYTES  # of what is too large; else the browser never reads why
 PATIENCE_SECONDS = 30  # for a browser that says nothing
 POLICY = (
@@ -35,8 +34,18 @@ class AskServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, model: Molmo, tokenizer: Tokenizer, port: int) -> None:
-        """Port 0: any that is free."""
-        super().__init__((ADDRESS, port), Handler)
+        """Port 0: any that is free.
+
+        Raises:
+            SettingsError: the port cannot be used.
+        """
+        try:
+            super().__init__((ADDRESS, port), Handler)
+        except OSError as error:
+            raise SettingsError(
+                f"port {port} cannot be used: {error.strerror}; give another with --port, or 0"
+                " for any that is free"
+            ) from error
         self.model, self.tokenizer = model, tokenizer
         self.one_at_a_time = threading.Lock()
 
@@ -55,6 +64,7 @@ class AskServer(ThreadingHTTPServer):
 
         Raises:
             ImageError: it is no image.
+            SettingsError: the question cannot be asked.
         """
         with self.one_at_a_time:  # reading, too: a small file may hold a huge picture
             picture = read_image(image, "this file")
@@ -97,10 +107,6 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, image: bytes, question: str) -> None:
         """The model's answer is sent, or why there is none."""
-        if len(question) > MOST_QUESTION_CHARACTERS:
-            most = f"a question has at most {MOST_QUESTION_CHARACTERS} characters"
-            self.refuse(HTTPStatus.BAD_REQUEST, most)
-            return
         try:
             found = self.server.answer(image, question)
         except PixmoError as error:

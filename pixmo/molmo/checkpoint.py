@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -43,6 +43,11 @@ CHECKPOINTS = "checkpoints"  # the folder of a run's checkpoints
 STEP_FOLDER = re.compile(r"step-(\d+)")
 BACKBONES = ("vision_backbone", "language_backbone")
 KEPT = 2  # of a run: a disk that breaks while one is written leaves the other
+# What files that hold anything at all can come to.
+DAMAGE = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
+    *(RuntimeError, SafetensorError),
+)
 
 
 def save(folder: Path, model: Molmo, tokenizer: Tokenizer) -> None:
@@ -81,7 +86,10 @@ def load(folder: Path | str) -> tuple[Molmo, Tokenizer]:
         model = build(config.size, config.vocabulary_size, seed=0)
         model.load_state_dict(load_file(folder / WEIGHTS))
         model.stage = config.stage
-        return model, tokenizers.load(folder / TOKENIZER)
+        tokenizer = tokenizers.load(folder / TOKENIZER)
+        if tokenizer.vocabulary_size != model.vocabulary_size:
+            raise ValueError(f"{TOKENIZER} is another model's")
+        return model, tokenizer
 
 
 def read_size(folder: Path) -> Size:
@@ -122,8 +130,9 @@ def loading(folder: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise TrainingError(f"{folder} holds no checkpoint that can be loaded: {error}") from error
+    except DAMAGE as error:
+        reason = f"{CONFIG} lacks {error}" if isinstance(error, KeyError) else error
+        raise TrainingError(f"{folder} holds no checkpoint that can be loaded: {reason}") from error
 
 
 def find(folder: Path) -> Path:
@@ -134,6 +143,41 @@ def find(folder: Path) -> Path:
 def newest(run: Path) -> Path | None:
     """The folder of a run's last complete checkpoint; None where there is none."""
     return next(iter(reversed(complete(run))), None)
+
+
+def newest_whole(
+    run: Path, tensors: Sequence[str] = (WEIGHTS,)
+) -> tuple[Path | None, dict[Path, str]]:
+    """A run's last checkpoint whose files are whole, and what is wrong with each after it.
+
+    Beside config and tokenizer that are the files of `tensors`.
+    """
+    damaged = {}
+    for folder in reversed(complete(run)):
+        try:
+            check(folder, tensors)
+        except TrainingError as error:
+            damaged[folder] = str(error)
+        else:
+            return folder, damaged
+    return None, damaged
+
+
+def check(folder: Path, tensors: Sequence[str]) -> None:
+    """The files of a checkpoint can be opened and have their length; tensors are not read.
+
+    Raises:
+        TrainingError: one is damaged.
+    """
+    with loading(folder):
+        read_config(folder)
+        tokenizers.load(folder / TOKENIZER)
+        for name in tensors:
+            try:
+                with safe_open(folder / name, "pt"):
+                    pass
+            except SafetensorError as error:
+                raise ValueError(f"{name}: {error}") from error
 
 
 def complete(run: Path) -> list[Path]:
@@ -185,7 +229,9 @@ def restore(folder: Path, model: Molmo, optimisers: Sequence[ComponentOptimiser]
                 what: shared_like(value, parameter) for what, value in remembered[name].items()
             }
     except (OSError, SafetensorError) as error:
-        raise TrainingError(f"{path} cannot be read: {error}; delete {folder}") from error
+        raise TrainingError(f"{path} cannot be read: {error}; put a whole copy of it there") from (
+            error
+        )
 
 
 def optimiser_state(

@@ -5,7 +5,7 @@ with the batches that it would have seen.
 """
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from itertools import islice
@@ -17,10 +17,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from torch.utils.data import DataLoader, Dataset
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from pixmo import schema
 from pixmo.dataset.reader import Release
-from pixmo.errors import PixmoError, ReleaseError, TrainingError
+from pixmo.errors import PixmoError, ReleaseError
 from pixmo.execution.local import deaf_children
 from pixmo.files import replace_atomically
 from pixmo.molmo.data import Batch, Example, annotations_of, collate, load_crops, pack
@@ -28,6 +29,7 @@ from pixmo.molmo.distributed import ProcessGroup
 from pixmo.molmo.prompts import Annotation
 from pixmo.molmo.sizes import Size
 from pixmo.molmo.stages import StageName, Weighting
+from pixmo.molmo.stopping import lost_workers_told, unterminated_children
 from pixmo.molmo.tokenizer import Tokenizer
 from pixmo.molmo.train import LENGTH_POOL_BATCHES
 
@@ -257,7 +259,7 @@ class MicroBatches(Dataset[Batch | PixmoError]):
 
 def stream(
     data: MicroBatches, steps: range, workers: int, pinned: bool = False
-) -> Iterator[list[Batch]]:
+) -> Generator[list[Batch], None, None]:
     """Yield the micro-batches of each step, prepared ahead by worker processes.
 
     If `pinned` they are in memory that a GPU can read by itself.
@@ -277,17 +279,18 @@ def stream(
         multiprocessing_context="spawn" if workers else None,
         prefetch_factor=BATCHES_AHEAD if workers else None,
     )
-    with deaf_children():
+    with deaf_children(), unterminated_children():
         found = iter(loader)
-    for _ in steps:
-        try:
-            batches = list(islice(found, data.per_step))
-        except RuntimeError as error:  # torch says so of a worker that is gone
-            raise TrainingError(
-                f"a process that prepares batches was lost: {error}; most often memory, or shared"
-                " memory in a container, is short: use fewer --workers, 0 for none"
-            ) from error
-        yield [sound(batch) for batch in batches]
+    try:
+        for _ in steps:
+            with lost_workers_told():
+                batches = list(islice(found, data.per_step))
+            yield [sound(batch) for batch in batches]
+    finally:
+        # Torch would end them when nobody refers to `found`, which an error's traceback does; at
+        # the program's end, only by the signal that they do not hear.
+        if isinstance(found, _MultiProcessingDataLoaderIter):
+            found._shutdown_workers()
 
 
 def unchanged(batch: Item) -> Item:

@@ -79,8 +79,17 @@ def train(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
 
 
 def load(path: Path) -> Tokenizer:
-    """The tokenizer saved at `path`."""
-    return Tokenizer(Encoder.from_file(str(path)))
+    """The tokenizer saved at `path`.
+
+    Raises:
+        TrainingError: it is none.
+    """
+    try:
+        return Tokenizer(Encoder.from_file(str(path)))
+    except Exception as error:  # the package has no class of its own
+        raise TrainingError(
+            f"{path} is no tokenizer that can be loaded: {error}; put a whole copy of it there"
+        ) from error
 
 
 def of_backbone(name: str) -> Tokenizer:

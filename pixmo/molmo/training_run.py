@@ -15,13 +15,10 @@ So a run that was killed gives the losses of one that was not.
 import contextlib
 import json
 import shutil
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import FrameType
 
 import torch
 
@@ -38,10 +35,11 @@ from pixmo.molmo.distributed import ProcessGroup, blocks
 from pixmo.molmo.metrics import Metrics
 from pixmo.molmo.model import Molmo, build
 from pixmo.molmo.optimisers import component_optimisers
-from pixmo.molmo.run_folder import ROWS, claimed
+from pixmo.molmo.run_folder import ROWS, Note, claimed
 from pixmo.molmo.samples import Sample
 from pixmo.molmo.sizes import Size
 from pixmo.molmo.stages import Stage
+from pixmo.molmo.stopping import lost_workers_told, stop_asked
 from pixmo.molmo.stream import (
     Examples,
     MicroBatches,
@@ -107,11 +105,15 @@ class Finished:
 
 
 def train_release(
-    options: RunOptions, folder: Path, progress: Progress = SILENT
+    options: RunOptions,
+    folder: Path,
+    progress: Progress = SILENT,
+    note: Note = lambda _: None,
 ) -> Finished | None:
     """`folder` holds the finished run; what was done before is not done again.
 
-    Of several processes that train together, all but the first return None.
+    Of several processes that train together, all but the first return None. `note` hears where a
+    run goes on, and of what is hardly meant.
 
     Raises:
         ReleaseError: the release cannot be read.
@@ -120,13 +122,21 @@ def train_release(
     """
     with distributed.join(options.device) as group:
         check_shares(options, group)
+        precision_on(group.device, options.precision)  # refused before there is a folder
+        if not group.is_first:
+            progress, note = SILENT, lambda _: None
         with (
-            claimed(folder, options.identity(), group),
+            claimed(folder, options.identity(), group, note),
             memory_told(group.device, options.micro_batch),
         ):
             last = checkpoint.newest(folder)
-            if last is None or checkpoint.step_of(last) < options.steps:
-                train_from(last, options, folder, group, progress if group.is_first else SILENT)
+            done = checkpoint.step_of(last) if last else 0
+            if done < options.steps:
+                if last:
+                    note(f"going on at step {done + 1} of {options.steps}")
+                train_from(last, options, folder, group, progress, note)
+            else:
+                note(f"already finished: all {options.steps} steps are done")
             if group.is_first:  # also of a run that was killed after its last step
                 shutil.rmtree(folder / ROWS, ignore_errors=True)
             return finished(folder) if group.is_first else None
@@ -146,18 +156,33 @@ def check_shares(options: RunOptions, group: ProcessGroup) -> None:
 
 
 def train_from(
-    last: Path | None, options: RunOptions, folder: Path, group: ProcessGroup, progress: Progress
+    last: Path | None,
+    options: RunOptions,
+    folder: Path,
+    group: ProcessGroup,
+    progress: Progress,
+    note: Note,
 ) -> None:
     """Every step after the checkpoint `last` is done."""
     done = checkpoint.step_of(last) if last else 0
     learnt, held_out = read_release(options, folder, group, progress)
+    if options.batch_examples > len(learnt):
+        note(
+            f"a batch of {options.batch_examples} images is more than the {len(learnt)} there are:"
+            " a step sees some several times; lower --batch for fewer"
+        )
     model, tokenizer = starting_model(options, last, learnt)
     run = Run(options, folder, group, model, tokenizer, learnt, held_out, done)
     if last is not None:
         checkpoint.restore(last, model, run.optimisers)
-    with progress.task("Training", options.steps, "steps") as advance, stop_asked() as is_asked:
+    with (
+        progress.task("Training", options.steps, "steps") as advance,
+        stop_asked() as is_asked,
+        lost_workers_told(),
+        contextlib.closing(run.batches(done)) as stream_of_batches,
+    ):
         advance(done)
-        for step, (batches, waited) in enumerate(timed(run.batches(done)), start=done + 1):
+        for step, (batches, waited) in enumerate(timed(stream_of_batches), start=done + 1):
             values = run.step(step, batches, waited)
             stopped = group.any(is_asked())
             due = step % options.every == 0 or step == options.steps
@@ -207,7 +232,7 @@ class Run:
         self.objective.to(group.device)
         self.optimisers = component_optimisers(model, options.stage, options.steps)
 
-    def batches(self, done: int) -> Iterator[list[Batch]]:
+    def batches(self, done: int) -> Generator[list[Batch], None, None]:
         """Yield this process's share of every batch after the first `done`."""
         order = Order(
             self.learnt.examples.characters, self.options.batch_examples, self.options.seed
@@ -340,24 +365,3 @@ def timed(batches: Iterator[list[Batch]]) -> Iterator[tuple[list[Batch], float]]
         except StopIteration:
             return
         yield found, time.perf_counter() - started
-
-
-@contextlib.contextmanager
-def stop_asked() -> Iterator[Callable[[], bool]]:
-    """A context whose value says whether Ctrl-C or SIGTERM asked to stop; a second one does."""
-    asked = False
-
-    def ask(number: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        asked = True
-        signal.signal(number, signal.default_int_handler)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False  # only the main thread may say what a signal does
-        return
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

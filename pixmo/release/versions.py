@@ -91,8 +91,14 @@ def release_folder(workspace: Workspace, named: str) -> Path:
     """The folder of a release: `named` is its version or its folder's path; empty, the newest.
 
     Raises:
-        ReleaseError: nothing is named and there is no release yet.
+        ReleaseError: nothing is named and there is no release yet, or it is no folder.
     """
     if Path(named).name != named:  # "./taken" is a path, too
-        return Path(named).expanduser().resolve()
-    return workspace.releases / (named or newest_release(workspace))
+        folder = Path(named).expanduser().resolve()
+    else:
+        folder = workspace.releases / (named or newest_release(workspace))
+    if folder.exists() and not folder.is_dir():
+        raise ReleaseError(
+            f"{folder} is a file and no release; give a version, or the folder of a release"
+        )
+    return folder
