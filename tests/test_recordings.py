@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pixmo.errors import SpeechError
+from pixmo.errors import PixmoError, SpeechError
 from pixmo.hashing import sha256_file
 from pixmo.images.store import add_images
 from pixmo.speech.recordings import Found, find, linked_since, record
@@ -183,7 +183,7 @@ def test_malformed_metadata_names_file_and_line(
 ) -> None:
     put(workspace, "a.wav")
     put(workspace, name, content)
-    with pytest.raises(SpeechError) as raised:
+    with pytest.raises(PixmoError) as raised:
         find(workspace, workspace.audio)
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)

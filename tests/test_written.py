@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pixmo.errors import SpeechError
+from pixmo.errors import SpeechError, WorkspaceError
 from pixmo.images.store import add_images
 from pixmo.speech.written import Added, add_written
 from pixmo.workspace.workspace import Workspace
@@ -113,7 +113,7 @@ def test_a_misspelt_column_is_named_and_nothing_taken_in(workspace: Workspace) -
     path = write(workspace, {"image": "dog.png", "text": "A dog.", "transcription": "other"})
     assert add_written(workspace, path).added == 1
     path = write(workspace, {"image": "cat.png", "text": "A cat."}, {"image": "dog", "txt": "A"})
-    with pytest.raises(SpeechError, match=r"line 2: txt is unknown; did you mean text\?"):
+    with pytest.raises(WorkspaceError, match=r"line 2: txt is unknown; did you mean text\?"):
         add_written(workspace, path)
     assert texts(workspace) == ["A dog."]
 
@@ -121,11 +121,13 @@ def test_a_misspelt_column_is_named_and_nothing_taken_in(workspace: Workspace) -
 def test_files_that_cannot_be_used(workspace: Workspace) -> None:
     with pytest.raises(SpeechError, match=r"is not a file; name a .jsonl or .csv file"):
         add_written(workspace, workspace.root / "absent.jsonl")
-    with pytest.raises(SpeechError, match=r"is neither .jsonl nor .csv; write it as one of these"):
+    with pytest.raises(
+        WorkspaceError, match=r"is neither .jsonl nor .csv; write it as one of these"
+    ):
         add_written(workspace, write(workspace, "text", name="written.txt"))
     latin = workspace.root / "latin.jsonl"
     latin.write_bytes(b'{"image": "dog", "text": "caf\xe9"}')
-    with pytest.raises(SpeechError, match=r"latin\.jsonl cannot be read: .*UTF-8 text"):
+    with pytest.raises(WorkspaceError, match=r"latin\.jsonl cannot be read: .*UTF-8 text"):
         add_written(workspace, latin)
 
 

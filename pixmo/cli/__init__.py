@@ -1,9 +1,21 @@
 """The command line; help lists the commands in the order of these modules."""
 
-from pixmo.cli import collect, look, model, preference, recipes, record, release, train, validate
+from pixmo.cli import (
+    collect,
+    label,
+    look,
+    model,
+    preference,
+    recipes,
+    record,
+    release,
+    train,
+    validate,
+)
 
 __all__ = [
     "collect",
+    "label",
     "look",
     "model",
     "preference",

@@ -39,13 +39,18 @@ def read_interface(path: Path) -> Interface:
     Raises:
         LabelError: the file is no XML.
     """
+    return read_interface_text(path.read_text("utf-8"), path.stem, str(path))
+
+
+def read_interface_text(text: str, subset: str, name: str) -> Interface:
+    """As `read_interface`, of a config's text; `name` stands for it in an error."""
     try:
-        root = ElementTree.parse(path).getroot()
+        root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
-        raise LabelError(f"{path} is not XML ({error}); mend the labelling config") from error
+        raise LabelError(f"{name} is not XML ({error}); mend the labelling config") from error
     values = [value for element in root.iter() for value in element.attrib.values()]
     variables = frozenset(name for value in values for name in VARIABLE.findall(value))
-    return Interface(path.stem, tuple(find_controls(root, path.stem)), variables)
+    return Interface(subset, tuple(find_controls(root, subset)), variables)
 
 
 def find_controls(root: ElementTree.Element, subset: str) -> Iterator[Control]:

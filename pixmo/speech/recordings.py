@@ -17,9 +17,9 @@ from pixmo.errors import SpeechError
 from pixmo.execution.progress import SILENT, Progress
 from pixmo.hashing import sha256_file
 from pixmo.speech.audio import SUFFIXES
-from pixmo.speech.image_links import NO_IMAGE, SEVERAL_IMAGES, SPEAKER_MARK, ImageLinks
-from pixmo.speech.lines import Values, read_lines
 from pixmo.text import as_text
+from pixmo.workspace.image_links import NO_IMAGE, SEVERAL_IMAGES, SPEAKER_MARK, ImageLinks
+from pixmo.workspace.lines import Values, read_lines
 from pixmo.workspace.workspace import SetAside, Workspace
 
 STAGE = "transcribe"

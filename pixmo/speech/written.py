@@ -6,11 +6,11 @@ from typing import Any
 
 from pixmo.errors import SpeechError
 from pixmo.hashing import sha256_value, short_id
-from pixmo.speech.image_links import ImageLinks
-from pixmo.speech.lines import Line, read_lines
 from pixmo.speech.recordings import UNKNOWN_ANNOTATOR
 from pixmo.speech.transcripts import written_row
 from pixmo.text import squeeze
+from pixmo.workspace.image_links import ImageLinks
+from pixmo.workspace.lines import Line, read_lines
 from pixmo.workspace.workspace import SetAside, Workspace
 
 STAGE = "transcripts"

@@ -84,6 +84,18 @@ class CaptionSettings:
 
 
 @dataclass(frozen=True)
+class LabelStudioSettings:
+    """`[label_studio]`: the server with the annotators, and how it gets the images."""
+
+    NOT_EMPTY: ClassVar = ("url",)
+    ONE_OF: ClassVar = {"images": ("local-files", "url")}
+
+    url: str = "http://localhost:8080"
+    images: str = "local-files"  # the server's own files, or url: each image's image_url
+    document_root: str = ""  # the server's, for local files; empty: this workspace's folder
+
+
+@dataclass(frozen=True)
 class CurateSettings:
     """`[curate]`: what judging rows may use."""
 
@@ -144,6 +156,7 @@ class Settings:
     speech: SpeechSettings = field(default_factory=SpeechSettings)
     record: RecordSettings = field(default_factory=RecordSettings)
     caption: CaptionSettings = field(default_factory=CaptionSettings)
+    label_studio: LabelStudioSettings = field(default_factory=LabelStudioSettings)
     curate: CurateSettings = field(default_factory=CurateSettings)
     probe: ProbeSettings = field(default_factory=ProbeSettings)
     evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)
@@ -245,6 +258,11 @@ input_price = 0.0           # of a million tokens, in any currency; 0: unknown
 output_price = 0.0
 max_unsupported_share = 0.2 # of a caption's words; above it the model is asked again
 max_lost_share = 0.5        # of what the transcripts say; above it, likewise
+
+[label_studio]
+url = "http://localhost:8080"
+images = "local-files"      # the server's own files (see docs/annotating.md); url: image_url
+document_root = ""          # the server's LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT; "": this folder
 
 [curate]
 memory_limit_gb = 4.0       # of DuckDB; what does not fit goes to the disk

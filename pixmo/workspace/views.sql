@@ -110,13 +110,20 @@ where row(filename, file_row_number) in (select place from newest);
 
 -- The newest state of an annotation, by Label Studio's own clock; of states of one time the one that
 -- was taken in last. A state stands in `annotations` only once it is parsed or set aside, so an
--- earlier one counts until then.
+-- earlier one counts until then. One that was deleted on the server does not count, unless it was
+-- changed since.
 create view current_annotations as
-select * exclude (filename, file_row_number)
-from parts.annotations
-qualify row_number() over (
-    partition by annotation_uid order by updated_at desc, filename desc, file_row_number desc
-) = 1;
+with newest as (
+    select * exclude (filename, file_row_number)
+    from parts.annotations
+    qualify row_number() over (
+        partition by annotation_uid order by updated_at desc, filename desc, file_row_number desc
+    ) = 1
+)
+
+select newest.* from newest
+anti join deleted_annotations as deleted
+    on newest.annotation_uid = deleted.annotation_uid and newest.updated_at <= deleted.updated_at;
 
 create view current_point_annotations as
 select point_annotations.* from point_annotations
@@ -164,7 +171,7 @@ where not is_mended and not coalesce(
                 select annotation_uid from current_caption_reviews
                 anti join captions using (caption_id)
             )
-            else key in (
+            else key not in (select annotation_uid from current_annotations) or key in (
                 select annotation_uid from current_point_annotations
                 union all select annotation_uid from current_answers
                 union all select annotation_uid from current_caption_reviews

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pixmo.errors import SpeechError
+from pixmo.errors import WorkspaceError
 from pixmo.text import misspelt
 
 Values = dict[str, str | None]
@@ -29,16 +29,16 @@ def read_lines(path: Path, columns: Sequence[str]) -> Iterator[Line]:
     An absent or empty value is None; a number that names something counts as its text.
 
     Raises:
-        SpeechError: the file cannot be read at all, is neither .jsonl nor .csv, or misspells a
+        WorkspaceError: the file cannot be read at all, is neither .jsonl nor .csv, or misspells a
             column.
     """
     readers = {".jsonl": json_lines, ".csv": csv_lines}
     if path.suffix.lower() not in readers:
-        raise SpeechError(f"{path} is neither .jsonl nor .csv; write it as one of these")
+        raise WorkspaceError(f"{path} is neither .jsonl nor .csv; write it as one of these")
     try:
         yield from readers[path.suffix.lower()](path, columns)
     except (OSError, UnicodeDecodeError) as error:
-        raise SpeechError(f"{path} cannot be read: {error}; it must be UTF-8 text") from error
+        raise WorkspaceError(f"{path} cannot be read: {error}; it must be UTF-8 text") from error
 
 
 def json_lines(path: Path, columns: Sequence[str]) -> Iterator[Line]:
@@ -60,7 +60,7 @@ def csv_lines(path: Path, columns: Sequence[str]) -> Iterator[Line]:
     """The lines of a CSV file behind its header.
 
     Raises:
-        SpeechError: a quote is never closed, so that nothing behind it can be told apart.
+        WorkspaceError: a quote is never closed, so that nothing behind it can be told apart.
     """
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, strict=True, restkey="")
@@ -74,17 +74,19 @@ def csv_lines(path: Path, columns: Sequence[str]) -> Iterator[Line]:
                 else:
                     yield chosen(number, row, columns)
         except csv.Error as error:
-            raise SpeechError(f"{path} behind line {reader.line_num}: not CSV: {error}") from error
+            raise WorkspaceError(
+                f"{path} behind line {reader.line_num}: not CSV: {error}"
+            ) from error
 
 
 def refuse_misspelt(path: Path, number: int, row: object, columns: Sequence[str]) -> None:
     """Nothing, if no name in the row looks like a slip for one of `columns`.
 
     Raises:
-        SpeechError: one does; left out in silence, it would be missed much later.
+        WorkspaceError: one does; left out in silence, it would be missed much later.
     """
     if isinstance(row, dict) and (hint := misspelt(tuple(row), tuple(columns))):
-        raise SpeechError(f"{path} line {number}: {hint}")
+        raise WorkspaceError(f"{path} line {number}: {hint}")
 
 
 def chosen(number: int, row: object, columns: Sequence[str]) -> Line:

@@ -1,0 +1,61 @@
+"""Commands that exchange tasks and annotations with Label Studio."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pixmo.cli import show
+from pixmo.cli.app import AS_JSON, WORKSPACE, open_workspace
+from pixmo.cli.collect import label
+
+SUBSET = Annotated[Literal["points", "ama", "cap"], typer.Argument(help="What is annotated.")]
+
+
+@label.command("push")
+def label_push(
+    subset: SUBSET,
+    ask: Annotated[
+        Path | None,
+        typer.Option(
+            help="A .jsonl or .csv of what to ask about which image: image, label and"
+            " collection_method for points; image, question and answer for ama."
+        ),
+    ] = None,
+    workspace: WORKSPACE = Path(),
+    json: AS_JSON = False,
+) -> None:
+    """Send tasks to Label Studio; those that are there already are left alone.
+
+    Makes the project the first time. The server is [label_studio] url of pixmo.toml, the token
+    LABEL_STUDIO_API_KEY. cap: every caption that nobody has reviewed.
+
+    Example: pixmo label push points --ask labels.jsonl
+    """
+    from pixmo.label.push import push
+    from pixmo.label.studio import connected
+
+    opened = open_workspace(workspace)
+    with connected(opened.settings.label_studio.url) as studio:
+        show.counts(push(opened, studio, subset, ask, show.Bars()), json)
+
+
+@label.command("pull")
+def label_pull(
+    subset: SUBSET,
+    workspace: WORKSPACE = Path(),
+    json: AS_JSON = False,
+) -> None:
+    """Fetch what annotators did since the last pull, and take it in.
+
+    Every state of every annotation is kept, in exports/label-studio/. What was deleted on the
+    server no longer counts.
+
+    Example: pixmo label pull points
+    """
+    from pixmo.label.pull import pull
+    from pixmo.label.studio import connected
+
+    opened = open_workspace(workspace)
+    with connected(opened.settings.label_studio.url) as studio:
+        show.counts(pull(opened, studio, subset, show.Bars()), json)

@@ -1,0 +1,191 @@
+"""A Label Studio server: the few things that pixmo asks of it, its errors as one line each.
+
+Seen on Label Studio 1.23 with label-studio-sdk 2.1. The token is read from the environment:
+LABEL_STUDIO_API_KEY, a personal access token or a legacy one.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import httpx
+from label_studio_sdk import LabelStudio
+from label_studio_sdk.core.api_error import ApiError
+
+from pixmo.errors import LabelError
+from pixmo.label.values import Json
+
+TOKEN = "LABEL_STUDIO_API_KEY"
+PAGE_TASKS = 1000
+TIMEOUT_SECONDS = 120.0  # an export of some hundred tasks takes a second; a busy server is slower
+# Milliseconds are all that the server's filter reads.
+FILTER_TIME = "%Y-%m-%dT%H:%M:%S.%f"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project on the server."""
+
+    id: int
+    title: str
+    label_config: str
+    annotations: int  # those skipped included
+
+
+@dataclass(frozen=True)
+class Studio:
+    """A server, reached with a token."""
+
+    url: str
+    client: LabelStudio
+
+    def project(self, number: int) -> Project | None:
+        """The project with this id; None where there is none."""
+        with refusals(self.url):
+            try:
+                found = self.client.projects.get(number)
+            except ApiError as error:
+                if error.status_code == httpx.codes.NOT_FOUND:
+                    return None
+                raise
+        annotations = (found.total_annotations_number or 0) + (
+            found.skipped_annotations_number or 0
+        )
+        return Project(found.id, found.title or "", found.label_config or "", annotations)
+
+    def create_project(self, title: str, label_config: str) -> Project:
+        """A new project with this labelling config."""
+        with refusals(self.url):
+            made = self.client.projects.create(title=title, label_config=label_config)
+        return Project(made.id, title, label_config, 0)
+
+    def serve_folder(self, project: Project, folder: str) -> None:
+        """The project's tasks may show files of this folder of the server."""
+        with refusals(self.url):
+            storages = self.client.import_storage.local.list(project=project.id)
+            if not any(storage.path == folder for storage in storages):
+                self.client.import_storage.local.create(
+                    project=project.id, path=folder, title="pixmo images", use_blob_urls=True
+                )
+
+    def pixmo_ids(self, project: Project) -> set[str]:
+        """`data.pixmo_id` of every task there is."""
+        with refusals(self.url):
+            tasks = self.client.tasks.list(
+                project=project.id, page_size=PAGE_TASKS, include="id,data", fields="task_only"
+            )
+            return {str((task.data or {}).get("pixmo_id")) for task in tasks}
+
+    def import_tasks(self, project: Project, tasks: Sequence[Json]) -> None:
+        """The tasks are in the project; `tasks` are their data."""
+        with refusals(self.url):
+            request = [{"data": data} for data in tasks]
+            self.client.projects.import_tasks(project.id, request=request)
+
+    def changed_since(self, project: Project, since: datetime | None) -> list[tuple[int, datetime]]:
+        """Id and `updated_at` of the tasks changed at or after a time, the earliest change first.
+
+        A task changes when an annotation of it is made, changed or deleted.
+        """
+        filters: Json = {"conjunction": "and", "items": []}
+        if since is not None:
+            filters["items"].append(
+                {
+                    "filter": "filter:tasks:updated_at",
+                    "operator": "greater_or_equal",
+                    "type": "Datetime",
+                    "value": since.strftime(FILTER_TIME)[:-3] + "Z",
+                }
+            )
+        query = json.dumps({"filters": filters, "ordering": ["tasks:updated_at"]})
+        with refusals(self.url):
+            tasks = self.client.tasks.list(
+                project=project.id,
+                query=query,
+                page_size=PAGE_TASKS,
+                include="id,updated_at",
+                fields="task_only",
+            )
+            found = [(int(task.id), task.updated_at) for task in tasks if task.updated_at]
+        return sorted(found, key=lambda one: (one[1], one[0]))
+
+    def task_ids(self, project: Project) -> set[int]:
+        """The ids of all tasks."""
+        return {number for number, _ in self.changed_since(project, None)}
+
+    def export(self, project: Project, tasks: Iterable[int]) -> list[Json]:
+        """The tasks with all their annotations, as an export has them."""
+        with refusals(self.url):
+            # The SDK's own `ids` is not what the server reads: it exports the whole project.
+            options: Any = {"additional_query_parameters": {"ids[]": list(tasks)}}
+            pieces = self.client.projects.exports.download_sync(
+                project.id, export_type="JSON", download_all_tasks=True, request_options=options
+            )
+            exported = json.loads(b"".join(pieces))
+        if not isinstance(exported, list):
+            raise LabelError(f"Label Studio at {self.url} sent no list of tasks; ask it again")
+        return exported
+
+
+@contextlib.contextmanager
+def connected(url: str) -> Iterator[Studio]:
+    """A context with the server at `url`, which answered and knows the token.
+
+    Raises:
+        LabelError: there is no token, or the server is not there or refuses it.
+    """
+    token = os.environ.get(TOKEN, "")
+    if not token:
+        raise LabelError(
+            f"{TOKEN} is not set; copy a token from Label Studio, Account & Settings → Personal"
+            f" Access Token, and: export {TOKEN}=…"
+        )
+    url = url.rstrip("/")
+    with httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=True) as http:
+        with refusals(url):
+            studio = Studio(url, LabelStudio(base_url=url, api_key=token, httpx_client=http))
+            studio.client.users.whoami()
+        yield studio
+
+
+@contextlib.contextmanager
+def refusals(url: str) -> Iterator[None]:
+    """Whatever a server, or the way to it, makes the SDK raise is one LabelError.
+
+    Raises:
+        LabelError: anything was wrong.
+    """
+    try:
+        yield
+    except ApiError as error:
+        if error.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+            raise LabelError(
+                f"Label Studio at {url} refuses the token in {TOKEN}; copy it anew from Account &"
+                " Settings, and see that its user may use this project"
+            ) from error
+        raise LabelError(
+            f"Label Studio at {url} answered {error.status_code}: {said(error.body)}"
+        ) from error
+    except httpx.TimeoutException as error:
+        raise LabelError(
+            f"Label Studio at {url} did not answer within {TIMEOUT_SECONDS:g} s; run the same"
+            " command to go on"
+        ) from error
+    except httpx.InvalidURL as error:
+        raise LabelError(f"{url} is no URL; mend [label_studio] url in pixmo.toml") from error
+    except (httpx.HTTPError, ValueError) as error:
+        raise LabelError(
+            f"Label Studio at {url} cannot be reached ({error}); is it running, and is that its"
+            " [label_studio] url in pixmo.toml? Run the same command to go on"
+        ) from error
+
+
+def said(body: object) -> str:
+    """What a server says is wrong, in short."""
+    if isinstance(body, dict):
+        body = body.get("validation_errors") or body.get("detail") or body
+    return str(body)[:300]

@@ -1,0 +1,256 @@
+"""pixmo.label.push and .pull against a real Label Studio."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from pixmo.errors import LabelError
+from pixmo.hashing import sha256_file
+from pixmo.images.store import add_images
+from pixmo.label import pull as pulling
+from pixmo.label.pull import pull
+from pixmo.label.push import push
+from pixmo.label.studio import Studio, connected
+from pixmo.workspace.workspace import Workspace
+from tests.label_studio_exports import keypoint, presence
+from tests.label_studio_server import TOKEN, Server, running
+from tests.workspaces import picture
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that serves the files of every workspace made here."""
+    with running(tmp_path_factory.mktemp("label-studio")) as running_server:
+        yield running_server
+
+
+@pytest.fixture
+def workspace(
+    server: Server, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Workspace:
+    """Four images, three upright and one turned by its EXIF orientation."""
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", TOKEN)
+    root = server.document_root / request.node.name.replace("[", "-").replace("]", "")
+    (root / "images").mkdir(parents=True)
+    for number in range(3):
+        picture(number).save(root / f"images/photo {number}.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    picture(3).save(root / "images/turned.jpg", exif=exif)
+    (root / "pixmo.toml").write_text(
+        f'[label_studio]\nurl = "{server.url}"\ndocument_root = "{server.document_root}"\n'
+    )
+    workspace = Workspace.open(root)
+    add_images(workspace, workspace.images)
+    return workspace
+
+
+@pytest.fixture
+def studio(server: Server, workspace: Workspace) -> Iterator[Studio]:
+    with connected(server.url) as reached:
+        yield reached
+
+
+def labels(workspace: Workspace, *names: str) -> Path:
+    """A file that asks for points on every image."""
+    path = workspace.root / "labels.jsonl"
+    images = sorted(file.name for file in workspace.images.iterdir())
+    rows = [{"image": image, "label": name} for image in images for name in names]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def tasks_of(server: Server, project: int) -> list[Any]:
+    return list(server.client.tasks.list(project=project, fields="all"))
+
+
+def count(workspace: Workspace, table: str) -> int:
+    with workspace.connect() as connection:
+        (found,) = connection.execute(f"select count(*) from {table}").fetchone() or (0,)
+    return int(found)
+
+
+def test_a_push_makes_the_project_and_a_second_adds_nothing(
+    server: Server, workspace: Workspace, studio: Studio
+) -> None:
+    file = labels(workspace, "red dots", "faces")
+    first = push(workspace, studio, "points", file)
+    assert (first.added, first.there) == (8, 0)
+    second = push(workspace, studio, "points", file)
+    assert (second.project, second.added, second.there) == (first.project, 0, 8)
+    third = push(workspace, studio, "points", labels(workspace, "red dots", "faces", "hands"))
+    assert (third.added, third.there) == (4, 8)
+    tasks = tasks_of(server, first.project)
+    assert len({task.data["pixmo_id"] for task in tasks}) == len(tasks) == 12
+    assert {task.data["label"] for task in tasks} == {"red dots", "faces", "hands"}
+
+
+def test_the_server_shows_every_image_upright(
+    server: Server, workspace: Workspace, studio: Studio
+) -> None:
+    pushed = push(workspace, studio, "points", labels(workspace, "red dots"))
+    turned = sha256_file(workspace.images / "turned.jpg")
+    for task in tasks_of(server, pushed.project):
+        answer = httpx.get(
+            f"{server.url}{task.data['image']}",
+            headers={"Authorization": f"Token {TOKEN}"},
+            trust_env=False,
+        )
+        assert answer.status_code == 200
+        shown = Path(workspace.root / "shown")
+        shown.write_bytes(answer.content)
+        with Image.open(shown) as image:
+            is_turned = task.data["image_sha256"] == turned
+            assert image.size == ((96, 128) if is_turned else (128, 96))
+            assert image.getexif().get(0x0112, 1) == 1
+
+
+def test_a_pull_brings_what_changed_and_nothing_twice(
+    server: Server, workspace: Workspace, studio: Studio
+) -> None:
+    pushed = push(workspace, studio, "points", labels(workspace, "red dots"))
+    assert pull(workspace, studio, "points").added == 0
+    one, two, *_ = tasks_of(server, pushed.project)
+    made = server.annotate(one.id, keypoint(10, 20), keypoint(30.5, 40.25), presence("present"))
+    server.annotate(two.id, presence("none"))
+    pulled = pull(workspace, studio, "points")
+    assert (pulled.added, pulled.points, pulled.deleted) == (2, 2, 0)
+    again = pull(workspace, studio, "points")
+    assert (again.added, again.points, again.deleted) == (0, 0, 0)
+    server.client.annotations.update(made, result=[keypoint(11, 21), presence("present")])
+    changed = pull(workspace, studio, "points")
+    assert (changed.added, changed.points) == (1, 1)
+    with workspace.connect() as connection:
+        rows = connection.execute(
+            "select image_sha256, presence, points from current_point_annotations order by presence"
+        ).fetchall()
+        states = connection.execute("select count(*) from annotations").fetchone()
+    assert rows == [
+        (two.data["image_sha256"], "none", []),
+        (one.data["image_sha256"], "present", [{"x": 11.0, "y": 21.0}]),
+    ]
+    assert states == (3,)  # the first state of the changed one is kept
+    assert push(workspace, studio, "points", labels(workspace, "red dots")).there == 2
+
+
+def test_what_is_deleted_on_the_server_no_longer_counts(
+    server: Server, workspace: Workspace, studio: Studio
+) -> None:
+    pushed = push(workspace, studio, "points", labels(workspace, "red dots"))
+    tasks = tasks_of(server, pushed.project)
+    made = [server.annotate(task.id, presence("none")) for task in tasks]
+    skipped = server.annotate(tasks[0].id, was_cancelled=True)
+    assert pull(workspace, studio, "points").added == 5
+    assert count(workspace, "current_set_aside") == 1
+    server.client.annotations.delete(made[1])
+    server.client.annotations.delete(skipped)
+    pulled = pull(workspace, studio, "points")
+    assert (pulled.deleted, pulled.added) == (2, 0)
+    assert count(workspace, "current_point_annotations") == 3
+    assert count(workspace, "current_set_aside") == 0
+    server.client.tasks.delete(tasks[2].id)  # the task itself
+    assert pull(workspace, studio, "points").deleted == 1
+    assert pull(workspace, studio, "points").deleted == 0
+    assert count(workspace, "current_point_annotations") == 2
+    assert count(workspace, "annotations") == 5  # every state is kept
+
+
+def test_a_server_that_dies_in_the_middle_loses_nothing(
+    server: Server, workspace: Workspace, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed = push(workspace, studio, "points", labels(workspace, "red dots"))
+    for task in tasks_of(server, pushed.project):
+        server.annotate(task.id, presence("none"))
+    monkeypatch.setattr(pulling, "TASKS_AT_ONCE", 1)
+    export, calls = Studio.export, 0
+
+    def dies_at_the_third(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            server.kill()
+        return export(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Studio, "export", dies_at_the_third)
+        with pytest.raises(LabelError, match="Run the same command to go on"):
+            pull(workspace, studio, "points")
+    assert count(workspace, "current_point_annotations") == 2
+    with pytest.raises(LabelError, match="cannot be reached"), connected(server.url):
+        pass
+    server.start()
+    assert pull(workspace, studio, "points").added == 2
+    assert count(workspace, "current_point_annotations") == 4
+
+
+def test_a_kill_between_fetching_and_taking_in_loses_nothing(
+    server: Server, workspace: Workspace, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed = push(workspace, studio, "points", labels(workspace, "red dots"))
+    server.annotate(tasks_of(server, pushed.project)[0].id, presence("none"))
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pulling, "ingest", killed)
+        with pytest.raises(KeyboardInterrupt):
+            pull(workspace, studio, "points")
+    assert count(workspace, "annotations") == 0
+    assert pull(workspace, studio, "points").added == 1
+
+
+def test_a_config_changed_on_the_server_is_told(
+    server: Server, workspace: Workspace, studio: Studio
+) -> None:
+    pushed = push(workspace, studio, "points", labels(workspace, "red dots"))
+    config = server.client.projects.get(pushed.project).label_config or ""
+    reworded = config.replace("Point once at every:", "Zeige auf jedes:")
+    server.client.projects.update(pushed.project, label_config=reworded)
+    assert push(workspace, studio, "points", labels(workspace, "red dots")).there == 4
+    other = config.replace('alias="none"', 'alias="nothing"')
+    server.client.projects.update(pushed.project, label_config=other)
+    for work in (
+        lambda: push(workspace, studio, "points", labels(workspace, "red dots")),
+        lambda: pull(workspace, studio, "points"),
+    ):
+        with pytest.raises(
+            LabelError, match=r"config of project .* changed on the server: presence"
+        ):
+            work()
+
+
+def test_what_cannot_be_asked_is_one_clear_error(
+    server: Server, workspace: Workspace, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(LabelError, match="first: pixmo label push ama"):
+        pull(workspace, studio, "ama")
+    file = workspace.root / "ask.jsonl"
+    for line, wanted in (
+        ('{"image": "nowhere.png", "label": "x"}', "line 1: nowhere.png names no image"),
+        ('{"image": "turned.jpg"}', "line 1: it has no label"),
+        ('{"image": "turned.jpg", "label": "x", "collection_method": "guess"}', "guess; pointing"),
+        ("{", "line 1: not JSON"),
+    ):
+        file.write_text(line)
+        with pytest.raises(LabelError, match=wanted):
+            push(workspace, studio, "points", file)
+    monkeypatch.delenv("LABEL_STUDIO_API_KEY")
+    with pytest.raises(LabelError, match="API_KEY is not set"), connected(server.url):
+        pass
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "wrong")
+    with pytest.raises(LabelError, match="refuses the token"), connected(server.url):
+        pass
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", TOKEN)
+    pushed = push(workspace, studio, "points", labels(workspace, "dots"))
+    server.client.projects.delete(pushed.project)
+    with pytest.raises(LabelError, match=f"project {pushed.project}, of points, is gone"):
+        push(workspace, studio, "points", labels(workspace, "dots"))
+    with pytest.raises(LabelError, match="was pushed to"):
+        pull(workspace, replace(studio, url="http://127.0.0.1:1"), "points")
