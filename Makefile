@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo: $(VENV)/installed          ## the main job on the bundled sample; a second run redoes nothing
 	$(BIN)/pixmo demo pixmo-demo
 
-test: $(VENV)/installed-dev browser  ## all tests and checks
+test: $(VENV)/installed-dev .label-studio/installed browser  ## all tests and checks
 	$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest $(WORKERS)
 
@@ -24,6 +24,12 @@ browser:                         ## Chromium, for the tests of pages; installed 
 	    echo "LEFT OUT: the tests of pages, for want of Chromium: as root, make test installs it"; \
 	  fi; \
 	fi
+
+.label-studio/installed: tests/label-studio.txt
+	@echo "Installing Label Studio for its tests, into .label-studio; once, some minutes …"
+	$(PYTHON) -m venv --clear .label-studio
+	.label-studio/bin/python -m pip install --quiet --requirement tests/label-studio.txt
+	touch $@
 
 test-fast: $(VENV)/installed-dev ## the tests that take seconds
 	$(BIN)/python -m pytest $(WORKERS) -m "not slow"
@@ -45,7 +51,7 @@ bench: $(VENV)/installed-dev     ## benchmarks, by hand: docs/benchmarks.json an
 	$(BIN)/python -m tests.benchmarks
 
 clean:
-	rm -rf $(VENV) pixmo-demo dist
+	rm -rf $(VENV) .label-studio pixmo-demo dist
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("pixmo needs Python 3.11, 3.12 or 3.13: make PYTHON=python3.12" if not (3, 11) <= sys.version_info < (3, 14) else 0)'

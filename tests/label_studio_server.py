@@ -1,5 +1,6 @@
 """A real Label Studio, installed into an environment of its own by `make test`."""
 
+import fcntl
 import os
 import shutil
 import socket
@@ -29,7 +30,7 @@ def program() -> Path:
     """The server's program; where it is not installed, the test is left out, but not in CI."""
     found = ENVIRONMENT / "bin/label-studio"
     if not found.exists():
-        reason = "no Label Studio: `make label-studio` installs it"
+        reason = "no Label Studio: `make test` installs it"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
@@ -116,12 +117,14 @@ class Server:
 def running(folder: Path) -> Iterator[Server]:
     """A server with no project; it may serve the files in `folder`."""
     program()
-    if not TEMPLATE.exists():
-        fresh = Server(ENVIRONMENT / "making", folder, free_port())
-        shutil.rmtree(fresh.data, ignore_errors=True)
-        fresh.start()
-        fresh.kill()
-        fresh.data.rename(TEMPLATE)
+    with (ENVIRONMENT / "template.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several processes test
+        if not TEMPLATE.exists():
+            fresh = Server(ENVIRONMENT / "making", folder, free_port())
+            shutil.rmtree(fresh.data, ignore_errors=True)
+            fresh.start()
+            fresh.kill()
+            fresh.data.rename(TEMPLATE)
     data = folder / "label-studio-data"
     shutil.copytree(TEMPLATE, data)
     server = Server(data, folder, free_port())

@@ -1,0 +1,115 @@
+"""What an annotator does in Label Studio's own page, in a real browser, comes back as it was."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from pixmo.images.store import add_images
+from pixmo.label.pull import pull
+from pixmo.label.push import push
+from pixmo.label.studio import connected
+from pixmo.workspace.workspace import Workspace
+from tests.browsers import browser
+from tests.label_studio_server import PASSWORD, TOKEN, USER, Server, running
+from tests.workspaces import picture
+
+WIDTH, HEIGHT = 1280, 900  # of the browser's window, pixels
+FOOT = 50  # of Label Studio's page, with its buttons
+SIZES = {"small": (200, 150), "wide": (1600, 500), "tall": (700, 2000)}  # pixels
+CLICKS = {  # percent
+    "small": [(2.0, 3.0), (50.0, 50.0), (97.0, 98.0)],
+    "wide": [(1.0, 2.0), (33.3, 66.7), (99.0, 99.0)],
+    "tall": [(10.0, 1.0), (80.0, 40.0)],
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running(tmp_path_factory.mktemp("label-studio")) as running_server:
+        yield running_server
+
+
+@pytest.fixture
+def workspace(server: Server, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """An image smaller than the page's panel, one wider and one taller."""
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", TOKEN)
+    root = server.document_root / "workspace"
+    (root / "images").mkdir(parents=True)
+    for number, (name, size) in enumerate(SIZES.items()):
+        picture(number, size).save(root / f"images/{name}.png")
+    (root / "pixmo.toml").write_text(
+        f'[label_studio]\nurl = "{server.url}"\ndocument_root = "{server.document_root}"\n'
+    )
+    workspace = Workspace.open(root)
+    add_images(workspace, workspace.images)
+    return workspace
+
+
+def logged_in(page: Page, server: Server) -> Page:
+    page.set_default_timeout(30_000)
+    page.goto(f"{server.url}/user/login/")
+    page.fill("input[name=email]", USER)
+    page.fill("input[name=password]", PASSWORD)
+    page.click("button[type=submit]")
+    page.wait_for_url("**/")
+    return page
+
+
+def click_at(page: Page, x: float, y: float) -> None:
+    """A click at these percent of the image shown."""
+    box = page.locator("img[alt=image]").bounding_box()
+    assert box
+    page.mouse.click(box["x"] + x / 100 * box["width"], box["y"] + y / 100 * box["height"])
+
+
+def test_points_come_back_where_they_were_clicked(
+    server: Server, workspace: Workspace, tmp_path: Path
+) -> None:
+    asked = tmp_path / "asked.jsonl"
+    rows = [{"image": f"{name}.png", "label": f"things in {name}"} for name in SIZES]
+    rows.append({"image": "small.png", "label": "unicorns"})
+    asked.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with connected(server.url) as studio:
+        pushed = push(workspace, studio, "points", asked)
+        with browser() as chrome:
+            page = logged_in(chrome.new_page(viewport={"width": WIDTH, "height": HEIGHT}), server)
+            page.goto(f"{server.url}/projects/{pushed.project}/data?labeling=1")
+            for name in (*SIZES, "unicorns"):
+                expected = "unicorns" if name == "unicorns" else f"things in {name}"
+                expect(page.get_by_text(expected, exact=True)).to_be_visible(timeout=30_000)
+                shown = page.locator("img[alt=image]")
+                expect(shown).to_be_visible()
+                present = page.get_by_text("It is there, and each one has its point")
+                expect(present).to_be_in_viewport()
+                if name == "unicorns":
+                    page.get_by_text("There is none in this image").click()
+                else:
+                    size = shown.evaluate("image => [image.naturalWidth, image.naturalHeight]")
+                    assert tuple(size) == SIZES[name]
+                    box = shown.bounding_box()
+                    assert box
+                    assert box["y"] + box["height"] <= HEIGHT - FOOT  # whole, not cut
+                    assert box["x"] + box["width"] <= WIDTH
+                    for x, y in CLICKS[name]:
+                        click_at(page, x, y)
+                    present.click()
+                page.get_by_label("Submit current annotation").click()
+            expect(page.get_by_text("No More Tasks Left in Queue")).to_be_visible(timeout=30_000)
+        pulled = pull(workspace, studio, "points")
+    assert (pulled.added, pulled.points, pulled.set_aside) == (4, 4, 0)
+    with workspace.connect() as connection:
+        found = connection.execute(
+            "select label, presence, points from current_point_annotations"
+        ).fetchall()
+    by_label = {label: (presence, points) for label, presence, points in found}
+    assert by_label.pop("unicorns") == ("none", [])
+    for name, clicks in CLICKS.items():
+        presence, points = by_label[f"things in {name}"]
+        assert presence == "present"
+        assert len(points) == len(clicks)
+        for point, (x, y) in zip(points, clicks, strict=True):
+            assert point["x"] == pytest.approx(x, abs=0.5)
+            assert point["y"] == pytest.approx(y, abs=0.5)
