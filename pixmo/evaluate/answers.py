@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from PIL import ExifTags, Image
 
+from pixmo.agreement import PointScore
 from pixmo.dataset.reader import Release
 from pixmo.errors import EvaluationError, ReleaseError
 from pixmo.evaluate import captions, counting, pointing, vqa
@@ -298,11 +299,11 @@ def score_count(answer: str, count: int) -> Scores:
     return scores | {f"{name}{OF_COUNT}{count}": value for name, value in scores.items()}
 
 
-def point_scores(answer: str, how: str, found: pointing.PointScore) -> Scores:
+def point_scores(answer: str, how: str, found: PointScore) -> Scores:
     """The measures of an answer's points, found to hit as `how` says."""
     if not from_text(answer) and counting.count_said(answer) != 0:
         # Who says nothing has not said that there is none.
-        found = pointing.PointScore(0.0, 0.0)
+        found = PointScore(0.0, 0.0)
     kind = f"points-{pointing.VERSION} {how}"
     return {
         f"{kind} F1": found.f1,

@@ -5,14 +5,14 @@ Nothing is left out in silence: whatever is no vote has its place and its reason
 
 import itertools
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from pixmo.agreement import interval, krippendorff_alpha
 from pixmo.errors import EvaluationError
 from pixmo.evaluate.pairs import unseal
 from pixmo.evaluate.preference import VERSION, Rating, Vote, ratings
@@ -294,26 +294,12 @@ def agreement(judgements: Sequence[Judgement]) -> Agreement | None:
         sum(one != other for one, other in itertools.permutations(values, 2)) / (len(values) - 1)
         for values in units
     )
-    return Agreement(len(units), 1 - differing / of_all, krippendorff_alpha(units))
-
-
-def krippendorff_alpha(units: Sequence[Sequence[float]]) -> float:
-    """1 less the disagreement within units over that of all their values, as squared differences.
-
-    A unit has two values or more. NaN where all values are the same.
-    Source: Krippendorff 2011, Computing Krippendorff's alpha-reliability (interval data).
-    """
-    # Over all ordered pairs of n values, squared differences add up to 2 n² times their variance.
-    within = sum(2 * len(unit) ** 2 * np.var(unit) / (len(unit) - 1) for unit in units)
-    everything = np.concatenate([np.asarray(unit, np.float64) for unit in units])
-    count = len(everything)
-    expected = 2 * count**2 * np.var(everything) / (count - 1)
-    return float(1 - within / expected) if expected > 0 else float("nan")
+    return Agreement(len(units), 1 - differing / of_all, krippendorff_alpha(units, interval))
 
 
 def told(found: Agreement) -> str:
     """One line on how alike people judge."""
-    alpha = "" if np.isnan(found.alpha) else f" (Krippendorff's alpha {found.alpha:.2f})"
+    alpha = "" if math.isnan(found.alpha) else f" (Krippendorff's alpha {found.alpha:.2f})"
     return (
         f"two people on the same pair say the same {100 * found.same:.0f} % of the time{alpha},"
         f" over {counted(found.pairs, 'pair')}"

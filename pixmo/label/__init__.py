@@ -1,1 +1,1 @@
-"""Label Studio: exports taken in, kept whole, and parsed strictly into rows."""
+"""Label Studio: exports kept whole, parsed strictly into rows; what annotators agree on."""
