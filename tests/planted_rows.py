@@ -100,6 +100,7 @@ def answer(
         "answer": told,
         "verdict": "accept",
         "was_edited": False,
+        "remarks": None,
     }
 
 

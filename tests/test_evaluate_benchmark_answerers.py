@@ -14,10 +14,10 @@ from PIL import Image
 
 from pixmo.cli.app import main
 from pixmo.evaluate.answers import Task, evaluate
-from pixmo.evaluate.asking import ModelServer
 from pixmo.evaluate.benchmarks import named
 from pixmo.evaluate.endpoint_answers import EndpointAnswerer, shows
 from pixmo.evaluate.runs import Asked, of_benchmark, run
+from pixmo.language_models.asking import ModelServer
 from pixmo.molmo import checkpoint, tokenizer
 from pixmo.molmo.crops import preprocess
 from pixmo.molmo.generate import Request, generate

@@ -16,7 +16,6 @@ from pixmo.dataset.reader import Release
 from pixmo.errors import EvaluationError, LanguageModelError, SettingsError
 from pixmo.evaluate.answerers import GivenAnswers
 from pixmo.evaluate.answers import tasks
-from pixmo.evaluate.asking import ModelServer
 from pixmo.evaluate.cap_f1 import (
     CapScore,
     Case,
@@ -30,6 +29,7 @@ from pixmo.evaluate.cap_f1 import (
 from pixmo.evaluate.runs import of_release, run
 from pixmo.evaluate.statistics import clustered_mean
 from pixmo.hashing import sha256_file
+from pixmo.language_models.asking import ModelServer
 from pixmo.resources import shared
 from pixmo.workspace.workspace import Workspace
 from tests.conftest import run_pixmo

@@ -19,10 +19,10 @@ from pixmo.dataset.reader import Release
 from pixmo.errors import EvaluationError, LanguageModelError, SettingsError
 from pixmo.evaluate.answerers import Answer as Said
 from pixmo.evaluate.answers import Task, read_answers, tasks
-from pixmo.evaluate.asking import ModelServer
 from pixmo.evaluate.endpoint_answers import SMALL_SIDE, EndpointAnswerer
 from pixmo.evaluate.runs import Run, alone_in, of_release, run
 from pixmo.hashing import sha256_file
+from pixmo.language_models.asking import ModelServer
 from pixmo.resources import shared
 from pixmo.workspace.workspace import Workspace
 from tests.conftest import run_pixmo

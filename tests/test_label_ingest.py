@@ -65,7 +65,7 @@ def uid(number: int) -> str:
 
 def test_an_export_becomes_rows_and_is_kept_whole(workspace: Workspace) -> None:
     path = ls.write_export(workspace.exports / "export.json", ls.three_tasks())
-    assert ingest(workspace, [path]) == Ingested(1, 3, 0, 0, 1, 1, 1, 0)
+    assert ingest(workspace, [path]) == Ingested(1, 3, 0, 0, 1, 1, 1, 0, 0)
     kept = rows(workspace, "annotations")
     assert [row["subset"] for row in kept] == ["points", "ama", "cap"]
     assert {row["export_path"] for row in kept} == {"exports/export.json"}
@@ -81,7 +81,7 @@ def test_again_changes_nothing(workspace: Workspace) -> None:
     path = ls.write_export(workspace.exports / "export.json", ls.three_tasks())
     ingest(workspace, [path])
     before = everything(workspace)
-    assert ingest(workspace, [workspace.exports, path]) == Ingested(1, 0, 3, 0, 0, 0, 0, 0)
+    assert ingest(workspace, [workspace.exports, path]) == Ingested(1, 0, 3, 0, 0, 0, 0, 0, 0)
     assert everything(workspace) == before
 
 
@@ -114,7 +114,7 @@ def test_a_skipped_annotation_is_kept_whole_and_set_aside(workspace: Workspace) 
     path = ls.write_export(
         workspace.exports / "export.json", [ls.task(2, ls.ama_data(), ls.skipped(2))]
     )
-    assert ingest(workspace, [path]) == Ingested(1, 1, 0, 0, 0, 0, 0, 1)
+    assert ingest(workspace, [path]) == Ingested(1, 1, 0, 0, 0, 0, 0, 0, 1)
     assert [row["subset"] for row in rows(workspace, "annotations")] == ["ama"]
     assert aside(workspace) == [(uid(2), "exports/export.json", "skipped by the annotator")]
 
@@ -122,16 +122,16 @@ def test_a_skipped_annotation_is_kept_whole_and_set_aside(workspace: Workspace) 
 def test_exported_twice_in_one_export_is_set_aside(workspace: Workspace) -> None:
     task = ls.task(1, ls.points_data(), ls.pointed())
     path = ls.write_export(workspace.exports / "export.json", [task, task])
-    assert ingest(workspace, [path]) == Ingested(1, 1, 0, 0, 1, 0, 0, 1)
+    assert ingest(workspace, [path]) == Ingested(1, 1, 0, 0, 1, 0, 0, 0, 1)
     assert aside(workspace) == [(uid(1), "exports/export.json", "exported twice")]
-    assert ingest(workspace, [path]) == Ingested(1, 0, 1, 0, 0, 0, 0, 0)
+    assert ingest(workspace, [path]) == Ingested(1, 0, 1, 0, 0, 0, 0, 0, 0)
     assert len(rows(workspace, "point_annotations")) == len(aside(workspace)) == 1
 
 
 def test_two_exports_that_overlap_set_nothing_aside(workspace: Workspace) -> None:
     ls.write_export(workspace.exports / "1.json", ls.three_tasks()[:2])
     ls.write_export(workspace.exports / "2.json", ls.three_tasks())
-    assert ingest(workspace, [workspace.exports]) == Ingested(2, 3, 2, 0, 1, 1, 1, 0)
+    assert ingest(workspace, [workspace.exports]) == Ingested(2, 3, 2, 0, 1, 1, 1, 0, 0)
     assert aside(workspace) == []
 
 
@@ -140,7 +140,7 @@ def test_tasks_that_nobody_annotated_wait(workspace: Workspace) -> None:
     imported = ls.without(predicted, "annotations")
     drafted = ls.task(6, ls.points_data()) | {"drafts": [{"result": [ls.keypoint(1, 2)]}]}
     path = ls.write_export(workspace.exports / "export.json", [predicted, imported, drafted])
-    assert ingest(workspace, [path]) == Ingested(1, 0, 0, 3, 0, 0, 0, 0)
+    assert ingest(workspace, [path]) == Ingested(1, 0, 0, 3, 0, 0, 0, 0, 0)
 
 
 def test_two_annotators_of_one_task_are_two_rows(workspace: Workspace) -> None:
@@ -171,7 +171,7 @@ def test_defects_are_set_aside_and_the_rest_is_done(workspace: Workspace) -> Non
         ls.task(7, ls.ama_data(answer="\ud800"), ls.judged(7)),
     ]
     path = ls.write_export(workspace.exports / "export.json", tasks)
-    assert ingest(workspace, [path]) == Ingested(1, 7, 0, 0, 1, 1, 1, 4)
+    assert ingest(workspace, [path]) == Ingested(1, 7, 0, 0, 1, 1, 1, 0, 4)
     assert aside(workspace) == [
         (uid(4), "exports/export.json", "task names no image"),
         (uid(5), "exports/export.json", "no presence"),
@@ -389,7 +389,7 @@ def test_a_corrected_task_counts_though_its_annotation_is_as_old(workspace: Work
     assert ingest(workspace, [first]).set_aside == 1
     right = [ls.task(1, ls.points_data(label="blue mugs"), ls.pointed())]
     second = ls.write_export(workspace.exports / "1-right.json", right)
-    assert ingest(workspace, [second]) == Ingested(1, 1, 0, 0, 1, 0, 0, 0)
+    assert ingest(workspace, [second]) == Ingested(1, 1, 0, 0, 1, 0, 0, 0, 0)
     assert current(workspace, "current_set_aside") == []
     before = everything(workspace)
     ingest(workspace, [workspace.exports])  # by name the wrong one is last
@@ -397,7 +397,7 @@ def test_a_corrected_task_counts_though_its_annotation_is_as_old(workspace: Work
     reordered = [dict(reversed(task.items())) for task in right]
     reordered[0]["data"] = dict(reversed(reordered[0]["data"].items()))
     third = ls.write_export(workspace.exports / "3.json", reordered)
-    assert ingest(workspace, [third]) == Ingested(1, 0, 1, 0, 0, 0, 0, 0)
+    assert ingest(workspace, [third]) == Ingested(1, 0, 1, 0, 0, 0, 0, 0, 0)
     (row,) = current(workspace, "current_point_annotations")
     assert row["label"] == "blue mugs"
 
@@ -424,7 +424,7 @@ def still_aside(workspace: Workspace) -> list[tuple[str, str]]:
 def test_a_review_of_no_caption_is_set_aside_until_there_is_one(workspace: Workspace) -> None:
     tasks = [ls.task(3, ls.cap_data(caption_id="facade"), ls.reviewed())]
     path = ls.write_export(workspace.exports / "export.json", tasks)
-    assert ingest(workspace, [path]) == Ingested(1, 1, 0, 0, 0, 0, 1, 1)
+    assert ingest(workspace, [path]) == Ingested(1, 1, 0, 0, 0, 0, 1, 0, 1)
     assert ingest(workspace, [path]).set_aside == 0
     (row,) = current(workspace, "current_set_aside")
     assert (row["key"], row["path"]) == (uid(3), "exports/export.json")
@@ -469,7 +469,7 @@ def test_what_an_earlier_pixmo_could_not_parse_is_parsed_from_what_was_kept(
     ingest(workspace, [path])
     other = Workspace.init(tmp_path / "other")
     other.append("annotations", rows(workspace, "annotations"))
-    assert ingest(other, [path]) == Ingested(1, 0, 3, 0, 1, 1, 1, 1)  # no caption is there
+    assert ingest(other, [path]) == Ingested(1, 0, 3, 0, 1, 1, 1, 0, 1)  # no caption is there
     assert rows(other, "point_annotations") == rows(workspace, "point_annotations")
 
 
@@ -498,7 +498,7 @@ def test_folders_are_read_and_other_files_set_aside(workspace: Workspace) -> Non
         (workspace.exports / name).write_text("x", "utf-8")
     (workspace.exports / "sub/up").symlink_to(workspace.exports)
     assert len(waiting_exports(workspace)) == 4
-    assert ingest(workspace, [workspace.exports]) == Ingested(1, 3, 0, 0, 1, 1, 1, 3)
+    assert ingest(workspace, [workspace.exports]) == Ingested(1, 3, 0, 0, 1, 1, 1, 0, 3)
     assert [row["path"] for row in rows(workspace, "exports")] == ["exports/sub/deep/a.JSON"]
     names = ["exports/notes.txt", "exports/sub/export.csv", "exports/sub/up"]
     assert aside(workspace) == [(name, name, "not a JSON export") for name in names]

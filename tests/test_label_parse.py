@@ -42,7 +42,7 @@ def test_every_control_of_the_configs_has_a_name_of_its_own() -> None:
 
 
 def test_every_config_is_a_subset_with_a_reader_whose_table_is_promised() -> None:
-    assert set(interfaces()) == set(READERS) == set(schema.stems())
+    assert set(interfaces()) == set(READERS) == {*schema.stems(), "questions"}
     assert {table for table, _ in READERS.values()} <= set(schema.table_names())
 
 
@@ -100,8 +100,31 @@ def test_an_answer_without_a_text_box_stands_as_it_was() -> None:
         "answer": "A mug.",
         "verdict": "reject",
         "was_edited": False,
+        "remarks": None,
         "lead_time_seconds": 12.5,
     }
+
+
+def test_what_is_wrong_with_an_answer_is_kept() -> None:
+    said = ls.result("answer_remarks", "answer", "textarea", {"text": [" It is blue.\n"]})
+    row = parsed_row(ls.annotation(2, [ls.answer_verdict("reject"), said]), ls.ama_data())
+    assert row["remarks"] == "It is blue."
+
+
+def test_a_question_is_what_was_asked_and_an_empty_one_is_none() -> None:
+    data = {"image": "x", "image_sha256": ls.IMAGE_SHA256, "invitation": "Ask"}
+    asked = ls.result("asked_question", "image", "textarea", {"text": ["Who is it?"]})
+    assert parse(ls.annotation(3, [asked]), data) == Parsed(
+        "questions",
+        {
+            "image_sha256": ls.IMAGE_SHA256,
+            "annotator": "annotator-7",
+            "question": "Who is it?",
+            "lead_time_seconds": 12.5,
+        },
+    )
+    blank = ls.result("asked_question", "image", "textarea", {"text": ["  "]})
+    assert isinstance(parse(ls.annotation(3, [blank]), data), Refusal)
 
 
 def test_a_caption_review_is_a_row() -> None:
@@ -285,7 +308,7 @@ def test_no_mutation_of_a_valid_annotation_raises(pair: tuple[Any, Any]) -> None
 def test_the_readme_names_every_config_and_every_key_that_a_config_shows() -> None:
     text = shared("annotation_ui", "README.md").read_text("utf-8")
     for subset, ui in interfaces().items():
-        assert f"`{subset}.xml`" in text
+        assert f"{subset}.xml`" in text
         assert all(f"`{name}`" in text for name in ui.variables)
 
 

@@ -361,7 +361,7 @@ def test_a_result_whose_making_fails_is_not_kept(tmp_path: Path) -> None:
 
 def test_a_file_where_results_should_be_kept_is_named(tmp_path: Path) -> None:
     (tmp_path / "kept").touch()
-    with duckdb.connect() as connection, pytest.raises(OSError, match="exists") as raised:
+    with duckdb.connect() as connection, pytest.raises(NotADirectoryError) as raised:
         keep(connection, Cache(tmp_path / "kept"), "x", "select 1 as x")
     assert raised.value.filename == str(tmp_path / "kept")
 

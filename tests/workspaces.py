@@ -184,6 +184,7 @@ class Planter:
             answer=answer,
             verdict=verdict,
             was_edited=False,
+            remarks=None,
             annotator="1",
             lead_time_seconds=None,
         )

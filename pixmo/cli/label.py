@@ -9,7 +9,9 @@ from pixmo.cli import show
 from pixmo.cli.app import AS_JSON, WORKSPACE, open_workspace
 from pixmo.cli.collect import label
 
-SUBSET = Annotated[Literal["points", "ama", "cap"], typer.Argument(help="What is annotated.")]
+SUBSET = Annotated[
+    Literal["points", "questions", "ama", "cap"], typer.Argument(help="What is annotated.")
+]
 
 
 @label.command("push")
@@ -28,7 +30,8 @@ def label_push(
     """Send tasks to Label Studio; those that are there already are left alone.
 
     Makes the project the first time. The server is [label_studio] url of pixmo.toml, the token
-    LABEL_STUDIO_API_KEY. cap: every caption that nobody has reviewed.
+    LABEL_STUDIO_API_KEY. cap: every caption that nobody has reviewed. questions: every image that
+    nobody has asked about; pixmo label answer then makes tasks of ama of what was asked.
 
     Example: pixmo label push points --ask labels.jsonl
     """
@@ -59,3 +62,38 @@ def label_pull(
     opened = open_workspace(workspace)
     with connected(opened.settings.label_studio.url) as studio:
         show.counts(pull(opened, studio, subset, show.Bars()), json)
+
+
+@label.command("answer")
+def label_answer(
+    no_ocr: Annotated[
+        bool, typer.Option("--no-ocr", help="Do not read the text in images.")
+    ] = False,
+    workspace: WORKSPACE = Path(),
+    json: AS_JSON = False,
+) -> None:
+    """Let a language model answer people's questions; send the answers to people to judge.
+
+    The model is told words alone: the image's dense caption and the text that stands in it. Pull
+    verdicts with pixmo label pull ama; run this again, and rejected answers are asked for anew with
+    what people said is wrong, as often as [answer] max_rounds of pixmo.toml says.
+
+    Example: pixmo label answer
+    """
+    import dataclasses
+
+    from pixmo.label.image_texts import rapid_ocr
+    from pixmo.label.push import push
+    from pixmo.label.rounds import answer_questions
+    from pixmo.label.studio import connected
+
+    opened = open_workspace(workspace)
+    reader = None if no_ocr else rapid_ocr()
+    with connected(opened.settings.label_studio.url) as studio:
+        answered = answer_questions(opened, reader, show.Bars())
+        pushed = push(opened, studio, "ama", progress=show.Bars())
+    if json:
+        show.as_json(dataclasses.asdict(answered) | {"pushed": pushed})
+        return
+    show.counts(answered, json)
+    show.say(f"judge them at  {pushed.url}")

@@ -188,8 +188,8 @@ def answerer_of(
         from pixmo.evaluate.checkpoint_answers import CheckpointAnswerer
 
         return CheckpointAnswerer(named_run(opened, model), release)
-    from pixmo.evaluate.asking import ModelServer
     from pixmo.evaluate.endpoint_answers import EndpointAnswerer
+    from pixmo.language_models.asking import ModelServer
 
     settings = opened.settings.evaluate
     server = ModelServer(
@@ -211,8 +211,8 @@ def warn_if_empty(path: Path, answers: Mapping[str, str]) -> None:
 
 def judge_of(opened: "Workspace") -> "Judge":
     """The judge that the workspace's settings name."""
-    from pixmo.evaluate.asking import ModelServer
     from pixmo.evaluate.cap_f1 import Judge
+    from pixmo.language_models.asking import ModelServer
 
     settings = opened.settings.evaluate
     server = ModelServer(

@@ -21,11 +21,11 @@ from typing import Any, TypeVar
 
 from pixmo.errors import SettingsError
 from pixmo.evaluate.answers import Measure, Task, mean_over_images
-from pixmo.evaluate.asking import Asker, ModelServer
 from pixmo.evaluate.journal import Journal
 from pixmo.execution.progress import SILENT, Progress
 from pixmo.files import json_line
 from pixmo.hashing import sha256_value
+from pixmo.language_models.asking import Asker, ModelServer
 from pixmo.language_models.chat_completions import (
     Purpose,
     RefusedError,

@@ -13,7 +13,7 @@ from pixmo.drawing import read_upright
 from pixmo.errors import ReleaseError
 from pixmo.evaluate.answerers import UNREADABLE, Answer, Keep, to_put
 from pixmo.evaluate.answers import Kind, Task
-from pixmo.evaluate.asking import Asker, ModelServer
+from pixmo.language_models.asking import Asker, ModelServer
 from pixmo.language_models.chat_completions import Purpose, RefusedError, UnansweredError
 from pixmo.language_models.prompt_files import PromptFile, Section, load
 

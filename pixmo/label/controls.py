@@ -17,7 +17,7 @@ VARIABLE = re.compile(r"\$(\w+)")
 class Control:
     """Something an annotator answers with; its name is unique across the configs."""
 
-    subset: str  # the config's stem: ama, cap or points
+    subset: str  # the config's stem: ama, cap, points or questions
     name: str  # `from_name` in a result
     to_name: str
     type: str  # `type` in a result: keypoint, choices or textarea
@@ -70,10 +70,19 @@ def find_controls(root: ElementTree.Element, subset: str) -> Iterator[Control]:
 
 @functools.cache
 def interfaces() -> dict[str, Interface]:
-    """The configs that ship, by their subsets."""
-    return {
-        path.stem: read_interface(path) for path in sorted(shared("annotation_ui").glob("*.xml"))
-    }
+    """The configs that ship, by their subsets; `questions` is what `ama` begins with."""
+    return {path.stem: read_interface(path) for path in configs()}
+
+
+def configs() -> list[Path]:
+    """The files of the configs whose annotations become rows."""
+    return [*sorted(shared("annotation_ui").glob("*.xml")), config("questions")]
+
+
+def config(subset: str) -> Path:
+    """The file of a subset's config."""
+    folder = ("ama",) if subset == "questions" else ()
+    return shared("annotation_ui", *folder, f"{subset}.xml")
 
 
 @functools.cache

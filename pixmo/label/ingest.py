@@ -48,6 +48,7 @@ class Ingested:
     points: int  # rows new in `point_annotations`
     answers: int  # rows new in `answers`
     caption_reviews: int  # rows new in `caption_reviews`
+    questions: int  # rows new in `questions`
     set_aside: int  # annotations, and files that are no exports, newly set aside
 
 
@@ -91,6 +92,7 @@ def ingest(workspace: Workspace, paths: Sequence[Path], progress: Progress = SIL
         tasks_without_annotation=intake.tasks_without_annotation,
         points=intake.parsed["point_annotations"],
         answers=intake.parsed["answers"],
+        questions=intake.parsed["questions"],
         caption_reviews=intake.parsed["caption_reviews"],
         set_aside=intake.set_aside,
     )

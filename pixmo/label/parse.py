@@ -127,12 +127,22 @@ def read_points(results: list[Result], data: Json) -> Json:
 def read_answer(results: list[Result], data: Json) -> Json:
     """What `answers` holds of a question-answer task."""
     answer, was_edited = mended(results, "mended_answer", text_of(data, "answer"))
+    remarks, _ = mended(results, "answer_remarks", "")
     return {
         "question": text_of(data, "question"),
         "answer": answer,
         "verdict": choice(results, "answer_verdict"),
         "was_edited": was_edited,
+        "remarks": remarks or None,
     }
+
+
+def read_question(results: list[Result], _data: Json) -> Json:
+    """What `questions` holds of a task that asks for a question."""
+    question, was_asked = mended(results, "asked_question", "")
+    if not was_asked:
+        raise Refused("nothing was answered", "asked_question is empty")
+    return {"question": question}
 
 
 def read_caption_review(results: list[Result], data: Json) -> Json:
@@ -151,6 +161,7 @@ READERS: dict[str, tuple[str, Callable[[list[Result], Json], Json]]] = {
     "points": ("point_annotations", read_points),
     "ama": ("answers", read_answer),
     "cap": ("caption_reviews", read_caption_review),
+    "questions": ("questions", read_question),
 }
 
 

@@ -38,6 +38,7 @@ class Pulled:
     deleted: int  # annotations that are gone from the server
     points: int  # rows new in `point_annotations`
     answers: int
+    questions: int
     caption_reviews: int
     set_aside: int
 
@@ -89,7 +90,7 @@ def since(folder: Path) -> datetime | None:
 
 def add(result: dict[str, int], ingested: Ingested) -> None:
     """What was taken in is counted."""
-    for name in ("added", "points", "answers", "caption_reviews", "set_aside"):
+    for name in ("added", "points", "answers", "questions", "caption_reviews", "set_aside"):
         result[name] += getattr(ingested, name)
 
 

@@ -13,11 +13,10 @@ from pathlib import Path
 from pixmo.errors import LabelError
 from pixmo.execution.progress import SILENT, Progress
 from pixmo.files import write_json
-from pixmo.label.controls import interfaces, read_interface_text
+from pixmo.label.controls import config, interfaces, read_interface_text
 from pixmo.label.pictures import FOLDER, Picture, local_file_url, pictures, url_of
 from pixmo.label.studio import Project, Studio
 from pixmo.label.tasks import tasks_for
-from pixmo.resources import shared
 from pixmo.workspace.workspace import SetAside, Workspace
 
 STAGE = "push"
@@ -61,7 +60,7 @@ def push(
         with progress.task("Pushing tasks", len(new), "tasks") as advance:
             for start in range(0, len(new), TASKS_AT_ONCE):
                 some = new[start : start + TASKS_AT_ONCE]
-                data, unusable = [], []
+                requests, unusable = [], []
                 for task in some:
                     try:
                         image = address(shown[task.image_sha256])
@@ -73,10 +72,11 @@ def push(
                         )
                     else:
                         named = {"image": image, "image_sha256": task.image_sha256}
-                        data.append(task.data | named)
+                        request = {"data": task.data | named, "predictions": task.predictions}
+                        requests.append(request)
                 set_aside += workspace.set_aside(unusable)
-                if data:
-                    studio.import_tasks(project, data)
+                if requests:
+                    studio.import_tasks(project, requests)
                 advance(len(some))
     url = f"{studio.url}/projects/{project.id}/data"
     added = len(new) - set_aside
@@ -93,8 +93,9 @@ def project_of(workspace: Workspace, studio: Studio, subset: str) -> Project:
     if known is not None:
         check_config(known, subset)
         return known
-    config = shared("annotation_ui", f"{subset}.xml").read_text("utf-8")
-    made = studio.create_project(f"{workspace.settings.dataset.title}: {subset}", config)
+    made = studio.create_project(
+        f"{workspace.settings.dataset.title}: {subset}", config(subset).read_text("utf-8")
+    )
     write_json(state_file(workspace, subset), {"url": studio.url, "project": made.id})
     return made
 
@@ -136,7 +137,7 @@ def check_config(project: Project, subset: str) -> None:
         changed = {one.name for one in set(theirs.controls) ^ set(ours.controls)}
         raise LabelError(
             f"the labelling config of project {project.id} was changed on the server:"
-            f" {', '.join(sorted(changed))}; put annotation_ui/{subset}.xml back, in Settings →"
+            f" {', '.join(sorted(changed))}; put {config(subset).name} back, in Settings →"
             " Labeling Interface"
         )
 

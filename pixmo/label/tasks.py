@@ -11,6 +11,8 @@ from pathlib import Path
 from pixmo.errors import LabelError
 from pixmo.hashing import short_id
 from pixmo.label.parse import COLLECTION_METHODS
+from pixmo.label.pictures import pictures
+from pixmo.label.rounds import to_judge
 from pixmo.label.values import Json
 from pixmo.workspace.image_links import ImageLinks
 from pixmo.workspace.lines import Line, read_lines
@@ -19,8 +21,8 @@ from pixmo.workspace.workspace import Workspace
 COLUMNS = {
     "points": ("image", "label", "collection_method"),
     "ama": ("image", "question", "answer"),
-    "cap": (),
 }
+INVITATION = "Ask one question that this image answers, as you would ask a person"
 
 
 @dataclass(frozen=True)
@@ -29,27 +31,27 @@ class Task:
 
     image_sha256: str
     data: Json
+    predictions: Sequence[Json] = ()  # what the annotator is shown as answered
 
 
 def tasks_for(workspace: Workspace, subset: str, asked: Path | None) -> list[Task]:
     """The tasks of a subset that nobody has done yet.
 
-    `cap`: the captions that nobody has reviewed. `points` and `ama`: a task for each line of the
-    file `asked`, a .jsonl or .csv with the columns COLUMNS.
+    `cap`: the captions that nobody has reviewed. `questions`: the images that nobody has asked
+    about. `ama`: the answers that a language model proposed. `points`, and `ama` where there is a
+    file `asked`: a task for each line of this .jsonl or .csv with the columns COLUMNS.
 
     Raises:
         LabelError: a file is missing where there must be one, or a line of it is malformed.
     """
-    if subset == "cap":
-        if asked is not None:
-            raise LabelError("captions to review are the workspace's own; leave the file out")
-        found = list(captions(workspace))
-    elif asked is None:
+    if asked is not None and subset not in COLUMNS:
+        raise LabelError(f"{subset} are asked for from the workspace alone; leave --ask out")
+    if asked is None and subset not in OWN:
         names = ", ".join(COLUMNS[subset])
         raise LabelError(f"name a .jsonl or .csv of what to ask, with --ask: {names}")
-    else:
-        found = list(asked_in(workspace, subset, asked))
-    return [task for task in found if task.data["pixmo_id"] not in done(workspace)]
+    found = asked_in(workspace, subset, asked) if asked is not None else OWN[subset](workspace)
+    known = done(workspace)
+    return [task for task in found if task.data["pixmo_id"] not in known]
 
 
 def captions(workspace: Workspace) -> Iterator[Task]:
@@ -73,6 +75,32 @@ def captions(workspace: Workspace) -> Iterator[Task]:
     for image, caption_id, caption, said in rows:
         data = {"caption_id": caption_id, "caption": caption, "transcript": said}
         yield Task(image, data | {"pixmo_id": short_id("cap", caption_id)})
+
+
+def invitations(workspace: Workspace) -> Iterator[Task]:
+    """Yield a task for every image, to ask a question about it."""
+    for image in pictures(workspace):
+        data = {"invitation": INVITATION, "pixmo_id": short_id("questions", image)}
+        yield Task(image, data)
+
+
+def proposed_answers(workspace: Workspace) -> Iterator[Task]:
+    """Yield a task for every answer that a language model proposed and nobody has judged."""
+    for row in to_judge(workspace):
+        names = ("pixmo_id", "question", "answer", "round")
+        text = {"from_name": "mended_answer", "to_name": "answer", "type": "textarea"}
+        shown = {
+            "model_version": row["model"],
+            "result": [text | {"value": {"text": [row["answer"]]}}],
+        }
+        yield Task(row["image_sha256"], {name: row[name] for name in names}, (shown,))
+
+
+OWN: Mapping[str, Callable[[Workspace], Iterator[Task]]] = {
+    "cap": captions,
+    "questions": invitations,
+    "ama": proposed_answers,
+}
 
 
 def asked_in(workspace: Workspace, subset: str, path: Path) -> Iterator[Task]:

@@ -96,6 +96,29 @@ class LabelStudioSettings:
 
 
 @dataclass(frozen=True)
+class AnswerSettings:
+    """`[answer]`: the language model that answers people's questions, from words alone."""
+
+    NOT_EMPTY: ClassVar = ("base_url", "prompt")
+    AT_LEAST: ClassVar = {
+        "max_rounds": 1,
+        "temperature": -1,
+        "max_tokens": 1,
+        "concurrency": 1,
+        "timeout_seconds": 1,
+    }
+
+    base_url: str = "http://localhost:8000/v1"
+    model: str = ""  # as the server calls it
+    prompt: str = "ama"  # pipelines/prompts/<prompt>.md, the workspace's own first
+    max_rounds: int = 3  # answers to one question, until it is given up
+    temperature: float = 0.0  # -1: not sent, for models that take only their own
+    max_tokens: int = 512  # of an answer
+    concurrency: int = 8  # requests at a time
+    timeout_seconds: float = 120.0  # for one answer
+
+
+@dataclass(frozen=True)
 class CurateSettings:
     """`[curate]`: what judging rows may use."""
 
@@ -157,6 +180,7 @@ class Settings:
     record: RecordSettings = field(default_factory=RecordSettings)
     caption: CaptionSettings = field(default_factory=CaptionSettings)
     label_studio: LabelStudioSettings = field(default_factory=LabelStudioSettings)
+    answer: AnswerSettings = field(default_factory=AnswerSettings)
     curate: CurateSettings = field(default_factory=CurateSettings)
     probe: ProbeSettings = field(default_factory=ProbeSettings)
     evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)
@@ -263,6 +287,16 @@ max_lost_share = 0.5        # of what the transcripts say; above it, likewise
 url = "http://localhost:8080"
 images = "local-files"      # the server's own files (see docs/annotating.md); url: image_url
 document_root = ""          # the server's LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT; "": this folder
+
+[answer]
+base_url = "http://localhost:8000/v1"  # who answers people's questions; words only, no image
+model = ""                  # as that server calls it; a key comes from OPENAI_API_KEY only
+prompt = "ama"              # pipelines/prompts/<prompt>.md, this workspace's own first
+max_rounds = 3              # answers to one question, until it is given up
+temperature = 0.0           # -1: not sent, for models that take only their own
+max_tokens = 512            # of an answer
+concurrency = 8             # requests at a time
+timeout_seconds = 120.0     # for one answer
 
 [curate]
 memory_limit_gb = 4.0       # of DuckDB; what does not fit goes to the disk

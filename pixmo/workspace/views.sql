@@ -133,6 +133,10 @@ create view current_answers as
 select answers.* from answers
 semi join current_annotations using (state_sha256);
 
+create view current_questions as
+select questions.* from questions
+semi join current_annotations using (state_sha256);
+
 create view current_caption_reviews as
 select caption_reviews.* from caption_reviews
 semi join current_annotations using (state_sha256);
@@ -174,6 +178,7 @@ where not is_mended and not coalesce(
             else key not in (select annotation_uid from current_annotations) or key in (
                 select annotation_uid from current_point_annotations
                 union all select annotation_uid from current_answers
+                union all select annotation_uid from current_questions
                 union all select annotation_uid from current_caption_reviews
             )
         end
