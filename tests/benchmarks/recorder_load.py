@@ -168,6 +168,8 @@ def faults(workspace: Workspace, sent: list[Recording], seconds: int) -> list[st
     for one in sent:
         if filed[one.recording_id] != [(one.annotator, one.image)]:
             found.append(f"{one.recording_id} is filed as {filed[one.recording_id]}")
+        elif one.recording_id not in files:
+            found.append(f"{one.recording_id} has a line and no file")
         elif not is_heard(files[one.recording_id], tone(one.hertz, seconds)):
             found.append(f"{one.recording_id} does not sound as {one.annotator} sent it")
     ids = {one.recording_id for one in sent}
