@@ -1,7 +1,4 @@
-"""Takes the pictures of the recorder's page in `docs/`: somebody describes one of the sample's scenes.
-
-    make screenshots
-"""
+"""Takes the pictures of the recorder in `docs/`: somebody describes a scene of the sample."""
 
 import io
 import re
