@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WORKERS := --numprocesses auto --maxprocesses 4 --dist loadgroup
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-fast check format docs bench clean browser
+.PHONY: demo test test-fast check format docs bench screenshots clean browser
 
 demo: $(VENV)/installed          ## the main job on the bundled sample; a second run redoes nothing
 	$(BIN)/pixmo demo pixmo-demo
@@ -49,6 +49,9 @@ docs: $(VENV)/installed-dev      ## docs/cli.md and docs/columns.md from the cod
 
 bench: $(VENV)/installed-dev     ## benchmarks, by hand: docs/benchmarks.json and .md
 	$(BIN)/python -m tests.benchmarks
+
+screenshots: $(VENV)/installed-dev browser  ## the pictures of the recorder in docs/, by hand
+	$(BIN)/python -m tests.screenshots
 
 clean:
 	rm -rf $(VENV) .label-studio pixmo-demo dist

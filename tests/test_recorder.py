@@ -1,6 +1,10 @@
 """pixmo.speech.recorder: invitations, pieces that arrive, and what becomes of a recording."""
 
 import json
+import os
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -14,8 +18,10 @@ from pixmo.hashing import sha256_bytes, sha256_file
 from pixmo.speech.audio import SAMPLE_RATE, decode
 from pixmo.speech.recorder import drafts
 from pixmo.speech.recorder.app import MOST_PIECE_BYTES, build_app
+from pixmo.speech.recorder.assignment import Assignment
 from pixmo.speech.recorder.drafts import Draft, Submission
 from pixmo.speech.recorder.recorder import Recorder
+from pixmo.speech.recorder.server import listen
 from pixmo.speech.recordings import find
 from pixmo.workspace.workspace import Workspace
 from tests.recorders import as_browsers_record, lines, make_workspace, recording_with
@@ -190,9 +196,11 @@ def test_submitting_twice_files_once(workspace: Workspace) -> None:
         second = anna.submit(recording, image, [len(data)])
         assert (second.status_code, second.json()) == (200, first.json())
         assert anna.send(recording, 0, data).status_code == 409
+        assert anna.call("GET", "session").json()["recorded"] == 1
     assert len(lines(workspace)) == len(inbox(workspace)) == 1
     with recording_with(workspace, "anna") as (anna,):  # another server
         assert anna.submit(recording, image, [len(data)]).json() == first.json()
+        assert anna.call("GET", "session").json()["recorded"] == 1
         assert anna.next() != image
 
 
@@ -334,10 +342,18 @@ def test_an_image_that_was_skipped_is_not_asked_for_again(workspace: Workspace) 
         assert ben.next() == image
 
 
-def test_images_taken_in_meanwhile_are_handed_out(workspace: Workspace) -> None:
+def test_images_taken_in_meanwhile_are_handed_out(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from pixmo.images.store import add_images
+    from pixmo.workspace.tables import Table
     from tests.workspaces import picture
 
+    read: list[Path] = []
+    read_part = Table.read_part
+    monkeypatch.setattr(
+        Table, "read_part", lambda self, path: read.append(path) or read_part(self, path)
+    )
     with recording_with(workspace, "anna") as (anna,):
         sound = as_browsers_record(workspace.root, 3.0)
         for _ in range(3):
@@ -345,7 +361,10 @@ def test_images_taken_in_meanwhile_are_handed_out(workspace: Workspace) -> None:
         assert anna.next() is None
         picture(9).save(workspace.images / "new.png")
         add_images(workspace, workspace.images)
-        assert anna.next() == sha256_file(workspace.images / "new.png")
+        read.clear()
+        for _ in range(2):
+            assert anna.next() == sha256_file(workspace.images / "new.png")
+        assert len(read) == 1  # what is new, once
 
 
 def test_images_are_sent_as_they_are_or_as_browsers_show_them(workspace: Workspace) -> None:
@@ -361,6 +380,54 @@ def test_images_are_sent_as_they_are_or_as_browsers_show_them(workspace: Workspa
         tiff = anna.call("GET", f"images/{sha256_file(workspace.images / 'scan.tiff')}")
         assert tiff.headers["content-type"] == "image/jpeg"
         assert tiff.content.startswith(b"\xff\xd8")
+
+
+def test_a_picture_that_several_want_at_once_is_whole(workspace: Workspace) -> None:
+    from pixmo.images.store import add_images
+    from tests.workspaces import picture
+
+    picture(8, (1600, 1200)).save(workspace.images / "scan.tiff")
+    add_images(workspace, workspace.images)
+    tiff = f"images/{sha256_file(workspace.images / 'scan.tiff')}"
+    with (
+        recording_with(workspace, "anna", "ben", "carl", "dora") as people,
+        ThreadPoolExecutor(len(people)) as together,
+    ):
+        answers = list(together.map(lambda one: one.call("GET", tiff), people))
+    assert [answer.status_code for answer in answers] == [200] * len(people)
+    assert len({answer.content for answer in answers}) == 1
+
+
+def test_requests_wait_for_no_disk_and_their_thread_alone_says_who_is_at_what(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced, moved = set(), set()
+    fsync, move = os.fsync, Assignment._move
+
+    def noted_fsync(handle: int) -> None:
+        synced.add(threading.get_ident())
+        fsync(handle)
+
+    def noted_move(self: Assignment, image: str, by: int) -> None:
+        moved.add(threading.get_ident())
+        move(self, image, by)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(Assignment, "_move", noted_move)
+    with recording_with(workspace, "anna") as (anna,):
+        said = {"image": anna.next(), "reason": "it is disturbing"}
+        assert anna.call("POST", "skip", json=said).status_code == 200
+        assert anna.record(anna.next(), as_browsers_record(workspace.root, 3.0)).status_code == 200
+    assert len(moved) == 1
+    assert synced
+    assert not synced & moved
+
+
+def test_an_answer_is_sent_at_once() -> None:
+    with listen("127.0.0.1", 0) as server, socket.create_connection(server.getsockname()):
+        connection, _ = server.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_every_answer_tells_the_browser_to_load_nothing_from_elsewhere(

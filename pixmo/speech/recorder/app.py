@@ -83,7 +83,6 @@ class Handlers:
         """Who is here, and what is asked of them."""
         annotator = self.annotator(request)
         recorder = self.recorder
-        mine = [one for one in recorder.inbox.filed.values() if one.annotator == annotator]
         return JSONResponse(
             {
                 "annotator": annotator,
@@ -96,7 +95,7 @@ class Handlers:
                 "min_seconds": recorder.inbox.length.least,
                 "max_seconds": recorder.inbox.length.most,
                 "skip_reasons": SKIP_REASONS,
-                "recorded": len(mine),
+                "recorded": recorder.inbox.counts[annotator],
             }
         )
 
@@ -116,7 +115,7 @@ class Handlers:
         """An image's file."""
         self.consenting(request)
         try:
-            found = await run_in_threadpool(self.recorder.shown, request.path_params["sha256"])
+            found = await self.recorder.shown(request.path_params["sha256"])
         except ReleaseError as error:
             raise HTTPException(404, "the image cannot be read") from error
         if found is None:
@@ -133,7 +132,7 @@ class Handlers:
         image, reason = said.get("image"), str(said.get("reason", ""))[:200]
         if not isinstance(image, str) or not self.recorder.assignment.knows(image):
             raise HTTPException(422, "there is no such image")
-        await run_in_threadpool(self.recorder.skip, annotator, image, reason)
+        await self.recorder.skip(annotator, image, reason)
         return JSONResponse({})
 
     async def arrived(self, request: Request) -> Response:

@@ -9,6 +9,7 @@ A browser's own file has no length, since it was sent before its end was known.
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,6 +74,7 @@ class Inbox:
     length: Length
     prompt: str
     filed: dict[str, Filed] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)  # of recordings, by annotator
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -85,6 +87,7 @@ class Inbox:
                 seconds=line["seconds"],
             )
             self.filed[one.recording_id] = one
+            self.counts[one.annotator] += 1
 
     def file(self, draft: Draft, submission: Submission) -> Filed:
         """The draft is in the inbox, and gone from where it arrived; once, however often asked.
@@ -135,6 +138,7 @@ class Inbox:
             # A day's file is read and written whole: it is there, or it is as it was.
             write_text(metadata, f"{before}{json_line(line)}\n")
             self.filed[filed.recording_id] = filed
+            self.counts[filed.annotator] += 1
         draft.delete()
         return filed
 

@@ -57,7 +57,11 @@ class Picture:
 
 @dataclass
 class Recorder:
-    """The recorder of one workspace, in one process."""
+    """The recorder of one workspace, in one process.
+
+    What goes to the disk for good does so in threads; who is at which image changes in one thread
+    only, that of the requests.
+    """
 
     workspace: Workspace
     invites: Invites = field(init=False)
@@ -68,7 +72,8 @@ class Recorder:
     questions: Sequence[str] = field(init=False)
     consents: set[tuple[str, str]] = field(init=False)
     pictures: dict[str, Picture] = field(default_factory=dict)
-    _image_parts: Sequence[str] = ()
+    _image_parts: set[str] = field(default_factory=set)
+    _drawing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _busy: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     _filing: anyio.CapacityLimiter | None = None
 
@@ -116,15 +121,16 @@ class Recorder:
 
     def look_for_images(self) -> None:
         """What was taken in since is handed out, too."""
-        parts = [part.name for part in self.workspace.table("images").parts()]
-        if parts == self._image_parts:
-            return
-        self._image_parts = parts
-        rows = self.workspace.read("images").select(["image_sha256", "path", "format"]).to_pylist()
-        for row in rows:
-            path = self.workspace.path(row["path"])
-            self.pictures[row["image_sha256"]] = Picture(path, row["format"])
-        self.assignment.add(self.pictures)
+        table = self.workspace.table("images")
+        for part in table.parts():
+            if part.name in self._image_parts:
+                continue
+            rows = table.read_part(part).select(["image_sha256", "path", "format"]).to_pylist()
+            for row in rows:
+                path = self.workspace.path(row["path"])
+                self.pictures[row["image_sha256"]] = Picture(path, row["format"])
+            self.assignment.add(row["image_sha256"] for row in rows)
+            self._image_parts.add(part.name)
 
     def recorded_before(self) -> set[tuple[str, str]]:
         """Annotator and image of every recording, those that nobody has transcribed yet, too."""
@@ -153,11 +159,10 @@ class Recorder:
         self.look_for_images()
         return self.assignment.next(annotator, time.monotonic())
 
-    def skip(self, annotator: str, image: str, reason: str) -> None:
+    async def skip(self, annotator: str, image: str, reason: str) -> None:
         """The annotator is not asked for this image again; why is on the disk."""
-        self.note(
-            "skips.jsonl", {"annotator": annotator, "image": image, "reason": reason, "at": now()}
-        )
+        row = {"annotator": annotator, "image": image, "reason": reason, "at": now()}
+        await anyio.to_thread.run_sync(self.note, "skips.jsonl", row)
         self.assignment.skip(annotator, image)
 
     def note(self, name: str, row: dict[str, str]) -> None:
@@ -181,13 +186,15 @@ class Recorder:
             self._filing = anyio.CapacityLimiter(FILED_AT_ONCE)
         async with self._busy[submission.annotator]:  # who submits twice waits for the first
             if submission.recording_id not in self.inbox.filed:
-                draft.submit(submission)
-            return await anyio.to_thread.run_sync(
+                await anyio.to_thread.run_sync(draft.submit, submission)
+            filed = await anyio.to_thread.run_sync(
                 self.file, draft, submission, limiter=self._filing
             )
+            self.assignment.record(filed.annotator, filed.image_sha256)
+            return filed
 
     def file(self, draft: Draft, submission: Submission) -> Filed:
-        """As `submit`, at once."""
+        """As `submit`, at once; who is at which image stays as it is."""
         annotator, image = submission.annotator, submission.image_sha256
         if submission.recording_id not in self.inbox.filed:
             reason = ""
@@ -198,33 +205,47 @@ class Recorder:
             if reason:
                 self.inbox.refuse(draft, submission, reason)
                 raise AudioError(reason)
-        filed = self.inbox.file(draft, submission)
-        self.assignment.record(annotator, image)
-        return filed
+        return self.inbox.file(draft, submission)
 
     def file_what_was_submitted(self) -> int:
         """Recordings that a server which was killed had not filed yet are; returns how many."""
         filed = 0
         for draft, submission in list(self.drafts.submitted()):
             try:
-                self.file(draft, submission)
-                filed += 1
+                one = self.file(draft, submission)
             except AudioError:  # it stands in the refused ones, or waits for more to be said
                 continue
+            self.assignment.record(one.annotator, one.image_sha256)
+            filed += 1
         return filed
 
-    def shown(self, image: str) -> tuple[Path, str] | None:
-        """A file that browsers show and its media type; None where there is no such image."""
+    async def shown(self, image: str) -> tuple[Path, str] | None:
+        """A file that browsers show and its media type; None where there is no such image.
+
+        Raises:
+            ReleaseError: the image cannot be read.
+        """
         picture = self.pictures.get(image)
         if picture is None or not picture.path.is_file():
             return None
         if picture.format in SHOWN_BY_BROWSERS and picture.path.stat().st_size <= LARGEST_SHOWN:
             return picture.path, SHOWN_BY_BROWSERS[picture.format]
         smaller = self.workspace.cache / FOLDER / f"{image}.jpg"
-        if not smaller.exists():
-            drawn = read_upright(picture.path, LONGEST_SIDE)
-            replace_atomically(smaller, lambda path: drawn.save(path, "JPEG", quality=90))
+        # One after another: each takes much memory, and two people may want the same.
+        async with self._drawing:
+            if not smaller.exists():
+                await anyio.to_thread.run_sync(make_smaller, picture.path, smaller)
         return smaller, "image/jpeg"
+
+
+def make_smaller(path: Path, smaller: Path) -> None:
+    """`smaller` is a JPEG of the image in `path`, upright.
+
+    Raises:
+        ReleaseError: the image cannot be read.
+    """
+    drawn = read_upright(path, LONGEST_SIDE)
+    replace_atomically(smaller, lambda temporary: drawn.save(temporary, "JPEG", quality=90))
 
 
 def now() -> str:

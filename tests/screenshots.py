@@ -1,0 +1,95 @@
+"""Takes the pictures of the recorder in `docs/`: somebody describes a scene of the sample."""
+
+import io
+import re
+import sys
+import tempfile
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from PIL import Image
+from playwright.sync_api import Browser, expect
+
+from pixmo.demo.describe import describe
+from pixmo.demo.drawing import draw_file
+from pixmo.demo.sample import SPEAKERS
+from pixmo.demo.scenes import scene
+from pixmo.demo.voice import recite
+from pixmo.images.store import add_images
+from pixmo.speech.audio import SAMPLE_RATE
+from pixmo.workspace.workspace import Workspace
+from tests.browsers import browser, serving
+from tests.sounds import write_sound
+
+DOCS = Path(__file__).parents[1] / "docs"
+SEED, SCENE = 0, 14
+SCREENS: dict[str, dict[str, Any]] = {
+    "recorder": {"viewport": {"width": 1120, "height": 700}},
+    "recorder-phone": {
+        "viewport": {"width": 390, "height": 760},
+        "device_scale_factor": 2,
+        "is_mobile": True,
+        "has_touch": True,
+    },
+}
+CLOCK = {"recorder": "0:41", "recorder-phone": "0:17"}
+TICKED = {"recorder": 3, "recorder-phone": 1}  # questions, from the first
+COLOURS = 256  # of a file: the page has few
+MOST_BYTES = 150_000
+LINK = re.compile(r"^\S+ +(http\S+)$", re.MULTILINE)
+
+
+def make_workspace(root: Path) -> None:
+    """One picture of the sample is taken in; everything else is as it ships."""
+    (root / "images").mkdir(parents=True)
+    draw_file(root / "images", SEED, SCENE)
+    add_images(Workspace.open(root), root / "images")
+
+
+def speech(path: Path) -> Path:
+    """The scene described, from the first word on."""
+    recital = recite(describe(scene(SEED, SCENE), Random(SEED)).spoken, SPEAKERS[0], Random(SEED))
+    start = int(recital.spans[0][0] * SAMPLE_RATE)
+    return write_sound(path, recital.samples[start:], SAMPLE_RATE)
+
+
+def take(chrome: Browser, link: str, name: str) -> None:
+    """The page while somebody speaks is a file in `docs/`."""
+    context = chrome.new_context(**SCREENS[name])
+    page = context.new_page()
+    page.goto(link)
+    page.get_by_role("button", name="I agree").click()
+    expect(page.locator("#record")).to_be_enabled()
+    page.locator("#record").click()
+    for number in range(TICKED[name]):
+        page.locator(f"#question-{number + 1}").check()
+    page.mouse.move(1, 1)  # nothing is pointed at
+    expect(page.locator("#clock")).to_have_text(CLOCK[name], timeout=90_000)
+    shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    file = DOCS / f"{name}.png"
+    shot.quantize(COLOURS, dither=Image.Dither.NONE).save(file, optimize=True)
+    if file.stat().st_size > MOST_BYTES:
+        sys.exit(f"{file} has {file.stat().st_size:,} bytes; {MOST_BYTES:,} are the most")
+    print(f"{file}: {shot.width} x {shot.height}, {file.stat().st_size:,} bytes")
+    context.close()
+
+
+def main() -> None:
+    """Both pictures are taken anew, each by an annotator of its own."""
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place) / "workspace"
+        make_workspace(root)
+        heard = speech(Path(place) / "speech.wav")
+        command = [str(Path(sys.executable).with_name("pixmo")), "record", "-w", str(root)]
+        command += ["--port", "0", "--invite", "anna", "--invite", "ben"]
+        log = Path(place) / "record.log"
+        with serving(command, log, "listening at"):
+            links = LINK.findall(log.read_text("utf-8"))
+            for name, link in zip(SCREENS, links, strict=True):
+                with browser(heard=heard) as chrome:  # whose microphone begins anew
+                    take(chrome, link, name)
+
+
+if __name__ == "__main__":
+    main()
