@@ -10,14 +10,17 @@ from playwright.sync_api import Page, expect
 from pixmo.images.store import add_images
 from pixmo.label.pull import pull
 from pixmo.label.push import push
+from pixmo.label.rounds import answer_questions
 from pixmo.label.studio import connected
 from pixmo.workspace.workspace import Workspace
 from tests.browsers import browser
 from tests.label_studio_server import PASSWORD, TOKEN, USER, Server, running
+from tests.local_model_server import Answer, LocalModelServer, serving
 from tests.workspaces import picture
 
 WIDTH, HEIGHT = 1280, 900  # of the browser's window, pixels
 FOOT = 50  # of Label Studio's page, with its buttons
+expect.set_options(timeout=30_000)
 SIZES = {"small": (200, 150), "wide": (1600, 500), "tall": (700, 2000)}  # pixels
 CLICKS = {  # percent
     "small": [(2.0, 3.0), (50.0, 50.0), (97.0, 98.0)],
@@ -33,15 +36,27 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def workspace(server: Server, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+def local_model() -> Iterator[LocalModelServer]:
+    with serving() as local:
+        yield local
+
+
+@pytest.fixture
+def workspace(
+    server: Server,
+    local_model: LocalModelServer,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Workspace:
     """An image smaller than the page's panel, one wider and one taller."""
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", TOKEN)
-    root = server.document_root / "workspace"
+    root = server.document_root / request.node.name
     (root / "images").mkdir(parents=True)
     for number, (name, size) in enumerate(SIZES.items()):
         picture(number, size).save(root / f"images/{name}.png")
     (root / "pixmo.toml").write_text(
         f'[label_studio]\nurl = "{server.url}"\ndocument_root = "{server.document_root}"\n'
+        f'[answer]\nbase_url = "{local_model.base_url}"\nmodel = "m"\n'
     )
     workspace = Workspace.open(root)
     add_images(workspace, workspace.images)
@@ -113,3 +128,34 @@ def test_points_come_back_where_they_were_clicked(
         for point, (x, y) in zip(points, clicks, strict=True):
             assert point["x"] == pytest.approx(x, abs=0.5)
             assert point["y"] == pytest.approx(y, abs=0.5)
+
+
+def test_a_question_is_asked_answered_and_rejected_in_the_page(
+    server: Server,
+    workspace: Workspace,
+    local_model: LocalModelServer,
+) -> None:
+    question, wrong = "How many things lie on the table?", "It is a chair, not a table."
+    local_model.reply = lambda _: Answer("Two things lie on it.")
+    with connected(server.url) as studio, browser() as chrome:
+        pushed = push(workspace, studio, "questions")
+        page = logged_in(chrome.new_page(viewport={"width": WIDTH, "height": HEIGHT}), server)
+        page.goto(f"{server.url}/projects/{pushed.project}/data?labeling=1")
+        page.get_by_placeholder("Your question").fill(question)
+        page.get_by_label("Submit current annotation").click()
+        expect(page.get_by_text(question)).to_be_hidden()
+        assert pull(workspace, studio, "questions").questions == 1
+        assert answer_questions(workspace, None).answered == 1
+        judging = push(workspace, studio, "ama")
+        page.goto(f"{server.url}/projects/{judging.project}/data?labeling=1")
+        expect(page.get_by_text(question)).to_be_visible()
+        page.get_by_text("Reject: it is wrong").click()
+        page.get_by_placeholder("What is wrong").fill(wrong)
+        page.get_by_label("Submit current annotation").click()
+        expect(page.get_by_text("No More Tasks Left in Queue")).to_be_visible()
+        assert pull(workspace, studio, "ama").answers == 1
+        answer_questions(workspace, None)
+    assert wrong in local_model.requests[-1].words
+    with workspace.connect() as connection:
+        found = connection.execute("select question, verdict, remarks, was_edited from answers")
+        assert found.fetchall() == [(question, "reject", wrong, False)]
