@@ -119,7 +119,8 @@ def ama_data(**changes: Any) -> dict[str, Any]:
 
 def cap_data(**changes: Any) -> dict[str, Any]:
     """Data of a caption review."""
-    return shown("cap-1", caption_id="c0ffee", caption="A mug stands on a desk.") | changes
+    said = {"transcript": "um a mug, on a desk", "recordings": []}
+    return shown("cap-1", caption_id="c0ffee", caption="A mug stands on a desk.") | said | changes
 
 
 def shown(pixmo_id: str, **data: str) -> dict[str, Any]:

@@ -17,9 +17,13 @@ from pixmo.label import pull as pulling
 from pixmo.label.pull import pull
 from pixmo.label.push import push
 from pixmo.label.studio import Studio, connected
+from pixmo.speech.captioning.captions import write_captions
+from pixmo.speech.recordings import find, record
+from pixmo.speech.transcripts import written_row
 from pixmo.workspace.workspace import Workspace
-from tests.label_studio_exports import keypoint, presence
+from tests.label_studio_exports import caption_verdict, keypoint, mended_caption, presence
 from tests.label_studio_server import TOKEN, Server, running
+from tests.sounds import write_speech
 from tests.workspaces import picture
 
 
@@ -204,6 +208,39 @@ def test_a_kill_between_fetching_and_taking_in_loses_nothing(
             pull(workspace, studio, "points")
     assert count(workspace, "annotations") == 0
     assert pull(workspace, studio, "points").added == 1
+
+
+def test_captions_are_reviewed_with_what_was_said_beside_them(
+    server: Server, workspace: Workspace, studio: Studio
+) -> None:
+    workspace.audio.mkdir()
+    recording = write_speech(
+        workspace.root / "audio/photo 0.webm", "There is a dog.", "It is brown."
+    )
+    found = find(workspace, workspace.audio)
+    record(workspace, found)
+    sha256 = sha256_file(recording)
+    image = sha256_file(workspace.images / "photo 0.png")
+    heard = written_row("t", image, "ann", "There is a um dog.", "en", sha256)
+    spoken = {"source": "speech", "recording_sha256": sha256, "speech_seconds": 30.0}
+    workspace.append("transcripts", [heard | spoken])
+    write_captions(workspace)
+    pushed = push(workspace, studio, "cap")
+    (task,) = tasks_of(server, pushed.project)
+    assert task.data["transcript"] == "There is a um dog."
+    (sound,) = task.data["recordings"]
+    answer = httpx.get(
+        f"{server.url}{sound['audio']}",
+        headers={"Authorization": f"Token {TOKEN}"},
+        trust_env=False,
+    )
+    assert answer.content == recording.read_bytes()
+    server.annotate(task.id, caption_verdict("accept"), mended_caption("There is a big dog."))
+    assert pull(workspace, studio, "cap").caption_reviews == 1
+    with workspace.connect() as connection:
+        reviews = connection.execute("select caption, verdict from current_caption_reviews")
+        assert reviews.fetchall() == [("There is a big dog.", "accept")]
+    assert push(workspace, studio, "cap").there == 0  # it is reviewed
 
 
 def test_a_config_changed_on_the_server_is_told(

@@ -1,4 +1,4 @@
-"""Images as Label Studio shows them: upright files in one folder, or wherever their URLs lead.
+"""Files as Label Studio shows them: images, upright, and recordings, in one folder; or by URL.
 
 An image with an EXIF orientation is annotated in the frame in which it is displayed, and browsers
 turn it or do not: so the file that is served is upright and says nothing of an orientation.
@@ -6,8 +6,9 @@ turn it or do not: so the file that is served is upright and says nothing of an 
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from urllib.parse import quote
 
 from pixmo.drawing import read_upright
@@ -15,7 +16,7 @@ from pixmo.errors import LabelError, ReleaseError
 from pixmo.files import create_atomically
 from pixmo.workspace.workspace import Workspace
 
-FOLDER = PurePosixPath("label-studio", "images")  # in the workspace
+FOLDER = "label-studio"  # in the workspace
 UPRIGHT = 1  # EXIF's orientation of a picture that is not turned
 SHOWN_BY_BROWSERS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif"}
 LONGEST_SIDE = 1 << 16  # none is made smaller: a point is a share of it
@@ -51,34 +52,61 @@ def pictures(workspace: Workspace) -> dict[str, Picture]:
     }
 
 
-def local_file_url(workspace: Workspace, picture: Picture, document_root: Path) -> str:
-    """Where Label Studio serves the picture from the files below its document root.
+@dataclass(frozen=True)
+class ServedFiles:
+    """The folder of the workspace that Label Studio serves, and the URLs of what is in it."""
 
-    The file is there now.
+    workspace: Workspace
+    document_root: Path
 
-    Raises:
-        LabelError: the image cannot be read.
-    """
-    kept = picture.is_served_as_it_is
-    suffix = SHOWN_BY_BROWSERS[picture.format] if kept else "png"
-    file = workspace.root / FOLDER / f"{picture.sha256}.{suffix}"
-    if not file.exists():
-        try:
-            create_atomically(file, lambda path: serve(picture, path))
-        except (OSError, ReleaseError) as error:
-            raise LabelError(f"{picture.path} cannot be shown: {error}") from error
-    return f"/data/local-files/?d={quote(str(file.relative_to(document_root)))}"
+    @property
+    def folder(self) -> Path:
+        """What the server is to serve."""
+        return self.workspace.root / FOLDER
+
+    def picture(self, picture: Picture) -> str:
+        """The URL of an image, which is in the folder now.
+
+        Raises:
+            LabelError: the image cannot be read.
+        """
+        kept = picture.is_served_as_it_is
+        suffix = f".{SHOWN_BY_BROWSERS[picture.format]}" if kept else ".png"
+        file = self.folder / "images" / f"{picture.sha256}{suffix}"
+
+        def write(path: Path) -> None:
+            if kept:
+                same_bytes(picture.path, path)
+            else:
+                read_upright(picture.path, LONGEST_SIDE).save(path, "PNG")
+
+        return self.url(file, picture.path, write)
+
+    def recording(self, sha256: str, recording: Path) -> str:
+        """The URL of a recording, which is in the folder now.
+
+        Raises:
+            LabelError: it cannot be read.
+        """
+        file = self.folder / "audio" / f"{sha256}{recording.suffix}"
+        return self.url(file, recording, lambda path: same_bytes(recording, path))
+
+    def url(self, file: Path, source: Path, write: Callable[[Path], None]) -> str:
+        """The URL of a file, written unless it is there."""
+        if not file.exists():
+            try:
+                create_atomically(file, write)
+            except (OSError, ReleaseError) as error:
+                raise LabelError(f"{source} cannot be shown: {error}") from error
+        return f"/data/local-files/?d={quote(str(file.relative_to(self.document_root)))}"
 
 
-def serve(picture: Picture, path: Path) -> None:
-    """`path` holds the picture as browsers show it."""
-    if not picture.is_served_as_it_is:
-        read_upright(picture.path, LONGEST_SIDE).save(path, "PNG")
-        return
+def same_bytes(source: Path, path: Path) -> None:
+    """`path` holds what `source` does, on the disk once where that can be."""
     try:
-        os.link(picture.path.resolve(strict=True), path)  # the same bytes, on the disk once
+        os.link(source.resolve(strict=True), path)
     except OSError:
-        shutil.copyfile(picture.path, path)
+        shutil.copyfile(source, path)
 
 
 def url_of(picture: Picture) -> str:

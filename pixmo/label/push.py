@@ -2,11 +2,10 @@
 
 label-studio/
   points.json     the project that this workspace pushes points to; likewise ama.json, cap.json
-  images/         the images that the server shows, upright: see `pictures`
+  images/ audio/  what the server shows: see `pictures`
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +13,10 @@ from pixmo.errors import LabelError
 from pixmo.execution.progress import SILENT, Progress
 from pixmo.files import write_json
 from pixmo.label.controls import config, interfaces, read_interface_text
-from pixmo.label.pictures import FOLDER, Picture, local_file_url, pictures, url_of
+from pixmo.label.pictures import FOLDER, Picture, ServedFiles, pictures, url_of
 from pixmo.label.studio import Project, Studio
-from pixmo.label.tasks import tasks_for
+from pixmo.label.tasks import Task, tasks_for
+from pixmo.label.values import Json
 from pixmo.workspace.workspace import SetAside, Workspace
 
 STAGE = "push"
@@ -55,25 +55,20 @@ def push(
         there = studio.pixmo_ids(project)
         new = [task for task in tasks if task.data["pixmo_id"] not in there]
         shown = pictures(workspace)
-        address = url_maker(workspace, studio, project)
+        served = served_files(workspace, studio, project)
         set_aside = 0
         with progress.task("Pushing tasks", len(new), "tasks") as advance:
             for start in range(0, len(new), TASKS_AT_ONCE):
                 some = new[start : start + TASKS_AT_ONCE]
                 requests, unusable = [], []
                 for task in some:
+                    picture = shown[task.image_sha256]
                     try:
-                        image = address(shown[task.image_sha256])
+                        requests.append(request_for(task, picture, served))
                     except LabelError as error:
-                        key = task.data["pixmo_id"]
-                        path = workspace.relative(shown[task.image_sha256].path)
-                        unusable.append(
-                            SetAside(STAGE, key, path, "image cannot be shown", str(error))
-                        )
-                    else:
-                        named = {"image": image, "image_sha256": task.image_sha256}
-                        request = {"data": task.data | named, "predictions": task.predictions}
-                        requests.append(request)
+                        key, path = task.data["pixmo_id"], workspace.relative(picture.path)
+                        reason = "image cannot be shown"
+                        unusable.append(SetAside(STAGE, key, path, reason, str(error)))
                 set_aside += workspace.set_aside(unusable)
                 if requests:
                     studio.import_tasks(project, requests)
@@ -144,21 +139,41 @@ def check_config(project: Project, subset: str) -> None:
 
 def state_file(workspace: Workspace, subset: str) -> Path:
     """The file that says which project is this workspace's."""
-    return workspace.root / FOLDER.parent / f"{subset}.json"
+    return workspace.root / FOLDER / f"{subset}.json"
 
 
-def url_maker(workspace: Workspace, studio: Studio, project: Project) -> Callable[[Picture], str]:
-    """Says of a picture where annotators' browsers find it, as [label_studio] images wants."""
+def served_files(workspace: Workspace, studio: Studio, project: Project) -> ServedFiles | None:
+    """The files that the server shows; None where [label_studio] images says: by URL.
+
+    Raises:
+        LabelError: the server could not reach them.
+    """
     settings = workspace.settings.label_studio
     if settings.images == "url":
-        return url_of
-    root = Path(settings.document_root or workspace.root)
-    folder = workspace.root / FOLDER
-    if not folder.is_relative_to(root):
+        return None
+    served = ServedFiles(workspace, Path(settings.document_root or workspace.root))
+    if not served.folder.is_relative_to(served.document_root):
         raise LabelError(
-            f"[label_studio] document_root in pixmo.toml is {root}, and {workspace.root} is not in"
-            " it; set it to what the server has as LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT"
+            f"[label_studio] document_root in pixmo.toml is {served.document_root}, and"
+            f" {workspace.root} is not in it; set it to what the server has as"
+            " LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT"
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    studio.serve_folder(project, str(folder))
-    return lambda picture: local_file_url(workspace, picture, root)
+    studio.serve_folder(project, str(served.folder))
+    return served
+
+
+def request_for(task: Task, picture: Picture, served: ServedFiles | None) -> Json:
+    """What the server is sent of a task.
+
+    Raises:
+        LabelError: its image or a recording cannot be shown.
+    """
+    image = served.picture(picture) if served else url_of(picture)
+    data = task.data | {"image": image, "image_sha256": task.image_sha256}
+    if "caption" in data:
+        data["recordings"] = [
+            {"audio": served.recording(sha256, path)}
+            for sha256, path in task.recordings
+            if served is not None
+        ]
+    return {"data": data, "predictions": task.predictions}

@@ -32,6 +32,7 @@ class Task:
     image_sha256: str
     data: Json
     predictions: Sequence[Json] = ()  # what the annotator is shown as answered
+    recordings: Sequence[tuple[str, Path]] = ()  # sha256 and file of what was said
 
 
 def tasks_for(workspace: Workspace, subset: str, asked: Path | None) -> list[Task]:
@@ -59,22 +60,29 @@ def captions(workspace: Workspace) -> Iterator[Task]:
     with workspace.connect() as connection:
         rows = connection.execute(
             """
-            select captions.image_sha256, caption_id, caption, coalesce(said, '') as said
-            from current_captions as captions
-            left join (
+            with said as (
                 select
                     image_sha256,
-                    string_agg(text, chr(10) || chr(10) order by transcript_id) as said
-                from current_transcripts group by all
-            ) using (image_sha256)
+                    string_agg(text, chr(10) || chr(10) order by transcript_id) as transcript,
+                    list((recordings.recording_sha256, path) order by transcript_id)
+                        filter (path is not null) as sounds
+                from current_transcripts
+                left join recordings using (recording_sha256, image_sha256)
+                group by all
+            )
+
+            select image_sha256, caption_id, caption, coalesce(transcript, ''), coalesce(sounds, [])
+            from current_captions left join said using (image_sha256)
             anti join current_caption_reviews using (caption_id)
             where caption <> ''
             order by caption_id
             """
         ).fetchall()
-    for image, caption_id, caption, said in rows:
-        data = {"caption_id": caption_id, "caption": caption, "transcript": said}
-        yield Task(image, data | {"pixmo_id": short_id("cap", caption_id)})
+    for image, caption_id, caption, transcript, sounds in rows:
+        data = {"caption_id": caption_id, "caption": caption, "transcript": transcript}
+        data["pixmo_id"] = short_id("cap", caption_id)
+        files = [(sha256, workspace.path(path)) for sha256, path in sounds]
+        yield Task(image, data, recordings=[one for one in files if one[1].is_file()])
 
 
 def invitations(workspace: Workspace) -> Iterator[Task]:
