@@ -109,6 +109,17 @@ def test_an_answer_without_a_text_box_stands_as_it_was() -> None:
     }
 
 
+def test_an_annotator_may_name_what_they_point_at() -> None:
+    own = ls.result("expression", "image", "textarea", {"text": [" yellow hats "]})
+    annotation = ls.annotation(1, [ls.keypoint(1, 2), ls.presence("present"), own])
+    assert parsed_row(annotation, ls.points_data(label=""))["label"] == "yellow hats"
+    assert parsed_row(annotation, ls.points_data())["label"] == "yellow hats"
+    nothing = ls.annotation(1, [ls.keypoint(1, 2), ls.presence("present")])
+    seen = parse(nothing, ls.points_data(label=""))
+    assert isinstance(seen, Refusal)
+    assert seen.reason == "task names no label"
+
+
 def test_what_is_wrong_with_an_answer_is_kept() -> None:
     said = ls.result("answer_remarks", "answer", "textarea", {"text": [" It is blue.\n"]})
     row = parsed_row(ls.annotation(2, [ls.answer_verdict("reject"), said]), ls.ama_data())

@@ -21,7 +21,7 @@ from pixmo.speech.captioning.captions import write_captions
 from pixmo.speech.recordings import find, record
 from pixmo.speech.transcripts import written_row
 from pixmo.workspace.workspace import Workspace
-from tests.label_studio_exports import caption_verdict, keypoint, mended_caption, presence
+from tests.label_studio_exports import caption_verdict, keypoint, mended_caption, presence, result
 from tests.label_studio_server import TOKEN, Server, running
 from tests.sounds import write_speech
 from tests.workspaces import picture
@@ -93,6 +93,22 @@ def test_a_push_makes_the_project_and_a_second_adds_nothing(
     tasks = tasks_of(server, first.project)
     assert len({task.data["pixmo_id"] for task in tasks}) == len(tasks) == 12
     assert {task.data["label"] for task in tasks} == {"red dots", "faces", "hands"}
+
+
+def test_every_image_is_asked_about_as_often_as_said(
+    server: Server, workspace: Workspace, studio: Studio
+) -> None:
+    first = push(workspace, studio, "points")
+    assert (first.added, first.there) == (4, 0)
+    more = push(workspace, studio, "points", per_image=2)
+    assert (more.added, more.there) == (4, 4)
+    task = tasks_of(server, first.project)[0]
+    own = result("expression", "image", "textarea", {"text": ["yellow hats"]})
+    server.annotate(task.id, keypoint(10, 20), presence("present"), own)
+    assert pull(workspace, studio, "points").points == 1
+    with workspace.connect() as connection:
+        found = connection.execute("select image_sha256, label from current_point_annotations")
+        assert found.fetchall() == [(task.data["image_sha256"], "yellow hats")]
 
 
 def test_the_server_shows_every_image_upright(

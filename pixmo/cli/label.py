@@ -24,14 +24,19 @@ def label_push(
             " collection_method for points; image, question and answer for ama."
         ),
     ] = None,
+    per_image: Annotated[
+        int,
+        typer.Option(min=1, help="Without --ask: tasks for every image, of points or questions."),
+    ] = 1,
     workspace: WORKSPACE = Path(),
     json: AS_JSON = False,
 ) -> None:
     """Send tasks to Label Studio; those that are there already are left alone.
 
     Makes the project the first time. The server is [label_studio] url of pixmo.toml, the token
-    LABEL_STUDIO_API_KEY. cap: every caption that nobody has reviewed. questions: every image that
-    nobody has asked about; pixmo label answer then makes tasks of ama of what was asked.
+    LABEL_STUDIO_API_KEY. points and questions: for every image what an annotator comes up with, or
+    points of what --ask names. ama: what pixmo label answer proposed, or --ask. cap: every caption
+    that nobody has reviewed.
 
     Example: pixmo label push points --ask labels.jsonl
     """
@@ -40,7 +45,7 @@ def label_push(
 
     opened = open_workspace(workspace)
     with connected(opened.settings.label_studio.url) as studio:
-        show.counts(push(opened, studio, subset, ask, show.Bars()), json)
+        show.counts(push(opened, studio, subset, ask, per_image, show.Bars()), json)
 
 
 @label.command("pull")

@@ -116,8 +116,11 @@ def read_points(results: list[Result], data: Json) -> Json:
     method = data.get("collection_method", COLLECTION_METHODS[0])
     if method not in COLLECTION_METHODS:
         raise Refused("unknown collection method", brief(method))
+    # A text without its control is of a project with an earlier config: the task says it all.
+    given = data.get("label")
+    label, _ = mended(results, "expression", given if is_text(given) else "")
     return {
-        "label": text_of(data, "label"),
+        "label": text_of({"label": label}, "label"),
         "collection_method": method,
         "presence": choice(results, "presence"),
         "points": [read_point(result) for result in results if result.control.name == "point"],

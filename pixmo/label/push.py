@@ -39,18 +39,19 @@ def push(
     studio: Studio,
     subset: str,
     asked: Path | None = None,
+    per_image: int = 1,
     progress: Progress = SILENT,
 ) -> Pushed:
     """Every task of the subset that waits for an annotation stands in its project, once.
 
-    The project is created the first time. `asked` as in `tasks_for`.
+    The project is created the first time. `asked` and `per_image` as in `tasks_for`.
 
     Raises:
         LabelError: the server cannot be used, or a line of `asked` is malformed.
         WorkspaceError: another process pushes.
     """
     with workspace.lock("push"):
-        tasks = tasks_for(workspace, subset, asked)
+        tasks = tasks_for(workspace, subset, asked, per_image)
         project = project_of(workspace, studio, subset)
         there = studio.pixmo_ids(project)
         new = [task for task in tasks if task.data["pixmo_id"] not in there]

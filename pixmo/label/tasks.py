@@ -22,7 +22,10 @@ COLUMNS = {
     "points": ("image", "label", "collection_method"),
     "ama": ("image", "question", "answer"),
 }
-INVITATION = "Ask one question that this image answers, as you would ask a person"
+INVITATIONS: Mapping[str, Json] = {
+    "points": {"label": "", "collection_method": COLLECTION_METHODS[0]},
+    "questions": {"invitation": "Ask one question that this image answers, as of a person"},
+}
 
 
 @dataclass(frozen=True)
@@ -35,22 +38,27 @@ class Task:
     recordings: Sequence[tuple[str, Path]] = ()  # sha256 and file of what was said
 
 
-def tasks_for(workspace: Workspace, subset: str, asked: Path | None) -> list[Task]:
+def tasks_for(
+    workspace: Workspace, subset: str, asked: Path | None, per_image: int = 1
+) -> list[Task]:
     """The tasks of a subset that nobody has done yet.
 
-    `cap`: the captions that nobody has reviewed. `questions`: the images that nobody has asked
-    about. `ama`: the answers that a language model proposed. `points`, and `ama` where there is a
-    file `asked`: a task for each line of this .jsonl or .csv with the columns COLUMNS.
+    `cap`: the captions that nobody has reviewed. `ama`: the answers that a language model proposed.
+    `questions` and `points`: so many for every image, each for what an annotator comes up with.
+    `points` and `ama` where there is a file `asked`: a task for each line of this .jsonl or .csv
+    with the columns COLUMNS.
 
     Raises:
-        LabelError: a file is missing where there must be one, or a line of it is malformed.
+        LabelError: a line of the file is malformed, or there is a file that has no use.
     """
     if asked is not None and subset not in COLUMNS:
         raise LabelError(f"{subset} are asked for from the workspace alone; leave --ask out")
-    if asked is None and subset not in OWN:
-        names = ", ".join(COLUMNS[subset])
-        raise LabelError(f"name a .jsonl or .csv of what to ask, with --ask: {names}")
-    found = asked_in(workspace, subset, asked) if asked is not None else OWN[subset](workspace)
+    if asked is not None:
+        found = asked_in(workspace, subset, asked)
+    elif subset in INVITATIONS:
+        found = invitations(workspace, subset, per_image)
+    else:
+        found = OWN[subset](workspace)
     known = done(workspace)
     return [task for task in found if task.data["pixmo_id"] not in known]
 
@@ -85,11 +93,12 @@ def captions(workspace: Workspace) -> Iterator[Task]:
         yield Task(image, data, recordings=[one for one in files if one[1].is_file()])
 
 
-def invitations(workspace: Workspace) -> Iterator[Task]:
-    """Yield a task for every image, to ask a question about it."""
-    for image in pictures(workspace):
-        data = {"invitation": INVITATION, "pixmo_id": short_id("questions", image)}
-        yield Task(image, data)
+def invitations(workspace: Workspace, subset: str, per_image: int) -> Iterator[Task]:
+    """Yield so many tasks for every image, for what an annotator comes up with."""
+    for number in range(per_image):  # first one for every image, then another
+        for image in pictures(workspace):
+            named = {"pixmo_id": short_id(subset, image, f"own {number}")}
+            yield Task(image, INVITATIONS[subset] | named)
 
 
 def proposed_answers(workspace: Workspace) -> Iterator[Task]:
@@ -106,7 +115,6 @@ def proposed_answers(workspace: Workspace) -> Iterator[Task]:
 
 OWN: Mapping[str, Callable[[Workspace], Iterator[Task]]] = {
     "cap": captions,
-    "questions": invitations,
     "ama": proposed_answers,
 }
 
