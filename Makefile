@@ -50,7 +50,7 @@ docs: $(VENV)/installed-dev      ## docs/cli.md and docs/columns.md from the cod
 bench: $(VENV)/installed-dev     ## benchmarks, by hand: docs/benchmarks.json and .md
 	$(BIN)/python -m tests.benchmarks
 
-screenshots: $(VENV)/installed-dev browser  ## the pictures of the recorder in docs/, by hand
+screenshots: $(VENV)/installed-dev .label-studio/installed browser  ## the pictures in docs/, by hand
 	$(BIN)/python -m tests.screenshots
 
 clean:

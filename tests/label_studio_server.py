@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 from label_studio_sdk import LabelStudio
+from playwright.sync_api import Page
 
 from tests.conftest import ROOT
 
@@ -133,6 +134,23 @@ def running(folder: Path) -> Iterator[Server]:
         yield server
     finally:
         server.close()
+
+
+def log_in(page: Page, server: Server) -> None:
+    """The page is that of the server's user."""
+    page.set_default_timeout(30_000)
+    page.goto(f"{server.url}/user/login/")
+    page.fill("input[name=email]", USER)
+    page.fill("input[name=password]", PASSWORD)
+    page.click("button[type=submit]")
+    page.wait_for_url("**/")
+
+
+def click_at(page: Page, x: float, y: float) -> None:
+    """A click at these percent of the image shown."""
+    box = page.locator("img[alt=image]").bounding_box()
+    assert box
+    page.mouse.click(box["x"] + x / 100 * box["width"], box["y"] + y / 100 * box["height"])
 
 
 def free_port() -> int:

@@ -1,6 +1,8 @@
-"""Takes the pictures of the recorder in `docs/`: somebody describes a scene of the sample."""
+"""Takes the pictures in `docs/` of what annotators see, with scenes of the sample."""
 
 import io
+import json
+import os
 import re
 import sys
 import tempfile
@@ -9,17 +11,24 @@ from random import Random
 from typing import Any
 
 from PIL import Image
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
-from pixmo.demo.describe import describe
+from pixmo.demo.describe import describe, expressions, questions_and_answers
 from pixmo.demo.drawing import draw_file
 from pixmo.demo.sample import SPEAKERS
-from pixmo.demo.scenes import scene
+from pixmo.demo.scenes import image_name, scene
 from pixmo.demo.voice import recite
 from pixmo.images.store import add_images
+from pixmo.label.push import push
+from pixmo.label.studio import TOKEN as TOKEN_VARIABLE
+from pixmo.label.studio import connected
 from pixmo.speech.audio import SAMPLE_RATE
+from pixmo.speech.captioning.captions import write_captions
+from pixmo.speech.recordings import find, record
+from pixmo.speech.transcripts import written_row
 from pixmo.workspace.workspace import Workspace
 from tests.browsers import browser, serving
+from tests.label_studio_server import TOKEN, click_at, log_in, running
 from tests.sounds import write_sound
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -66,17 +75,68 @@ def take(chrome: Browser, link: str, name: str) -> None:
         page.locator(f"#question-{number + 1}").check()
     page.mouse.move(1, 1)  # nothing is pointed at
     expect(page.locator("#clock")).to_have_text(CLOCK[name], timeout=90_000)
+    keep(page, name)
+    context.close()
+
+
+def keep(page: Page, name: str) -> None:
+    """The page as it is now is a file in `docs/`."""
     shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     file = DOCS / f"{name}.png"
     shot.quantize(COLOURS, dither=Image.Dither.NONE).save(file, optimize=True)
     if file.stat().st_size > MOST_BYTES:
         sys.exit(f"{file} has {file.stat().st_size:,} bytes; {MOST_BYTES:,} are the most")
     print(f"{file}: {shot.width} x {shot.height}, {file.stat().st_size:,} bytes")
-    context.close()
+
+
+def take_label_studio(place: Path) -> None:
+    """The three interfaces, on the same picture: points clicked, an answer, a caption."""
+    os.environ[TOKEN_VARIABLE] = TOKEN
+    with running(place) as server, browser() as chrome:
+        root = place / "studio"
+        make_workspace(root)
+        (root / "pixmo.toml").write_text(
+            f'[dataset]\ntitle = "Shapes"\n[label_studio]\nurl = "{server.url}"\n'
+            f'document_root = "{place}"\n'
+        )
+        workspace = Workspace.open(root)
+        shown = scene(SEED, SCENE)
+        told = describe(shown, Random(SEED))
+        (root / "audio").mkdir()
+        speech(root / "audio" / f"{image_name(SCENE).partition('.')[0]}.wav")
+        record(workspace, find(workspace, workspace.audio))
+        (spoken,) = workspace.read("recordings").to_pylist()
+        row = written_row("t", spoken["image_sha256"], "anna", " ".join(told.spoken), "en", "x")
+        heard = {"source": "speech", "recording_sha256": spoken["recording_sha256"]}
+        workspace.append("transcripts", [row | heard | {"speech_seconds": 70.0}])
+        write_captions(workspace)
+        pointed = expressions(shown)[0]
+        question, answer = questions_and_answers(shown, Random(SEED))[0]
+        for subset, line in (
+            ("points", {"label": pointed.label}),
+            ("ama", {"question": question, "answer": answer}),
+        ):
+            line["image"] = image_name(SCENE)
+            (root / f"{subset}.jsonl").write_text(json.dumps(line))
+        page = chrome.new_page(viewport={"width": 1280, "height": 800})
+        log_in(page, server)
+        with connected(server.url) as studio:
+            for subset in ("points", "ama", "cap"):
+                asked = None if subset == "cap" else root / f"{subset}.jsonl"
+                project = push(workspace, studio, subset, asked).project
+                page.goto(f"{server.url}/projects/{project}/data?labeling=1")
+                expect(page.locator("img[alt=image]")).to_be_visible()
+                if subset == "points":
+                    for point in pointed.points:
+                        click_at(page, point.x, point.y)
+                page.wait_for_timeout(4000)  # until sound and image are drawn
+                keep(page, f"label-{subset}")
 
 
 def main() -> None:
-    """Both pictures are taken anew, each by an annotator of its own."""
+    """All pictures are taken anew; those of the recorder each by an annotator of its own."""
+    with tempfile.TemporaryDirectory() as place:
+        take_label_studio(Path(place))
     with tempfile.TemporaryDirectory() as place:
         root = Path(place) / "workspace"
         make_workspace(root)

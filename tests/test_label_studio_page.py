@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from pixmo.images.store import add_images
 from pixmo.label.pull import pull
@@ -14,7 +14,7 @@ from pixmo.label.rounds import answer_questions
 from pixmo.label.studio import connected
 from pixmo.workspace.workspace import Workspace
 from tests.browsers import browser
-from tests.label_studio_server import PASSWORD, TOKEN, USER, Server, running
+from tests.label_studio_server import TOKEN, Server, click_at, log_in, running
 from tests.local_model_server import Answer, LocalModelServer, serving
 from tests.workspaces import picture
 
@@ -63,23 +63,6 @@ def workspace(
     return workspace
 
 
-def logged_in(page: Page, server: Server) -> Page:
-    page.set_default_timeout(30_000)
-    page.goto(f"{server.url}/user/login/")
-    page.fill("input[name=email]", USER)
-    page.fill("input[name=password]", PASSWORD)
-    page.click("button[type=submit]")
-    page.wait_for_url("**/")
-    return page
-
-
-def click_at(page: Page, x: float, y: float) -> None:
-    """A click at these percent of the image shown."""
-    box = page.locator("img[alt=image]").bounding_box()
-    assert box
-    page.mouse.click(box["x"] + x / 100 * box["width"], box["y"] + y / 100 * box["height"])
-
-
 def test_points_come_back_where_they_were_clicked(
     server: Server, workspace: Workspace, tmp_path: Path
 ) -> None:
@@ -90,7 +73,8 @@ def test_points_come_back_where_they_were_clicked(
     with connected(server.url) as studio:
         pushed = push(workspace, studio, "points", asked)
         with browser() as chrome:
-            page = logged_in(chrome.new_page(viewport={"width": WIDTH, "height": HEIGHT}), server)
+            page = chrome.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+            log_in(page, server)
             page.goto(f"{server.url}/projects/{pushed.project}/data?labeling=1")
             for name in (*SIZES, "unicorns"):
                 expected = "unicorns" if name == "unicorns" else f"things in {name}"
@@ -139,7 +123,8 @@ def test_a_question_is_asked_answered_and_rejected_in_the_page(
     local_model.reply = lambda _: Answer("Two things lie on it.")
     with connected(server.url) as studio, browser() as chrome:
         pushed = push(workspace, studio, "questions")
-        page = logged_in(chrome.new_page(viewport={"width": WIDTH, "height": HEIGHT}), server)
+        page = chrome.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+        log_in(page, server)
         page.goto(f"{server.url}/projects/{pushed.project}/data?labeling=1")
         page.get_by_placeholder("Your question").fill(question)
         page.get_by_label("Submit current annotation").click()
