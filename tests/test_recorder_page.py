@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -306,6 +307,21 @@ def test_an_expired_link_says_so_and_nothing_else(recorder: RunningRecorder, pix
         assert answer
         assert answer.status == 403
         assert page.inner_text("body").strip() == "this link is not complete; ask for a new one"
+
+
+def test_a_second_recorder_of_a_workspace_only_invites(
+    recorder: RunningRecorder, pixmo: Path
+) -> None:
+    alone = run_pixmo(pixmo, "record", cwd=recorder.root)
+    assert alone.returncode == 1
+    assert f"runs already, at http://127.0.0.1:{recorder.port};" in alone.stderr
+    invited = run_pixmo(pixmo, "record", "--invite", "carl", cwd=recorder.root)
+    assert invited.returncode == 0
+    (link,) = re.findall(r"^carl +(http\S+)$", invited.stdout, re.MULTILINE)
+    assert urllib.request.urlopen(link).status == 200
+    (recorder.root / "recorder/address").unlink()
+    early = run_pixmo(pixmo, "record", "--invite", "carl", cwd=recorder.root)
+    assert "starts or ends just now; try again" in early.stderr
 
 
 def test_an_upload_of_two_gigabytes_is_refused_at_once(recorder: RunningRecorder) -> None:

@@ -42,7 +42,7 @@ def record(
     from pixmo.speech.recorder.filing import FOLDER
     from pixmo.speech.recorder.invites import Invites
     from pixmo.speech.recorder.recorder import Recorder
-    from pixmo.speech.recorder.server import LOCK, address, serve
+    from pixmo.speech.recorder.server import LOCK, running_at, serve
 
     opened = open_workspace(workspace)
     invites = Invites.of(opened.root / FOLDER)
@@ -57,7 +57,7 @@ def record(
             show.say(f"each is one person's own, until {expires:%Y-%m-%d %H:%M} UTC")
 
     def started(url: str) -> None:
-        links(url)
+        links(public_url or url)
         if not tokens:
             show.say("nobody is invited by this; for a link: pixmo record --invite NAME")
         if host not in LOOPBACK and not public_url.startswith("https://"):
@@ -71,7 +71,7 @@ def record(
         try:
             stack.enter_context(opened.lock(LOCK))
         except WorkspaceError as error:
-            running = address(opened.root / FOLDER).read_text("utf-8")
+            running = public_url or running_at(opened.root / FOLDER)
             if not tokens:
                 raise WorkspaceError(
                     f"the recorder of this workspace runs already, at {running}; for a link to it:"
@@ -87,6 +87,8 @@ def record(
         late = recorder.file_what_was_submitted()
         if late:
             show.say(f"{counted(late, 'recording')} filed that an earlier server had not")
-        serve(recorder, host, port, public_url, started)
+        if begun := recorder.drafts.unfinished():
+            show.say(f"{counted(begun, 'recording')} begun and not submitted yet")
+        serve(recorder, host, port, started)
         recordings = counted(len(recorder.inbox.filed), "recording")
         show.say(f"ended; {recordings} so far. Next: pixmo transcribe audio/")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import uvicorn
 
-from pixmo.errors import SettingsError
+from pixmo.errors import SettingsError, WorkspaceError
 from pixmo.files import write_text
 from pixmo.speech.recorder.app import build_app
 from pixmo.speech.recorder.recorder import Recorder
@@ -16,19 +16,17 @@ GRACE_SECONDS = 10  # for requests that are being answered when the server is to
 LOCK = "record"  # what a workspace calls this work
 
 
-def serve(
-    recorder: Recorder, host: str, port: int, public_url: str, told: Callable[[str], None]
-) -> None:
+def serve(recorder: Recorder, host: str, port: int, told: Callable[[str], None]) -> None:
     """The recorder answers until Ctrl-C or SIGTERM; `told` gets its URL when it listens.
 
-    Port 0: any that is free. `public_url`: where a proxy puts it; empty: host and port.
+    Port 0: any that is free.
 
     Raises:
         SettingsError: the address cannot be listened on.
     """
     listening = listen(host, port)
     shown = f"[{host}]" if ":" in host else host
-    url = public_url or f"http://{shown}:{listening.getsockname()[1]}"
+    url = f"http://{shown}:{listening.getsockname()[1]}"
     config = uvicorn.Config(
         build_app(recorder),
         log_level="warning",
@@ -36,10 +34,14 @@ def serve(
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    write_text(address(recorder.folder), url)
-    told(url)
-    with contextlib.suppress(KeyboardInterrupt):  # uvicorn passes it on when all is answered
-        uvicorn.Server(config).run(sockets=[listening])
+    path = address(recorder.folder)
+    write_text(path, url)
+    try:
+        told(url)
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn passes it on when all is answered
+            uvicorn.Server(config).run(sockets=[listening])
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -63,5 +65,17 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def address(folder: Path) -> Path:
-    """The file that says where the recorder of this folder was last."""
+    """The file that says where the recorder of this folder is."""
     return folder / "address"
+
+
+def running_at(folder: Path) -> str:
+    """Where the recorder of this folder is, which runs.
+
+    Raises:
+        WorkspaceError: it does not listen yet.
+    """
+    try:
+        return address(folder).read_text("utf-8")
+    except FileNotFoundError as error:
+        raise WorkspaceError("the recorder starts or ends just now; try again") from error
