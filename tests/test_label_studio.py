@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import boto3
 import httpx
 import pytest
+from moto.server import ThreadedMotoServer
 from PIL import Image
 
 from pixmo.errors import LabelError
@@ -129,6 +131,65 @@ def test_the_server_shows_every_image_upright(
             is_turned = task.data["image_sha256"] == turned
             assert image.size == ((96, 128) if is_turned else (128, 96))
             assert image.getexif().get(0x0112, 1) == 1
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """An empty bucket called pictures, on a server that speaks S3."""
+    for name, value in (
+        ("AWS_ACCESS_KEY_ID", "key"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+        ("AWS_CONFIG_FILE", "/nowhere"),
+    ):
+        monkeypatch.setenv(name, value)
+    storage = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    storage.start()
+    host, port = storage.get_host_and_port()
+    client = boto3.client("s3", endpoint_url=f"http://{host}:{port}")
+    client.create_bucket(Bucket="pictures")
+    yield client
+    client.close()
+    storage.stop()
+
+
+def test_images_are_shown_from_a_bucket_by_presigned_urls(
+    server: Server, workspace: Workspace, studio: Studio, bucket: Any
+) -> None:
+    endpoint = bucket.meta.endpoint_url
+    settings = replace(
+        workspace.settings.label_studio,
+        images="s3",
+        bucket="s3://pictures/ours",
+        s3_endpoint=endpoint,
+    )
+    workspace = replace(workspace, settings=replace(workspace.settings, label_studio=settings))
+    pushed = push(workspace, studio, "points", labels(workspace, "red dots"))
+    assert push(workspace, studio, "points", labels(workspace, "red dots")).added == 0
+    listed = bucket.list_objects_v2(Bucket="pictures")["Contents"]
+    assert len(listed) == 5  # one says what the others are for
+    assert len(list(server.client.import_storage.s3.list(project=pushed.project))) == 1
+    for task in tasks_of(server, pushed.project):
+        # What the server sends a browser in place of s3://…: a way to a URL that needs no key.
+        answer = httpx.get(
+            f"{server.url}{shown_by(server, task)}",
+            headers={"Authorization": f"Token {TOKEN}"},
+            trust_env=False,
+        )
+        assert answer.status_code in (302, 303, 307), answer.text
+        image = httpx.get(answer.headers["location"], trust_env=False)
+        assert image.status_code == 200
+        assert image.content.startswith(b"\x89PNG")
+    unknown = replace(settings, bucket="s3://elsewhere")
+    other = replace(workspace, settings=replace(workspace.settings, label_studio=unknown))
+    with pytest.raises(LabelError, match="elsewhere"):
+        push(other, studio, "points", labels(workspace, "faces"))
+
+
+def shown_by(server: Server, task: Any) -> str:
+    """The address at which a browser asks for a task's image."""
+    data = server.client.tasks.get(task.id).data
+    return str(data["image"])
 
 
 def test_a_pull_brings_what_changed_and_nothing_twice(

@@ -4,11 +4,13 @@ An image with an EXIF orientation is annotated in the frame in which it is displ
 turn it or do not: so the file that is served is upright and says nothing of an orientation.
 """
 
+import contextlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from pixmo.drawing import read_upright
@@ -99,6 +101,54 @@ class ServedFiles:
             except (OSError, ReleaseError) as error:
                 raise LabelError(f"{source} cannot be shown: {error}") from error
         return f"/data/local-files/?d={quote(str(file.relative_to(self.document_root)))}"
+
+
+@dataclass(frozen=True)
+class ServedBucket(ServedFiles):
+    """The same files in a bucket, for which Label Studio makes presigned URLs as they are shown."""
+
+    client: Any  # boto3's, for S3
+    bucket: str
+    prefix: str  # of all keys: empty, or with a slash at its end
+
+    def url(self, file: Path, source: Path, write: Callable[[Path], None]) -> str:
+        """What Label Studio presigns; the file is in the bucket now."""
+        super().url(file, source, write)
+        key = f"{self.prefix}{file.relative_to(self.folder)}"
+        with self.refusals():
+            found = self.client.list_objects_v2(Bucket=self.bucket, Prefix=key, MaxKeys=1)
+            if not found.get("Contents"):
+                self.client.upload_file(str(file), self.bucket, key)
+        return f"s3://{self.bucket}/{key}"
+
+    def prepare(self) -> None:
+        """The bucket can be written, and holds something: Label Studio takes no empty prefix."""
+        with self.refusals():
+            self.client.put_object(
+                Bucket=self.bucket, Key=f"{self.prefix}pixmo.txt", Body=b"shown in Label Studio\n"
+            )
+
+    @contextlib.contextmanager
+    def refusals(self) -> Iterator[None]:
+        """Whatever is wrong with the bucket is one error.
+
+        Raises:
+            StorageError: anything was.
+        """
+        from boto3.exceptions import Boto3Error
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            yield
+        except (Boto3Error, BotoCoreError, ClientError) as error:
+            raise StorageError(
+                f"s3://{self.bucket}/{self.prefix} cannot be written ({error}); see [label_studio]"
+                " bucket and s3_endpoint in pixmo.toml, and the keys in the environment"
+            ) from error
+
+
+class StorageError(LabelError):
+    """Where images are to be shown from cannot be written, whichever image it is."""
 
 
 def same_bytes(source: Path, path: Path) -> None:

@@ -13,13 +13,22 @@ from pixmo.errors import LabelError
 from pixmo.execution.progress import SILENT, Progress
 from pixmo.files import write_json
 from pixmo.label.controls import config, interfaces, read_interface_text
-from pixmo.label.pictures import FOLDER, Picture, ServedFiles, pictures, url_of
+from pixmo.label.pictures import (
+    FOLDER,
+    Picture,
+    ServedBucket,
+    ServedFiles,
+    StorageError,
+    pictures,
+    url_of,
+)
 from pixmo.label.studio import Project, Studio
 from pixmo.label.tasks import Task, tasks_for
 from pixmo.label.values import Json
 from pixmo.workspace.workspace import SetAside, Workspace
 
 STAGE = "push"
+DEFAULT_REGION = "us-east-1"  # as S3 has it
 TASKS_AT_ONCE = 500  # in one request; a kill loses nothing but repeats its request
 
 
@@ -66,6 +75,8 @@ def push(
                     picture = shown[task.image_sha256]
                     try:
                         requests.append(request_for(task, picture, served))
+                    except StorageError:
+                        raise  # of the bucket, not of this image
                     except LabelError as error:
                         key, path = task.data["pixmo_id"], workspace.relative(picture.path)
                         reason = "image cannot be shown"
@@ -152,6 +163,8 @@ def served_files(workspace: Workspace, studio: Studio, project: Project) -> Serv
     settings = workspace.settings.label_studio
     if settings.images == "url":
         return None
+    if settings.images == "s3":
+        return served_bucket(workspace, studio, project)
     served = ServedFiles(workspace, Path(settings.document_root or workspace.root))
     if not served.folder.is_relative_to(served.document_root):
         raise LabelError(
@@ -160,6 +173,33 @@ def served_files(workspace: Workspace, studio: Studio, project: Project) -> Serv
             " LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT"
         )
     studio.serve_folder(project, str(served.folder))
+    return served
+
+
+def served_bucket(workspace: Workspace, studio: Studio, project: Project) -> ServedBucket:
+    """The bucket that the server shows; it is given the keys that this process has.
+
+    Raises:
+        LabelError: there is no bucket, or there are no keys to it.
+    """
+    import boto3
+
+    settings = workspace.settings.label_studio
+    bucket, _, prefix = settings.bucket.removeprefix("s3://").partition("/")
+    session = boto3.Session()
+    keys = session.get_credentials()
+    if not bucket or keys is None:
+        what = (
+            "has no keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" if bucket else "is empty"
+        )
+        raise LabelError(f"[label_studio] bucket in pixmo.toml {what}")
+    prefix = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
+    client = session.client("s3", endpoint_url=settings.s3_endpoint or None)
+    served = ServedBucket(workspace, workspace.root, client, bucket, prefix)
+    served.prepare()
+    region = session.region_name or DEFAULT_REGION
+    frozen = keys.get_frozen_credentials()
+    studio.serve_bucket(project, bucket, prefix, settings.s3_endpoint, region, frozen)
     return served
 
 

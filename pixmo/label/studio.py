@@ -72,6 +72,38 @@ class Studio:
                     project=project.id, path=folder, title="pixmo images", use_blob_urls=True
                 )
 
+    def serve_bucket(
+        self,
+        project: Project,
+        bucket: str,
+        prefix: str,
+        endpoint: str,
+        region: str,
+        keys: Any,
+    ) -> None:
+        """The project's tasks may show what is in a bucket: the server makes presigned URLs.
+
+        `keys`: the access key, the secret key and the token, if any, that the server uses.
+        """
+        with refusals(self.url):
+            storages = self.client.import_storage.s3.list(project=project.id)
+            if any((one.bucket, one.prefix or "") == (bucket, prefix) for one in storages):
+                return
+            more = {"aws_session_token": keys.token} if keys.token else {}
+            self.client.import_storage.s3.create(
+                project=project.id,
+                title="pixmo images",
+                bucket=bucket,
+                prefix=prefix,
+                s3endpoint=endpoint,
+                region_name=region,
+                aws_access_key_id=keys.access_key,
+                aws_secret_access_key=keys.secret_key,
+                presign=True,
+                use_blob_urls=True,
+                **more,
+            )
+
     def pixmo_ids(self, project: Project) -> set[str]:
         """`data.pixmo_id` of every task there is."""
         with refusals(self.url):

@@ -88,11 +88,13 @@ class LabelStudioSettings:
     """`[label_studio]`: the server with the annotators, and how it gets the images."""
 
     NOT_EMPTY: ClassVar = ("url",)
-    ONE_OF: ClassVar = {"images": ("local-files", "url")}
+    ONE_OF: ClassVar = {"images": ("local-files", "s3", "url")}
 
     url: str = "http://localhost:8080"
-    images: str = "local-files"  # the server's own files, or url: each image's image_url
+    images: str = "local-files"  # the server's own files; s3: a bucket; url: each's image_url
     document_root: str = ""  # the server's, for local files; empty: this workspace's folder
+    bucket: str = ""  # for s3: s3://bucket/prefix; keys come from AWS_ACCESS_KEY_ID and the like
+    s3_endpoint: str = ""  # of another store than Amazon's
 
 
 @dataclass(frozen=True)
@@ -285,8 +287,10 @@ max_lost_share = 0.5        # of what the transcripts say; above it, likewise
 
 [label_studio]
 url = "http://localhost:8080"
-images = "local-files"      # the server's own files (see docs/annotating.md); url: image_url
+images = "local-files"      # the server's own files; s3: a bucket; url: each image's image_url
 document_root = ""          # the server's LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT; "": this folder
+bucket = ""                 # for s3: s3://bucket/prefix; keys as AWS_ACCESS_KEY_ID and the like
+s3_endpoint = ""            # of another store than Amazon's
 
 [answer]
 base_url = "http://localhost:8000/v1"  # who answers people's questions; words only, no image
