@@ -49,7 +49,8 @@ def tasks_for(workspace: Workspace, subset: str, asked: Path | None) -> list[Tas
         raise LabelError(f"name a .jsonl or .csv of what to ask, with --ask: {names}")
     else:
         found = list(asked_in(workspace, subset, asked))
-    return [task for task in found if task.data["pixmo_id"] not in done(workspace)]
+    finished = done(workspace)
+    return [task for task in found if task.data["pixmo_id"] not in finished]
 
 
 def captions(workspace: Workspace) -> Iterator[Task]:
