@@ -113,9 +113,9 @@ def test_a_webhook_brings_an_annotation_at_once(
     with watching(pixmo, workspace, *options) as watch:
         assert watch.line() == f"listening for webhooks at 127.0.0.1 port {port}"
         assert watch.line() == "watching points  (Ctrl-C ends it)"
-        assert watch.line() == "points: 1 annotations, 1 point annotations"
+        assert watch.line() == "points: 1 annotation, 1 point annotation"
         server.annotate(two.id, presence("none"))
-        assert watch.line() == "points: 1 annotations, 1 point annotations"
+        assert watch.line() == "points: 1 annotation, 1 point annotation"
         assert count(workspace, "current_point_annotations") == 2
         assert watch.stop() == ["ended; came: 2 annotations, 2 point annotations"]
     register(workspace, studio, ["points"], url)
@@ -138,8 +138,8 @@ def test_a_server_that_goes_away_is_waited_for(
         server.start()
         server.annotate(one.id, presence("none"))
         came = [watch.line(), watch.line()]
-        assert came == ["points: 1 annotations, 1 point annotations", "all is well again"]
-        assert watch.stop() == ["ended; came: 1 annotations, 1 point annotations"]
+        assert came == ["points: 1 annotation, 1 point annotation", "all is well again"]
+        assert watch.stop() == ["ended; came: 1 annotation, 1 point annotation"]
 
 
 def test_another_pull_beside_it_does_not_end_a_watch(workspace: Workspace, studio: Studio) -> None:

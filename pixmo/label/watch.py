@@ -12,6 +12,7 @@ from pixmo.label.pull import Pulled, pull
 from pixmo.label.push import state_file
 from pixmo.label.studio import Studio
 from pixmo.label.tasks import COLUMNS
+from pixmo.text import counted
 from pixmo.workspace.workspace import Workspace
 
 HINT, END = "hint", "end"
@@ -113,14 +114,14 @@ def plus(one: Pulled, other: Pulled) -> Pulled:
 def described(pulled: Pulled) -> str:
     """What a pull brought, in words, less what it did not."""
     counts = {
-        "annotations": pulled.added,
-        "deleted": pulled.deleted,
-        "point annotations": pulled.points,
-        "answers": pulled.answers,
-        "caption reviews": pulled.caption_reviews,
-        "set aside": pulled.set_aside,
+        counted(pulled.added, "annotation"): pulled.added,
+        f"{pulled.deleted} deleted": pulled.deleted,
+        counted(pulled.points, "point annotation"): pulled.points,
+        counted(pulled.answers, "answer"): pulled.answers,
+        counted(pulled.caption_reviews, "caption review"): pulled.caption_reviews,
+        f"{pulled.set_aside} set aside": pulled.set_aside,
     }
-    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing"
+    return ", ".join(text for text, count in counts.items() if count) or "nothing"
 
 
 @contextlib.contextmanager
