@@ -47,7 +47,7 @@ format: $(VENV)/installed-dev
 docs: $(VENV)/installed-dev      ## docs/cli.md and docs/columns.md from the code and the schemas
 	$(BIN)/python -m pixmo.cli.reference
 
-bench: $(VENV)/installed-dev     ## benchmarks, by hand: docs/benchmarks.json and .md
+bench: $(VENV)/installed-dev .label-studio/installed  ## benchmarks, by hand: docs/benchmarks.json and .md
 	$(BIN)/python -m tests.benchmarks
 
 screenshots: $(VENV)/installed-dev .label-studio/installed browser  ## the pictures in docs/, by hand

@@ -11,6 +11,7 @@
     │   └── ModelError     the recogniser cannot be loaded
     ├── LanguageModelError a language model behind a server cannot be used
     ├── LabelError         a Label Studio export or config cannot be used
+    │   └── ServerAwayError  Label Studio does not answer just now
     ├── RecipeError        a recipe or one of its SQL steps is wrong
     ├── ReleaseError       a release cannot be built, read or trusted
     ├── TrainingError      a model cannot be trained or loaded
@@ -65,6 +66,10 @@ class LanguageModelError(PixmoError):
 
 class LabelError(PixmoError):
     """A Label Studio export or config cannot be used."""
+
+
+class ServerAwayError(LabelError):
+    """Label Studio does not answer just now; the same may work later."""
 
 
 class RecipeError(PixmoError):

@@ -1,6 +1,7 @@
 """A real Label Studio, installed into an environment of its own by `make test`."""
 
 import fcntl
+import json
 import os
 import shutil
 import socket
@@ -15,10 +16,14 @@ from typing import Any
 
 import httpx
 import pytest
-from label_studio_sdk import LabelStudio
+from label_studio_sdk import LabelStudio, PredictionRequest
+from PIL import Image
 from playwright.sync_api import Page
 
+from pixmo.images.store import add_images
+from pixmo.workspace.workspace import Workspace
 from tests.conftest import ROOT
+from tests.workspaces import picture
 
 ENVIRONMENT = ROOT / ".label-studio"
 TEMPLATE = ENVIRONMENT / "template"  # a data folder after its migrations, which take half a minute
@@ -113,6 +118,18 @@ class Server:
         """A task has a further annotation; returns its id."""
         return int(self.client.annotations.create(task, result=list(results), **more).id)
 
+    def annotate_at_once(self, project: int, results: dict[int, list[dict[str, Any]]]) -> None:
+        """The tasks have an annotation each, all made in one moment: thousands in seconds."""
+        self.client.projects.import_predictions(
+            project,
+            request=[PredictionRequest(task=task, result=made) for task, made in results.items()],
+        )
+        self.client.actions.create(
+            id="predictions_to_annotations",
+            project=project,
+            selected_items={"all": True, "excluded": []},
+        )
+
 
 @contextmanager
 def running(folder: Path) -> Iterator[Server]:
@@ -157,3 +174,39 @@ def free_port() -> int:
     """A port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
+
+
+def make_workspace(server: Server, name: str) -> Workspace:
+    """Four images, three upright and one turned by its EXIF orientation."""
+    root = server.document_root / name
+    (root / "images").mkdir(parents=True)
+    for number in range(3):
+        picture(number).save(root / f"images/photo {number}.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    picture(3).save(root / "images/turned.jpg", exif=exif)
+    (root / "pixmo.toml").write_text(
+        f'[label_studio]\nurl = "{server.url}"\ndocument_root = "{server.document_root}"\n'
+    )
+    workspace = Workspace.open(root)
+    add_images(workspace, workspace.images)
+    return workspace
+
+
+def labels(workspace: Workspace, *names: str) -> Path:
+    """A file that asks for points on every image."""
+    path = workspace.root / "labels.jsonl"
+    images = sorted(file.name for file in workspace.images.iterdir())
+    rows = [{"image": image, "label": name} for image in images for name in names]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def tasks_of(server: Server, project: int) -> list[Any]:
+    return list(server.client.tasks.list(project=project, fields="all"))
+
+
+def count(workspace: Workspace, table: str) -> int:
+    with workspace.connect() as connection:
+        (found,) = connection.execute(f"select count(*) from {table}").fetchone() or (0,)
+    return int(found)

@@ -1,8 +1,9 @@
 """pixmo.label.push and .pull against a real Label Studio."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,35 @@ from PIL import Image
 
 from pixmo.errors import LabelError
 from pixmo.hashing import sha256_file
-from pixmo.images.store import add_images
 from pixmo.label import pull as pulling
+from pixmo.label import studio as studying
+from pixmo.label.ingest import ingest
 from pixmo.label.pull import pull
-from pixmo.label.push import push
-from pixmo.label.studio import Studio, connected
+from pixmo.label.push import push, state_file
+from pixmo.label.studio import Project, Studio, connected
 from pixmo.speech.captioning.captions import write_captions
 from pixmo.speech.recordings import find, record
 from pixmo.speech.transcripts import written_row
 from pixmo.workspace.workspace import Workspace
-from tests.label_studio_exports import caption_verdict, keypoint, mended_caption, presence, result
-from tests.label_studio_server import TOKEN, Server, running
+from tests.label_studio_exports import (
+    caption_verdict,
+    keypoint,
+    mended_caption,
+    pointed,
+    presence,
+    result,
+    write_export,
+)
+from tests.label_studio_server import (
+    TOKEN,
+    Server,
+    count,
+    labels,
+    make_workspace,
+    running,
+    tasks_of,
+)
 from tests.sounds import write_speech
-from tests.workspaces import picture
 
 
 @pytest.fixture(scope="module")
@@ -40,21 +57,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def workspace(
     server: Server, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Workspace:
-    """Four images, three upright and one turned by its EXIF orientation."""
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", TOKEN)
-    root = server.document_root / request.node.name.replace("[", "-").replace("]", "")
-    (root / "images").mkdir(parents=True)
-    for number in range(3):
-        picture(number).save(root / f"images/photo {number}.png")
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turned by 90 degrees
-    picture(3).save(root / "images/turned.jpg", exif=exif)
-    (root / "pixmo.toml").write_text(
-        f'[label_studio]\nurl = "{server.url}"\ndocument_root = "{server.document_root}"\n'
-    )
-    workspace = Workspace.open(root)
-    add_images(workspace, workspace.images)
-    return workspace
+    return make_workspace(server, request.node.name)
 
 
 @pytest.fixture
@@ -63,23 +67,21 @@ def studio(server: Server, workspace: Workspace) -> Iterator[Studio]:
         yield reached
 
 
-def labels(workspace: Workspace, *names: str) -> Path:
-    """A file that asks for points on every image."""
-    path = workspace.root / "labels.jsonl"
-    images = sorted(file.name for file in workspace.images.iterdir())
-    rows = [{"image": image, "label": name} for image in images for name in names]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+def asked_by_a_pull(
+    workspace: Workspace, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> list[list[int]]:
+    """The ids of the tasks in each export that a pull asks for."""
+    asked: list[list[int]] = []
+    export = Studio.export
 
+    def noted(reached: Studio, project: Project, tasks: Iterable[int]) -> Any:
+        asked.append(list(tasks))
+        return export(reached, project, asked[-1])
 
-def tasks_of(server: Server, project: int) -> list[Any]:
-    return list(server.client.tasks.list(project=project, fields="all"))
-
-
-def count(workspace: Workspace, table: str) -> int:
-    with workspace.connect() as connection:
-        (found,) = connection.execute(f"select count(*) from {table}").fetchone() or (0,)
-    return int(found)
+    with monkeypatch.context() as patch:
+        patch.setattr(Studio, "export", noted)
+        pull(workspace, studio, "points")
+    return asked
 
 
 def test_a_push_makes_the_project_and_a_second_adds_nothing(
@@ -270,6 +272,103 @@ def test_a_server_that_dies_in_the_middle_loses_nothing(
     assert count(workspace, "current_point_annotations") == 4
 
 
+def test_tasks_that_changed_in_one_moment_overwrite_no_file(
+    server: Server, workspace: Workspace, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed = push(workspace, studio, "points", labels(workspace, "red dots"))
+    tasks = [task.id for task in tasks_of(server, pushed.project)]
+    server.annotate_at_once(pushed.project, {task: [presence("none")] for task in tasks})
+    assert len({task.updated_at for task in tasks_of(server, pushed.project)}) == 1
+    monkeypatch.setattr(pulling, "TASKS_AT_ONCE", 1)
+    assert pull(workspace, studio, "points").added == 4
+    files = sorted((workspace.exports / "label-studio").rglob("*.json"))
+    assert [len(json.loads(file.read_text())) for file in files] == [1, 1, 1, 1]
+    assert asked_by_a_pull(workspace, studio, monkeypatch) == []  # though all are in the overlap
+
+
+def test_what_the_order_of_changes_does_not_show_is_found_by_counting(
+    server: Server, workspace: Workspace, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed = push(workspace, studio, "points", labels(workspace, "red dots"))
+    one, two, *_ = tasks_of(server, pushed.project)
+    server.annotate(one.id, presence("none"))
+    pull(workspace, studio, "points")
+    (file,) = (workspace.exports / "label-studio").rglob("*.json")
+    year = file.name[:4]  # the server's clock went wrong, and was set right
+    later = file.rename(file.with_name(file.name.replace(year, str(int(year) + 1), 1)))
+    row = {"export_sha256": sha256_file(later), "path": workspace.relative(later), "annotations": 1}
+    workspace.append("exports", [row])
+    server.annotate(two.id, presence("none"))
+    assert pull(workspace, studio, "points").added == 1
+    assert asked_by_a_pull(workspace, studio, monkeypatch) == []
+
+
+def test_what_comes_during_a_pull_hides_no_other_change(
+    server: Server, workspace: Workspace, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed = push(workspace, studio, "points", labels(workspace, "red dots"))
+    one, two, *_ = tasks_of(server, pushed.project)
+    made = server.annotate(one.id, presence("none"))
+    export = Studio.export
+
+    def meanwhile(reached: Studio, project: Project, tasks: Iterable[int]) -> Any:
+        found = export(reached, project, tasks)
+        server.client.annotations.update(made, result=[keypoint(1, 2), presence("present")])
+        server.annotate(two.id, presence("none"))
+        return found
+
+    monkeypatch.setattr(pulling, "OVERLAP", timedelta(0))  # as if the pull took long
+    with monkeypatch.context() as patch:
+        patch.setattr(Studio, "export", meanwhile)
+        assert pull(workspace, studio, "points").added == 1
+    assert pull(workspace, studio, "points").added == 2
+
+
+def test_what_came_by_hand_is_deleted_with_the_project_that_it_is_of(
+    server: Server, workspace: Workspace, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed = push(workspace, studio, "points", labels(workspace, "red dots"))
+    one, two, *_ = tasks_of(server, pushed.project)
+    made = server.annotate(one.id, presence("none"))
+    server.annotate(two.id, presence("none"))
+    exported = server.client.projects.exports.download_sync(pushed.project, export_type="JSON")
+    by_hand = workspace.exports / "by hand.json"
+    by_hand.parent.mkdir()
+    by_hand.write_bytes(b"".join(exported))
+    # Another server has a project and tasks of the same ids; a third names them in words.
+    elsewhere = [
+        {
+            "id": one.id,
+            "data": {},
+            "annotations": [pointed(7, project=pushed.project, task=one.id)],
+        },
+        {"id": one.id, "data": {}, "annotations": [pointed(8, project="a", task="b")]},
+    ]
+    write_export(workspace.exports / "elsewhere.json", elsewhere)
+    assert ingest(workspace, [workspace.exports]).added == 4
+    assert pull(workspace, studio, "points").added == 0
+    assert asked_by_a_pull(workspace, studio, monkeypatch) == []
+    server.client.annotations.delete(made)
+    assert pull(workspace, studio, "points").deleted == 1
+    assert count(workspace, "current_annotations") == 3
+    server.client.tasks.delete(two.id)
+    assert pull(workspace, studio, "points").deleted == 1
+    assert count(workspace, "current_annotations") == 2
+
+
+def test_a_list_of_tasks_passes_none_over_while_others_are_deleted(
+    server: Server, workspace: Workspace, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed = push(workspace, studio, "points", labels(workspace, "red dots"))
+    project = studio.project(pushed.project)
+    assert project is not None
+    monkeypatch.setattr(studying, "PAGE_TASKS", 1)
+    tasks = studio.tasks(project, "id")
+    first, second = next(tasks), next(tasks)
+    server.client.tasks.delete(first.id)
+    assert len([second, *tasks]) == 3
+
+
 def test_a_kill_between_fetching_and_taking_in_loses_nothing(
     server: Server, workspace: Workspace, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -338,6 +437,35 @@ def test_a_config_changed_on_the_server_is_told(
             LabelError, match=r"config of project .* changed on the server: presence"
         ):
             work()
+
+
+def test_a_push_counts_what_it_sent(server: Server, workspace: Workspace, studio: Studio) -> None:
+    file = labels(workspace, "red dots")
+    (workspace.images / "turned.jpg").unlink()
+    first = push(workspace, studio, "points", file)
+    assert (first.added, first.set_aside) == (3, 1)
+    again = push(workspace, studio, "points", file)
+    assert (again.added, again.there) == (0, 3)
+
+
+def test_a_project_that_only_has_the_id_is_another(
+    server: Server, workspace: Workspace, studio: Studio
+) -> None:
+    push(workspace, studio, "points", labels(workspace, "red dots"))
+    file = state_file(workspace, "points")
+    state = json.loads(file.read_text()) | {"created_at": "2025-03-09T21:52:49.513742+00:00"}
+    file.write_text(json.dumps(state))
+    with pytest.raises(LabelError, match="of points, is gone"):
+        pull(workspace, studio, "points")
+
+
+def test_a_long_title_is_cut(server: Server, workspace: Workspace, studio: Studio) -> None:
+    settings = workspace.settings
+    dataset = replace(settings.dataset, title="A title that goes on and on, " * 4)
+    named = replace(workspace, settings=replace(settings, dataset=dataset))
+    pushed = push(named, studio, "points", labels(workspace, "red dots"))
+    title = server.client.projects.get(pushed.project).title
+    assert title == "points: A title that goes on and on, A title that"
 
 
 def test_what_cannot_be_asked_is_one_clear_error(

@@ -102,3 +102,56 @@ def label_answer(
         return
     show.counts(answered, json)
     show.say(f"judge them at  {pushed.url}")
+
+
+@label.command("watch")
+def label_watch(
+    subsets: Annotated[
+        list[str] | None, typer.Argument(help="points, ama or cap; default: all that was pushed.")
+    ] = None,
+    every: Annotated[
+        float, typer.Option(min=1, max=86_400, help="Seconds from one pull to the next.")
+    ] = 60,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Listen here for Label Studio's webhooks; 0: any."),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="The address to listen on; 0.0.0.0: all of this machine.")
+    ] = "127.0.0.1",
+    webhook: Annotated[
+        str | None,
+        typer.Option(
+            help="Where Label Studio reaches that port: http://HOST:PORT/hook, set there."
+        ),
+    ] = None,
+    workspace: WORKSPACE = Path(),
+) -> None:
+    """Pull again and again, until Ctrl-C; says a line when something came.
+
+    A server that is away is waited for. With --port, a webhook makes a pull come at once: POST
+    /hook with the secret PIXMO_WEBHOOK_SECRET in the header X-Pixmo-Secret. Its body is not read.
+    Label Studio sends none to a private address unless it runs with SSRF_PROTECTION_ENABLED=false.
+
+    Example: pixmo label watch --every 600 --port 8503 --webhook http://localhost:8503/hook
+    """
+    from contextlib import ExitStack
+
+    from pixmo.label.studio import connected
+    from pixmo.label.watch import Watch, described, on_ctrl_c, pushed_subsets
+    from pixmo.label.webhooks import listening, register
+
+    opened = open_workspace(workspace)
+    wanted = pushed_subsets(opened, subsets or [])
+    with ExitStack() as stack:
+        studio = stack.enter_context(connected(opened.settings.label_studio.url))
+        watch = Watch(opened, studio, wanted, every, show.say)
+        stack.enter_context(on_ctrl_c(watch.end))
+        if port is not None:
+            bound = stack.enter_context(listening(host, port, watch.hint))
+            show.say(f"listening for webhooks at {host} port {bound}")
+        if webhook is not None:
+            register(opened, studio, wanted, webhook)
+        show.say(f"watching {', '.join(wanted)}  (Ctrl-C ends it)")
+        watch.run()
+    show.say(f"ended; came: {described(watch.total)}")

@@ -1,32 +1,36 @@
 """Annotations fetched from Label Studio: as exports in the workspace's inbox, then taken in.
 
-exports/label-studio/<subset>-<project>/<updated_at of its last task>.json
+exports/label-studio/<subset>-<project>-<its creation>/<updated_at of its last task>-<number>.json
 
 Tasks are fetched in the order in which they changed, some hundred to a file, and a file's name says
 how far it reaches: so a pull that was stopped, or whose server died, goes on where it was. Only
-what is new makes a file. A task changes when an annotation of it is deleted, too; that a whole task
-is gone shows in the project's count of annotations.
+what is new makes a file. A task changes when an annotation of it is deleted, too. What that does
+not show (a whole task is gone, or the server's clock was set back) shows in the project's count of
+annotations.
 """
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 from pixmo.errors import LabelError
 from pixmo.execution.progress import SILENT, Progress
 from pixmo.files import write_text
-from pixmo.label.exports import check_task
-from pixmo.label.ingest import Ingested, ingest, states
+from pixmo.label.ingest import Ingested, ingest
 from pixmo.label.push import check_config, known_project
-from pixmo.label.studio import Project, Studio
+from pixmo.label.studio import Listed, Project, Studio
 from pixmo.label.values import Json
 from pixmo.workspace.workspace import Workspace
 
 TASKS_AT_ONCE = 200  # an export of 5,000 takes the server ten seconds, and some time out
 OVERLAP = timedelta(seconds=60)  # a server's change may become visible after a later one's
 TIME = "%Y%m%dT%H%M%S.%fZ"
+BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,15 @@ class Pulled:
     questions: int
     caption_reviews: int
     set_aside: int
+
+
+@dataclass(frozen=True)
+class Known:
+    """An annotation of the project that counts now."""
+
+    uid: str
+    updated_at: str
+    task: int
 
 
 def pull(workspace: Workspace, studio: Studio, subset: str, progress: Progress = SILENT) -> Pulled:
@@ -58,102 +71,175 @@ def pull(workspace: Workspace, studio: Studio, subset: str, progress: Progress =
                 f"no project of {subset} was pushed from here; first: pixmo label push {subset}"
             )
         check_config(project, subset)
-        folder = workspace.exports / "label-studio" / f"{subset}-{project.id}"
-        result = dict.fromkeys((field.name for field in fields(Pulled)), 0)
-        waiting = [file for file in folder.glob("*.json") if file not in taken(workspace)]
-        if waiting:  # a pull was killed between fetching and taking in
-            add(result, ingest(workspace, sorted(waiting)))
-        changed = studio.changed_since(project, since(folder))
+        work = Pull(workspace, studio, project, subset)
+        work.take_in_what_waits()
+        work.fetch_changed(progress)
+        work.check_whole()
+    return Pulled(**work.result)
+
+
+class Pull:
+    """A pull from one project, under way."""
+
+    def __init__(self, workspace: Workspace, studio: Studio, project: Project, subset: str) -> None:
+        self.workspace, self.studio, self.project = workspace, studio, project
+        # A server made anew counts its projects from 1 again, and another may have the same ids.
+        name = f"{subset}-{project.id}-{project.created_at.strftime(TIME)}"
+        self.folder = workspace.exports / "label-studio" / name
+        self.result = dict.fromkeys((field.name for field in fields(Pulled)), 0)
+        self.known_now: list[Known] | None = None  # None: to be looked up
+
+    def take_in_what_waits(self) -> None:
+        """What a pull that was killed had fetched is taken in."""
+        rows = self.workspace.read("exports")["path"].to_pylist()
+        taken = {self.workspace.path(path) for path in rows}
+        waiting = [file for file in sorted(self.folder.glob("*.json")) if file not in taken]
+        if waiting:
+            self.add(ingest(self.workspace, waiting))
+
+    def fetch_changed(self, progress: Progress) -> None:
+        """What changed since the newest file is taken in."""
+        fetched = files(self.folder)
+        since = fetched[-1][0] - OVERLAP if fetched else None
+        seen: dict[int, Json] = {}  # of the overlap, most was fetched before and is as it was
+        for time, file in fetched:
+            if since is not None and time >= since:
+                seen |= {task["id"]: task for task in read_tasks(file)}
+        known = self.known()
+        with_annotations = {one.task for one in known}
+        changed = [
+            task
+            for task in self.studio.changed_since(self.project, since)
+            if (task.annotations or task.id in with_annotations)
+            and not is_as_seen(task, seen.get(task.id))
+        ]
+        self.result["tasks"] += len(changed)
         with progress.task("Pulling tasks", len(changed), "tasks") as advance:
-            for start in range(0, len(changed), TASKS_AT_ONCE):
-                some = changed[start : start + TASKS_AT_ONCE]
-                tasks = studio.export(project, [number for number, _ in some])
-                result["deleted"] += forget(workspace, project, some, tasks)
-                if new := unknown(workspace, tasks):
-                    name = some[-1][1].astimezone(UTC).strftime(TIME)
-                    file = folder / f"{name}.json"
-                    write_text(file, json.dumps(new, indent=1, ensure_ascii=False))
-                    add(result, ingest(workspace, [file]))
-                result["tasks"] += len(some)
+            for some in in_chunks(changed):
+                tasks = self.export(some, known)
+                # A server's counts lag behind, and then what was listed as changed is not.
+                self.keep([task for task in tasks if task != seen.get(task["id"])], some)
                 advance(len(some))
-        result["deleted"] += forget_tasks(workspace, studio, project)
-    return Pulled(**result)
+
+    def check_whole(self) -> None:
+        """Where the project's count is not ours, every task's is compared, and mended."""
+        known = self.known()
+        now = self.studio.project(self.project.id)
+        if now is None or now.annotations == len(known):
+            return
+        listed = self.studio.changed_since(self.project, None)
+        there = {task.id for task in listed}
+        self.forget([one for one in known if one.task not in there])
+        fetched = files(self.folder)
+        reached = fetched[-1][0] if fetched else BEGINNING
+        ours, uids = Counter(one.task for one in known), {one.uid for one in known}
+        # What changed later is for the next pull: a file of it now would hide other changes.
+        missed = [t for t in listed if t.updated_at <= reached and t.annotations != ours[t.id]]
+        self.result["tasks"] += len(missed)
+        for some in in_chunks(missed):
+            tasks = self.export(some, known)
+            new = [task for task in tasks if not uids.issuperset(uids_of(task))]
+            self.keep(new, some)
+
+    def export(self, some: Sequence[Listed], known: Sequence[Known]) -> list[Json]:
+        """The tasks as they are; known annotations of them that are gone no longer count."""
+        numbers = {task.id for task in some}
+        tasks = self.studio.export(self.project, sorted(numbers))
+        there = {uid for task in tasks for uid in uids_of(task)}
+        self.forget([one for one in known if one.task in numbers and one.uid not in there])
+        return [task for task in tasks if task["annotations"]]
+
+    def keep(self, tasks: Sequence[Json], some: Sequence[Listed]) -> None:
+        """The tasks are in a file of their own, which reaches to the last of `some`."""
+        if not tasks:
+            return
+        time = some[-1].updated_at.strftime(TIME)  # many tasks changed at once have the same
+        names = (self.folder / f"{time}-{number:03}.json" for number in count(1))
+        file = next(name for name in names if not name.exists())
+        write_text(file, json.dumps(tasks, indent=1))
+        self.add(ingest(self.workspace, [file]))
+
+    def add(self, ingested: Ingested) -> None:
+        """What was taken in is counted."""
+        self.known_now = None
+        for name in ("added", "points", "answers", "questions", "caption_reviews", "set_aside"):
+            self.result[name] += getattr(ingested, name)
+
+    def forget(self, gone: Sequence[Known]) -> None:
+        """The annotations, in the states known until now, are deleted ones."""
+        rows = [{"annotation_uid": one.uid, "updated_at": one.updated_at} for one in gone]
+        self.workspace.append("deleted_annotations", rows)
+        if rows:
+            self.known_now = None
+        self.result["deleted"] += len(rows)
+
+    def known(self) -> list[Known]:
+        """The project's annotations that count now."""
+        if self.known_now is None:
+            self.known_now = self.look_up()
+        return self.known_now
+
+    def look_up(self) -> list[Known]:
+        """The project's annotations that count in the tables.
+
+        Those that came in by hand and name a project of this id are it only if it was pulled, too:
+        another server has projects of the same ids.
+        """
+        with self.workspace.connect() as connection:
+            rows = connection.execute(
+                """
+                select
+                    annotation_uid,
+                    updated_at,
+                    try_cast(annotation_json ->> 'task' as bigint),
+                    starts_with(export_path, $folder)
+                from current_annotations
+                where starts_with(export_path, $folder)
+                    or try_cast(annotation_json ->> 'project' as bigint) = $project
+                """,
+                {
+                    "folder": f"{self.workspace.relative(self.folder)}/",
+                    "project": self.project.id,
+                },
+            ).fetchall()
+        pulled: set[str] = set()
+        if not all(was_pulled for *_, was_pulled in rows):
+            for _, file in files(self.folder):
+                pulled.update(uid for task in read_tasks(file) for uid in uids_of(task))
+        return [Known(*one) for *one, was_pulled in rows if was_pulled or one[0] in pulled]
 
 
-def since(folder: Path) -> datetime | None:
-    """The time from which on changes are asked for; None: from the first."""
-    names = sorted(file.stem for file in folder.glob("*.json"))
-    if not names:
-        return None
-    return datetime.strptime(names[-1], TIME).replace(tzinfo=UTC) - OVERLAP
+def files(folder: Path) -> list[tuple[datetime, Path]]:
+    """The files that pulls made, and how far each reaches, the earliest first."""
+    found = []
+    for file in sorted(folder.glob("*.json")):
+        with contextlib.suppress(ValueError):  # one that somebody else put there
+            time = datetime.strptime(file.stem.partition("-")[0], TIME)
+            found.append((time.replace(tzinfo=UTC), file))
+    return found
 
 
-def add(result: dict[str, int], ingested: Ingested) -> None:
-    """What was taken in is counted."""
-    for name in ("added", "points", "answers", "questions", "caption_reviews", "set_aside"):
-        result[name] += getattr(ingested, name)
+def read_tasks(file: Path) -> list[Json]:
+    """What a file of a pull holds; nothing where it is damaged."""
+    with contextlib.suppress(ValueError):
+        tasks: list[Json] = json.loads(file.read_text("utf-8"))
+        return tasks
+    return []
 
 
-def taken(workspace: Workspace) -> set[Path]:
-    """The files of all exports that were taken in."""
-    return {workspace.path(path) for path in workspace.read("exports")["path"].to_pylist()}
+def is_as_seen(task: Listed, seen: Json | None) -> bool:
+    """Whether a task was fetched as it is listed now."""
+    if seen is None or len(seen["annotations"]) != task.annotations:
+        return False
+    return datetime.fromisoformat(seen["updated_at"]) == task.updated_at
 
 
-def unknown(workspace: Workspace, tasks: Sequence[Json]) -> list[Json]:
-    """The tasks with an annotation in a state that is not in the tables."""
-    known = states(workspace, "annotations")
-    return [
-        task
-        for number, task in enumerate(tasks, 1)
-        if any(raw.state_sha256 not in known for raw in check_task(task, f"task {number}"))
-    ]
+def uids_of(task: Json) -> list[str]:
+    """The unique ids of a task's annotations."""
+    return [annotation["unique_id"] for annotation in task["annotations"]]
 
 
-def forget(
-    workspace: Workspace,
-    project: Project,
-    asked: Sequence[tuple[int, datetime]],
-    tasks: Sequence[Json],
-) -> int:
-    """Annotations of the tasks that are no longer there do not count; returns how many."""
-    there = {one["unique_id"] for task in tasks for one in task["annotations"]}
-    asked_for = {number for number, _ in asked}
-    return delete(
-        workspace,
-        [
-            (uid, updated_at)
-            for uid, updated_at, task in counting(workspace, project)
-            if task in asked_for and uid not in there
-        ],
-    )
-
-
-def forget_tasks(workspace: Workspace, studio: Studio, project: Project) -> int:
-    """Annotations of tasks that are gone do not count; looked for where the server has fewer."""
-    known = counting(workspace, project)
-    now = studio.project(project.id)
-    if now is None or now.annotations >= len(known):
-        return 0
-    there = studio.task_ids(project)
-    gone = [(uid, updated_at) for uid, updated_at, task in known if task not in there]
-    return delete(workspace, gone)
-
-
-def delete(workspace: Workspace, gone: Sequence[tuple[str, str]]) -> int:
-    """The annotations, in the states known until now, are deleted ones."""
-    rows = [{"annotation_uid": uid, "updated_at": updated_at} for uid, updated_at in gone]
-    workspace.append("deleted_annotations", rows)
-    return len(rows)
-
-
-def counting(workspace: Workspace, project: Project) -> list[tuple[str, str, int]]:
-    """Uid, `updated_at` and task of the project's annotations that count now."""
-    with workspace.connect() as connection:
-        return connection.execute(
-            """
-            select annotation_uid, updated_at, (annotation_json ->> 'task')::bigint
-            from current_annotations
-            where (annotation_json ->> 'project')::bigint = ?
-            """,
-            [project.id],
-        ).fetchall()
+def in_chunks(tasks: Sequence[Listed]) -> Iterator[Sequence[Listed]]:
+    """Yield the tasks, so many at once as an export may hold."""
+    for start in range(0, len(tasks), TASKS_AT_ONCE):
+        yield tasks[start : start + TASKS_AT_ONCE]

@@ -7,6 +7,7 @@ label-studio/
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from pixmo.errors import LabelError
@@ -66,7 +67,7 @@ def push(
         new = [task for task in tasks if task.data["pixmo_id"] not in there]
         shown = pictures(workspace)
         served = served_files(workspace, studio, project)
-        set_aside = 0
+        added = set_aside = 0
         with progress.task("Pushing tasks", len(new), "tasks") as advance:
             for start in range(0, len(new), TASKS_AT_ONCE):
                 some = new[start : start + TASKS_AT_ONCE]
@@ -84,9 +85,9 @@ def push(
                 set_aside += workspace.set_aside(unusable)
                 if requests:
                     studio.import_tasks(project, requests)
+                added += len(requests)
                 advance(len(some))
     url = f"{studio.url}/projects/{project.id}/data"
-    added = len(new) - set_aside
     return Pushed(project.id, url, added, len(tasks) - len(new), set_aside)
 
 
@@ -101,9 +102,10 @@ def project_of(workspace: Workspace, studio: Studio, subset: str) -> Project:
         check_config(known, subset)
         return known
     made = studio.create_project(
-        f"{workspace.settings.dataset.title}: {subset}", config(subset).read_text("utf-8")
+        f"{subset}: {workspace.settings.dataset.title}", config(subset).read_text("utf-8")
     )
-    write_json(state_file(workspace, subset), {"url": studio.url, "project": made.id})
+    state = {"url": studio.url, "project": made.id, "created_at": made.created_at.isoformat()}
+    write_json(state_file(workspace, subset), state)
     return made
 
 
@@ -111,7 +113,7 @@ def known_project(workspace: Workspace, studio: Studio, subset: str) -> Project 
     """The project that was pushed to before; None where there was none.
 
     Raises:
-        LabelError: it is on another server, or gone.
+        LabelError: it is on another server, gone, or another one of that id.
     """
     path = state_file(workspace, subset)
     if not path.exists():
@@ -119,13 +121,14 @@ def known_project(workspace: Workspace, studio: Studio, subset: str) -> Project 
     try:
         said = json.loads(path.read_text("utf-8"))
         url, number = str(said["url"]), int(said["project"])
+        created_at = datetime.fromisoformat(said["created_at"])
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise LabelError(f"{path} cannot be read: {error}; restore or delete it") from error
     hint = f"put it back, or delete {path} to push to a new project"
     if url != studio.url:
         raise LabelError(f"{subset} was pushed to {url}, not to {studio.url}; {hint}")
     project = studio.project(number)
-    if project is None:
+    if project is None or project.created_at != created_at:  # a new server counts from 1 again
         raise LabelError(f"project {number}, of {subset}, is gone from {url}; {hint}")
     return project
 

@@ -7,21 +7,29 @@ LABEL_STUDIO_API_KEY, a personal access token or a legacy one.
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 from label_studio_sdk import LabelStudio
 from label_studio_sdk.core.api_error import ApiError
 
-from pixmo.errors import LabelError
+from pixmo.errors import LabelError, ServerAwayError
 from pixmo.label.values import Json
 
 TOKEN = "LABEL_STUDIO_API_KEY"
 PAGE_TASKS = 1000
 TIMEOUT_SECONDS = 120.0  # an export of some hundred tasks takes a second; a busy server is slower
+LONGEST_TITLE = 50  # characters, of a project
+CHANGES = [
+    "ANNOTATION_CREATED",
+    "ANNOTATIONS_CREATED",
+    "ANNOTATION_UPDATED",
+    "ANNOTATIONS_DELETED",
+    "TASKS_DELETED",
+]
 # Milliseconds are all that the server's filter reads.
 FILTER_TIME = "%Y-%m-%dT%H:%M:%S.%f"
 
@@ -31,8 +39,17 @@ class Project:
     """A project on the server."""
 
     id: int
-    title: str
+    created_at: datetime  # with the id, what tells it from those of other servers
     label_config: str
+    annotations: int  # those skipped included
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A task as a list of tasks has it."""
+
+    id: int
+    updated_at: datetime  # moves when an annotation of it is made, changed or deleted
     annotations: int  # those skipped included
 
 
@@ -55,13 +72,16 @@ class Studio:
         annotations = (found.total_annotations_number or 0) + (
             found.skipped_annotations_number or 0
         )
-        return Project(found.id, found.title or "", found.label_config or "", annotations)
+        created_at = found.created_at.astimezone(UTC)
+        return Project(found.id, created_at, found.label_config or "", annotations)
 
     def create_project(self, title: str, label_config: str) -> Project:
         """A new project with this labelling config."""
         with refusals(self.url):
-            made = self.client.projects.create(title=title, label_config=label_config)
-        return Project(made.id, title, label_config, 0)
+            made = self.client.projects.create(
+                title=title[:LONGEST_TITLE], label_config=label_config
+            )
+        return Project(made.id, made.created_at.astimezone(UTC), label_config, 0)
 
     def serve_folder(self, project: Project, folder: str) -> None:
         """The project's tasks may show files of this folder of the server."""
@@ -104,13 +124,30 @@ class Studio:
                 **more,
             )
 
+    def send_webhooks(self, project: Project, url: str, headers: Mapping[str, str]) -> None:
+        """A change of the project's annotations is told to `url`, without saying which, once."""
+        wanted: Any = {
+            "headers": dict(headers),
+            "actions": CHANGES,
+            "is_active": True,
+            "send_payload": False,
+            "send_for_all_actions": False,
+        }
+        with refusals(self.url):
+            known = [
+                hook
+                for hook in self.client.webhooks.list(project=str(project.id))
+                if hook.project == project.id and hook.url == url
+            ]
+            if known:
+                self.client.webhooks.update(int(known[0].id or 0), url=url, **wanted)
+            else:
+                self.client.webhooks.create(project=project.id, url=url, **wanted)
+
     def pixmo_ids(self, project: Project) -> set[str]:
         """`data.pixmo_id` of every task there is."""
-        with refusals(self.url):
-            tasks = self.client.tasks.list(
-                project=project.id, page_size=PAGE_TASKS, include="id,data", fields="task_only"
-            )
-            return {str((task.data or {}).get("pixmo_id")) for task in tasks}
+        tasks = self.tasks(project, "id,data")
+        return {str((task.data or {}).get("pixmo_id")) for task in tasks}
 
     def import_tasks(self, project: Project, tasks: Sequence[Json]) -> None:
         """The tasks are in the project; each has `data` and `predictions`."""
@@ -118,36 +155,48 @@ class Studio:
         with refusals(self.url):
             self.client.projects.import_tasks(project.id, request=request)
 
-    def changed_since(self, project: Project, since: datetime | None) -> list[tuple[int, datetime]]:
-        """Id and `updated_at` of the tasks changed at or after a time, the earliest change first.
-
-        A task changes when an annotation of it is made, changed or deleted.
-        """
-        filters: Json = {"conjunction": "and", "items": []}
+    def changed_since(self, project: Project, since: datetime | None) -> list[Listed]:
+        """The tasks changed at or after a time (None: all), the earliest change first."""
+        filters = []
         if since is not None:
-            filters["items"].append(
-                {
-                    "filter": "filter:tasks:updated_at",
-                    "operator": "greater_or_equal",
-                    "type": "Datetime",
-                    "value": since.strftime(FILTER_TIME)[:-3] + "Z",
-                }
+            value = since.strftime(FILTER_TIME)[:-3] + "Z"
+            filters.append(condition("updated_at", "greater_or_equal", "Datetime", value))
+        columns = "id,updated_at,total_annotations,cancelled_annotations"
+        found = [
+            Listed(
+                int(task.id),
+                task.updated_at.astimezone(UTC),
+                (task.total_annotations or 0) + (task.cancelled_annotations or 0),
             )
-        query = json.dumps({"filters": filters, "ordering": ["tasks:updated_at"]})
-        with refusals(self.url):
-            tasks = self.client.tasks.list(
-                project=project.id,
-                query=query,
-                page_size=PAGE_TASKS,
-                include="id,updated_at",
-                fields="task_only",
-            )
-            found = [(int(task.id), task.updated_at) for task in tasks if task.updated_at]
-        return sorted(found, key=lambda one: (one[1], one[0]))
+            for task in self.tasks(project, columns, *filters)
+        ]
+        return sorted(found, key=lambda task: (task.updated_at, task.id))
 
-    def task_ids(self, project: Project) -> set[int]:
-        """The ids of all tasks."""
-        return {number for number, _ in self.changed_since(project, None)}
+    def tasks(self, project: Project, columns: str, *filters: Json) -> Iterator[Any]:
+        """Yield the tasks that pass the filters, by id.
+
+        Each request begins behind the last id: of pages that are numbered, one that is changed or
+        deleted meanwhile moves the others, and some would be passed over.
+        """
+        last = 0
+        while True:
+            items = [*filters, condition("id", "greater", "Number", last)]
+            query = {
+                "filters": {"conjunction": "and", "items": items},
+                "ordering": ["tasks:id"],
+            }
+            with refusals(self.url):
+                page = self.client.tasks.list(
+                    project=project.id,
+                    query=json.dumps(query),
+                    page_size=PAGE_TASKS,
+                    include=columns,
+                    fields="task_only",
+                ).items
+            if not page:
+                return
+            yield from page
+            last = int(page[-1].id)
 
     def export(self, project: Project, tasks: Iterable[int]) -> list[Json]:
         """The tasks with all their annotations, as an export has them."""
@@ -161,6 +210,16 @@ class Studio:
         if not isinstance(exported, list):
             raise LabelError(f"Label Studio at {self.url} sent no list of tasks; ask it again")
         return exported
+
+
+def condition(column: str, operator: str, kind: str, value: object) -> Json:
+    """What the server is to filter tasks by."""
+    return {
+        "filter": f"filter:tasks:{column}",
+        "operator": operator,
+        "type": kind,
+        "value": value,
+    }
 
 
 @contextlib.contextmanager
@@ -189,7 +248,8 @@ def refusals(url: str) -> Iterator[None]:
     """Whatever a server, or the way to it, makes the SDK raise is one LabelError.
 
     Raises:
-        LabelError: anything was wrong.
+        ServerAwayError: the server, or a proxy before it, cannot answer just now.
+        LabelError: anything else was wrong.
     """
     try:
         yield
@@ -199,18 +259,19 @@ def refusals(url: str) -> Iterator[None]:
                 f"Label Studio at {url} refuses the token in {TOKEN}; copy it anew from Account &"
                 " Settings, and see that its user may use this project"
             ) from error
-        raise LabelError(
+        is_away = (error.status_code or 0) >= httpx.codes.INTERNAL_SERVER_ERROR
+        raise (ServerAwayError if is_away else LabelError)(
             f"Label Studio at {url} answered {error.status_code}: {said(error.body)}"
         ) from error
     except httpx.TimeoutException as error:
-        raise LabelError(
+        raise ServerAwayError(
             f"Label Studio at {url} did not answer within {TIMEOUT_SECONDS:g} s; run the same"
             " command to go on"
         ) from error
     except httpx.InvalidURL as error:
         raise LabelError(f"{url} is no URL; mend [label_studio] url in pixmo.toml") from error
     except (httpx.HTTPError, ValueError) as error:
-        raise LabelError(
+        raise ServerAwayError(
             f"Label Studio at {url} cannot be reached ({error}); is it running, and is that its"
             " [label_studio] url in pixmo.toml? Run the same command to go on"
         ) from error
