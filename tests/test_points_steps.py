@@ -457,3 +457,24 @@ def test_two_steps_make_singular_and_plural_alike_in_the_same_words() -> None:
 CHANGED_IN_TURN = (
     r"^ +regexp_replace\((?:label|expression|person|man|child|tooth|mouse|dress|hat|cherry), "
 )
+
+
+def test_who_did_the_same_and_how_alike_stands_beside_every_row() -> None:
+    one: Clicks = [(10, 10), (50, 50)]
+    rows = [
+        points("ann", one, "red hat", annotator="1", updated_at="2026-01-02"),
+        points("ann before", [], "red hat", annotator="1", updated_at="2026-01-01"),
+        points("ben", [(10, 15), (50, 60)], "The Red Hat", annotator="2"),  # 3.75 and 7.5 apart
+        points("cat", [(14, 10)], "red hat", annotator="3"),
+        points("alone", one, "blue hat", annotator="1"),
+        points("unknown", one, "red hat", image="b", annotator="1"),
+        points("unknown, too", one, "red hat", image="b", annotator="2"),
+    ]
+    found = candidates(connect("points", rows, [image("a", 640, 480)]), "points")
+    said = {uid: (row["annotators"], row["agreement"]) for uid, row in found.items()}
+    mean = pytest.approx((1 / 2 + 2 / 3 + 0) / 3)  # Cat is 4 from Ann, and 5.48 from Ben
+    assert said == {
+        **dict.fromkeys(("ann", "ann before", "ben", "cat"), (3, mean)),
+        "alone": (1, None),
+        **dict.fromkeys(("unknown", "unknown, too"), (2, None)),
+    }

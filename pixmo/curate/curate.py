@@ -13,6 +13,7 @@ import pyarrow as pa
 from pixmo import schema
 from pixmo.curate.cache import Cache, show
 from pixmo.curate.duplicates import Pictures, clusters, read_pictures
+from pixmo.curate.functions import register
 from pixmo.curate.recipe import Recipe
 from pixmo.curate.rows import Rows
 from pixmo.curate.splits import place
@@ -146,6 +147,7 @@ class Curation:
             RecipeError: rows.sql cannot run, or breaks the promise of the subset's schema.
         """
         stem, rows = self.stem, self.recipe.rows
+        register(self.connection)
         self.key = self.cache.key(stem, rows.sql)
         self.cache.view(self.connection, f"{stem}_candidates", self.key, self.create_candidates)
         self.connection.execute(
