@@ -45,6 +45,7 @@ select
     case when expression = label then '' else label end as raw_label,
     annotator,
     annotation_uid,
+    []::varchar[] as merged_from,
     -- What the steps judge; a release does not hold these.
     presence,
     updated_at,

@@ -24,6 +24,7 @@ from pixmo.errors import RecipeError, ReleaseError, WorkspaceError
 from pixmo.execution.progress import SILENT, Progress
 from pixmo.files import sync_file, sync_folder, write_text
 from pixmo.hashing import sha256_file
+from pixmo.label import consensus
 from pixmo.release.card import card
 from pixmo.release.content import Content, HeldOut, SubsetContent
 from pixmo.release.images import copy_images, source_images, unusable
@@ -40,7 +41,12 @@ VERSION = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 BUILDING = ".building"
 DAMAGED = "Corrupt database file"  # in what DuckDB says of a result whose bytes changed
 FLUSHING_THREADS = 16
-USED_BY_CURATE = (agreement, hashing, text)  # what it computes with, beside its own modules
+USED_BY_CURATE = (
+    agreement,
+    consensus,
+    hashing,
+    text,
+)  # what it computes with, beside its own modules
 # What fills the candidates of the subsets; said when there are none.
 SOURCES = (
     "captions come from pixmo transcribe audio/,"
