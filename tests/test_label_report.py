@@ -271,6 +271,8 @@ def test_the_command_shows_a_table_and_json(pixmo: Path, workspace: Workspace) -
     assert (data["most_seconds"], data["annotators"][1]["tasks_per_hour"]) == (600, 100)
 
 
-def test_nothing_annotated_is_an_empty_report(workspace: Workspace) -> None:
+def test_nothing_annotated_is_said(pixmo: Path, workspace: Workspace) -> None:
     found = report(workspace)
     assert (found.subsets, found.annotators) == ((), ())
+    shown = run_pixmo(pixmo, "label", "report", cwd=workspace.root)
+    assert shown.stdout.startswith("nobody annotated anything yet")

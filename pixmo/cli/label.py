@@ -91,6 +91,9 @@ def label_report(
     if json:
         show.as_json(found)
         return
+    if not found.annotators:
+        show.say("nobody annotated anything yet; pixmo label pull and ingest take annotations in")
+        return
     show.table(
         [
             *("subset", "annotator", "done", "skipped", "unusable", "per hour", "seconds"),
