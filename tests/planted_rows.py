@@ -116,7 +116,7 @@ def tables(
         connection.unregister(name)
     for name in ("held_out_images", "held_out_questions", "image_thumbnails"):
         connection.register(name, schema.table(name).table([]))
-    for name in ("captions", "caption_reviews", "set_aside"):
+    for name in ("captions", "caption_reviews", "gold", "set_aside"):
         connection.register(f"current_{name}", schema.table(name).table([]))
     known = [row | {"ordinal": ordinal} for ordinal, row in enumerate(images)]
     connection.register("images", schema.table("images").table(known))

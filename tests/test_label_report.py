@@ -262,7 +262,7 @@ def test_the_command_shows_a_table_and_json(pixmo: Path, workspace: Workspace) -
     export.take_in()
     shown = run_pixmo(pixmo, "label", "report", "--most-seconds", "30", cwd=workspace.root)
     rows = [line.split() for line in shown.stdout.splitlines()]
-    assert ["points", "annotator-1", "1", "0", "0", "120", "30.0", "1", "1.00", "1.00"] in rows
+    assert ["points", "annotator-1", "1", "0", "0", "120", "30.0", "1", "1.00", "1.00", "0"] in rows
     assert ["points", "1", "1", "0", "1", "1.00", "1.00"] in rows
     assert "at most 30 s of an annotation" in shown.stdout
     told = run_pixmo(pixmo, "label", "report", "--json", cwd=workspace.root)
@@ -276,3 +276,26 @@ def test_nothing_annotated_is_said(pixmo: Path, workspace: Workspace) -> None:
     assert (found.subsets, found.annotators) == ((), ())
     shown = run_pixmo(pixmo, "label", "report", cwd=workspace.root)
     assert shown.stdout.startswith("nobody annotated anything yet")
+
+
+def test_annotators_are_scored_by_gold_tasks(workspace: Workspace) -> None:
+    export = Export(workspace)
+    wide = export.sha256["wide.png"]
+    row = {"subset": "points", "image_sha256": wide, "points": [], "verdict": None}
+    mugs = row | {"asked": "mugs", "points": [{"x": 10, "y": 10}, {"x": 50, "y": 50}]}
+    workspace.append("gold", [mugs | {"points": []}, row | {"asked": "cups"}])
+    workspace.append("gold", [mugs])  # corrected
+    right = row | {"subset": "ama", "image_sha256": ls.IMAGE_SHA256, "verdict": "reject"}
+    workspace.append("gold", [right | {"asked": "a?"}, right | {"asked": "b?"}])
+    export.points(ANN, "wide.png", "mugs", [(10, 18), (90, 50), (50, 50)])
+    export.points(ANN, "wide.png", "cups", [])
+    export.points(ANN, "tall.png", "mugs", [(1, 1)])
+    export.points(BEN, "wide.png", "mugs", [])
+    for question, verdict in [("a?", "accept"), ("b?", "reject"), ("c?", "accept")]:
+        export.answer(CAT, question, verdict)
+    export.take_in()
+    found = report(workspace).annotators
+    ann, ben, cat = (of(found, who).gold for who in (ANN, BEN, CAT))
+    assert (ann.pairs, ann.point_f1) == (2, pytest.approx((0.8 + 1) / 2))
+    assert (ann.equal_counts, ben.pairs, ben.point_f1) == (1 / 2, 1, 0)
+    assert (cat.pairs, cat.equal_verdicts, cat.point_f1) == (2, 1 / 2, None)

@@ -26,6 +26,15 @@ def label_push(
             " collection_method for points; image, question and answer for ama."
         ),
     ] = None,
+    gold: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=0.5,
+            help="The share of new tasks whose answer is known: gold/points.jsonl of image, label"
+            " and points; gold/ama.jsonl of image, question, answer and verdict.",
+        ),
+    ] = None,
     workspace: WORKSPACE = Path(),
     json: AS_JSON = False,
 ) -> None:
@@ -41,7 +50,7 @@ def label_push(
 
     opened = open_workspace(workspace)
     with connected(opened.settings.label_studio.url) as studio:
-        show.counts(push(opened, studio, subset, ask, show.Bars()), json)
+        show.counts(push(opened, studio, subset, ask, show.Bars(), gold), json)
 
 
 @label.command("pull")
@@ -81,7 +90,8 @@ def label_report(
 
     Alike: points, the mean F1 of pairs of people who did the same task; answers and captions,
     the share of pairs with the same verdict. Untouched: of texts and predictions that were
-    proposed and accepted, those that were submitted as they were.
+    proposed and accepted, those that were submitted as they were. Gold: tasks whose answer was
+    known, and the same measures against it.
 
     Example: pixmo label report
     """
@@ -97,13 +107,14 @@ def label_report(
     show.table(
         [
             *("subset", "annotator", "done", "skipped", "unusable", "per hour", "seconds"),
-            *(*ALIKE, "kappa", "untouched"),
+            *(*ALIKE, "kappa", "untouched", "gold", "right", "equal counts"),
         ],
         [
             [
                 *(one.subset, one.annotator, one.annotations, one.skipped, one.unusable),
                 *(rounded(one.tasks_per_hour, 0), rounded(one.median_seconds, 1)),
                 *(*alike(one.alike), rounded(one.kappa), rounded(one.untouched)),
+                *alike(one.gold),
             ]
             for one in found.annotators
         ],

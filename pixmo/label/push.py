@@ -14,6 +14,7 @@ from pixmo.errors import LabelError
 from pixmo.execution.progress import SILENT, Progress
 from pixmo.files import write_json
 from pixmo.label.controls import interfaces, read_interface_text
+from pixmo.label.gold import mixed, take_in
 from pixmo.label.pictures import FOLDER, Picture, local_file_url, pictures, url_of
 from pixmo.label.studio import Project, Studio
 from pixmo.label.tasks import tasks_for
@@ -31,6 +32,7 @@ class Pushed:
     project: int
     url: str  # where annotators open it
     added: int  # tasks
+    gold: int  # of the new ones, those whose answer is known
     there: int  # tasks pushed before and waiting for their annotation
     set_aside: int  # tasks whose image cannot be shown, newly set aside
 
@@ -41,10 +43,13 @@ def push(
     subset: str,
     asked: Path | None = None,
     progress: Progress = SILENT,
+    gold_share: float | None = None,
 ) -> Pushed:
     """Every task of the subset that waits for an annotation stands in its project, once.
 
-    The project is created the first time. `asked` as in `tasks_for`.
+    The project is created the first time. `asked` as in `tasks_for`. With a `gold_share`, from 0 to
+    below 1, the workspace's gold is taken in, and that share of the new tasks is of it, as far as
+    it is not there yet.
 
     Raises:
         LabelError: the server cannot be used, or a line of `asked` is malformed.
@@ -52,9 +57,13 @@ def push(
     """
     with workspace.lock("push"):
         tasks = tasks_for(workspace, subset, asked)
+        gold = [] if gold_share is None else take_in(workspace, subset)
         project = project_of(workspace, studio, subset)
         there = studio.pixmo_ids(project)
-        new = [task for task in tasks if task.data["pixmo_id"] not in there]
+        ordinary = [task for task in tasks if task.data["pixmo_id"] not in there]
+        there |= {task.data["pixmo_id"] for task in ordinary}
+        gold = [task for task in gold if task.data["pixmo_id"] not in there]
+        new = mixed(ordinary, gold, gold_share or 0.0)
         shown = pictures(workspace)
         address = url_maker(workspace, studio, project)
         set_aside = 0
@@ -80,7 +89,14 @@ def push(
                 advance(len(some))
     url = f"{studio.url}/projects/{project.id}/data"
     added = len(new) - set_aside
-    return Pushed(project.id, url, added, len(tasks) - len(new), set_aside)
+    return Pushed(
+        project.id,
+        url,
+        added=added,
+        gold=len(new) - len(ordinary),
+        there=len(tasks) - len(ordinary),
+        set_aside=set_aside,
+    )
 
 
 def project_of(workspace: Workspace, studio: Studio, subset: str) -> Project:

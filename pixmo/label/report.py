@@ -18,6 +18,7 @@ from statistics import fmean, median
 from typing import Any
 
 from pixmo.agreement import cohen_kappa, krippendorff_alpha, nominal, point_agreement
+from pixmo.label.gold import answers
 from pixmo.label.ingest import parse_stored
 from pixmo.label.parse import Parsed
 from pixmo.label.values import Json, Refused, annotator_of, as_number
@@ -34,7 +35,10 @@ PROPOSED = "prediction"  # `origin` of a result that was left as a prediction ha
 
 @dataclass(frozen=True)
 class Alike:
-    """How alike people say it; a mean over pairs of annotations of one task by two people."""
+    """How alike people say it; a mean over pairs of annotations of one task by two people.
+
+    Or by one of them and the right answer.
+    """
 
     pairs: int
     point_f1: float | None  # of points; see `pixmo.agreement`
@@ -57,6 +61,7 @@ class AnnotatorReport:
     kappa: float | None  # Cohen's, of verdicts, with what most of the others say
     proposals: int
     untouched: float | None  # share of the proposals that were submitted as they were
+    gold: Alike  # with the right answers of gold tasks
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,9 @@ class Said:
 
 Tasks = dict[tuple[str, str], dict[str, Said]]  # by image and what is asked, then by annotator
 
+# An image's height over its width; None where points are not compared, and no shape is needed.
+Shapes = Mapping[str, float | None]
+
 
 @dataclass
 class Pairs:
@@ -122,6 +130,15 @@ class Pairs:
     f1s: list[float] = field(default_factory=list)
     equal_counts: list[bool] = field(default_factory=list)
     equal_verdicts: list[bool] = field(default_factory=list)
+
+    def add(self, first: Any, second: Any, shape: float | None, within: float) -> None:
+        """A pair: points on an image of this shape; verdicts where there is none."""
+        if shape is None:
+            self.equal_verdicts.append(first == second)
+            return
+        found = point_agreement(first, second, within, shape)
+        self.f1s.append(found.f1)
+        self.equal_counts.append(found.counts_agree)
 
     def alike(self) -> Alike:
         """Their means."""
@@ -156,19 +173,23 @@ def report(
         else:
             tally.unusable += 1
 
-    shapes = heights_over_widths(workspace)
+    heights = heights_over_widths(workspace)
     subsets = []
     verdicts: dict[str, list[dict[str, str]]] = {}
     alike: dict[tuple[str, str], Pairs] = defaultdict(Pairs)
-    for subset in sorted(tasks):
-        of_all, of_each, without_image = compare(subset, tasks[subset], shapes, within)
+    with_gold: dict[tuple[str, str], Pairs] = defaultdict(Pairs)
+    for subset, of_subset in sorted(tasks.items()):
+        shapes = heights if subset == "points" else {image: None for image, _ in of_subset}
+        of_all, of_each, without_image = compare(of_subset, shapes, within)
         alike.update({(subset, name): pairs for name, pairs in of_each.items()})
-        verdicts[subset] = judged_by_several(tasks[subset]) if subset != "points" else []
+        of_each = compare_with_gold(of_subset, right_answers(workspace, subset), shapes, within)
+        with_gold.update({(subset, name): pairs for name, pairs in of_each.items()})
+        verdicts[subset] = judged_by_several(of_subset) if subset != "points" else []
         subsets.append(
             SubsetReport(
                 subset,
-                tasks=len(tasks[subset]),
-                tasks_of_several=sum(len(said) > 1 for said in tasks[subset].values()),
+                tasks=len(of_subset),
+                tasks_of_several=sum(len(said) > 1 for said in of_subset.values()),
                 without_image=without_image,
                 alike=of_all.alike(),
                 alpha=alpha_of(verdicts[subset]),
@@ -191,6 +212,7 @@ def report(
                 kappa=kappa_of(name, verdicts.get(subset, [])),
                 proposals=tally.proposals,
                 untouched=tally.untouched / tally.proposals if tally.proposals else None,
+                gold=with_gold[subset, name].alike(),
             )
             for (subset, name), tally in sorted(tallies.items())
         ),
@@ -216,7 +238,16 @@ def loaded(raw: Json) -> Json:
     return annotation
 
 
-def heights_over_widths(workspace: Workspace) -> dict[str, float]:
+def right_answers(workspace: Workspace, subset: str) -> dict[tuple[str, str], Any]:
+    """What is right of the gold tasks, by image and what is asked."""
+    return {
+        (image, asked): as_points(row["points"]) if subset == "points" else row["verdict"]
+        for (of_subset, image, asked), row in answers(workspace).items()
+        if of_subset == subset
+    }
+
+
+def heights_over_widths(workspace: Workspace) -> dict[str, float | None]:
     """The shape of every image as displayed, by sha256."""
     with workspace.connect() as connection:
         return dict(
@@ -235,15 +266,17 @@ def named(annotation: Json) -> str:
 def remember(tasks: Tasks, raw: Json, parsed: Parsed) -> None:
     """What was said stands among the tasks, unless the annotator said something else later."""
     row = parsed.row
-    if raw["subset"] == "points":
-        answer: Any = [Point(point["x"], point["y"]) for point in row["points"]]
-    else:
-        answer = row["verdict"]
+    answer = as_points(row["points"]) if raw["subset"] == "points" else row["verdict"]
     said_of_it = tasks[row["image_sha256"], row[ASKED[raw["subset"]]]]
     said = Said((raw["updated_at"], raw["annotation_uid"]), answer)
     known = said_of_it.get(row["annotator"])
     if known is None or known.when < said.when:
         said_of_it[row["annotator"]] = said
+
+
+def as_points(points: Sequence[Mapping[str, float]]) -> list[Point]:
+    """Points of a row."""
+    return [Point(point["x"], point["y"]) for point in points]
 
 
 def is_untouched(annotation: Json, parsed: Parsed) -> bool | None:
@@ -261,25 +294,29 @@ def is_untouched(annotation: Json, parsed: Parsed) -> bool | None:
     return all(kept) and len(kept) >= len(proposed or [])
 
 
-def compare(
-    subset: str, tasks: Tasks, shapes: Mapping[str, float], within: float
-) -> tuple[Pairs, dict[str, Pairs], int]:
+def compare(tasks: Tasks, shapes: Shapes, within: float) -> tuple[Pairs, dict[str, Pairs], int]:
     """All pairs, those of each annotator, and the tasks of several that cannot be compared."""
     of_all, of_each, without_image = Pairs(), defaultdict[str, Pairs](Pairs), 0
     for (image, _), said in tasks.items():
-        if subset == "points" and image not in shapes:
+        if image not in shapes:
             without_image += len(said) > 1
             continue
         for one, other in combinations(sorted(said), 2):
-            first, second = said[one].answer, said[other].answer
             for pairs in (of_all, of_each[one], of_each[other]):
-                if subset == "points":
-                    found = point_agreement(first, second, within, shapes[image])
-                    pairs.f1s.append(found.f1)
-                    pairs.equal_counts.append(found.counts_agree)
-                else:
-                    pairs.equal_verdicts.append(first == second)
+                pairs.add(said[one].answer, said[other].answer, shapes[image], within)
     return of_all, of_each, without_image
+
+
+def compare_with_gold(
+    tasks: Tasks, right: Mapping[tuple[str, str], Any], shapes: Shapes, within: float
+) -> dict[str, Pairs]:
+    """What each annotator said of gold tasks, beside the right answers."""
+    of_each = defaultdict[str, Pairs](Pairs)
+    for task in tasks.keys() & right.keys():
+        if task[0] in shapes:
+            for name, said in tasks[task].items():
+                of_each[name].add(said.answer, right[task], shapes[task[0]], within)
+    return of_each
 
 
 def judged_by_several(tasks: Tasks) -> list[dict[str, str]]:
