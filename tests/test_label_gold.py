@@ -146,14 +146,14 @@ def test_gold_among_the_tasks_pushed_looks_like_them(workspace: Workspace) -> No
     write(
         workspace, "gold/points.jsonl", *gold, POINTS | {"label": "cats"}
     )  # the last is asked, too
-    first = push(workspace, cast(Studio, studio), "points", file, gold_share=0.25)
-    assert (first.added, first.gold, first.there) == (16, 4, 0)
+    first = push(workspace, cast(Studio, studio), "points", file, gold_share=0.5)
+    assert (first.added, first.gold, first.there) == (20, 8, 0)
     assert len({frozenset(task) for task in studio.sent}) == 1  # the same keys
-    assert sum(task["label"] == "mugs" for task in studio.sent) == 4
-    again = push(workspace, cast(Studio, studio), "points", file, gold_share=0.25)
+    assert sum(task["label"] == "mugs" for task in studio.sent) == 8
+    again = push(workspace, cast(Studio, studio), "points", file, gold_share=0.5)
     assert (again.added, again.gold, again.there) == (0, 0, 12)
     push(workspace, cast(Studio, studio), "points", write(workspace, "l.jsonl", asked[0]))
-    assert len(studio.sent) == 16
+    assert len(studio.sent) == 20
 
 
 def test_annotations_of_gold_images_are_no_candidates(workspace: Workspace) -> None:
