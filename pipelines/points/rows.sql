@@ -29,7 +29,9 @@ together as (
         expression,
         count(*) as annotators,
         -- Points up to 5 percent of the width apart are one, as for `pixmo label report`.
-        pairwise_f1(list(inside order by annotator), 5, any_value(height / width)) as agreement
+        case when count(*) > 1
+            then pairwise_f1(list(inside order by annotator), 5, any_value(height / width))
+        end as agreement
     from said
     left join images using (image_sha256)
     group by image_sha256, expression
