@@ -167,7 +167,8 @@ def report(
         parsed = parse_stored(raw)
         if isinstance(parsed, Parsed):
             tally.add(annotation, parsed, most_seconds)
-            remember(tasks[raw["subset"]], raw, parsed)
+            if raw["subset"] in ASKED:  # of others, no two people do the same
+                remember(tasks[raw["subset"]], raw, parsed)
         elif annotation.get("was_cancelled"):
             tally.skipped += 1
         else:
