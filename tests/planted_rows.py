@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from pixmo import schema
 from pixmo.curate.curate import curate
+from pixmo.curate.functions import register
 from pixmo.curate.recipe import Recipe, load
 from pixmo.curate.step_kinds import SqlStep
 from pixmo.hashing import sha256_bytes
@@ -109,13 +110,14 @@ def tables(
 ) -> duckdb.DuckDBPyConnection:
     """What counts now: the annotations `rows` of a subset, images, and annotations of points."""
     connection = duckdb.connect(config={"threads": 1})
+    register(connection)
     for name, of_table in {"point_annotations": pointed, TABLES[stem]: rows}.items():
         connection.register(name, schema.table(name).table(list(of_table)))
         connection.execute(f"create table current_{name} as from {name}")
         connection.unregister(name)
     for name in ("held_out_images", "held_out_questions", "image_thumbnails"):
         connection.register(name, schema.table(name).table([]))
-    for name in ("captions", "caption_reviews", "set_aside"):
+    for name in ("captions", "caption_reviews", "gold", "set_aside"):
         connection.register(f"current_{name}", schema.table(name).table([]))
     known = [row | {"ordinal": ordinal} for ordinal, row in enumerate(images)]
     connection.register("images", schema.table("images").table(known))

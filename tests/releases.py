@@ -182,7 +182,12 @@ def rows_of(one: Described, url: str, sha256: str) -> dict[str, list[dict[str, A
     ]
     points = [
         {**common, **judged, "id": short_id("points", sha256, label), "label": label}
-        | {"points": [{"x": x, "y": y} for x, y in places], "raw_points": [], "raw_label": ""}
+        | {
+            "points": [{"x": x, "y": y} for x, y in places],
+            "raw_points": [],
+            "raw_label": "",
+            "merged_from": [],
+        }
         | {"count": len(places), "collection_method": "pointing"}
         for label, places in one.points
     ]

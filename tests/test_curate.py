@@ -9,6 +9,7 @@ import duckdb
 import pytest
 
 from pixmo import schema
+from pixmo.curate.cache import Cache
 from pixmo.curate.curate import DROPPED, Curated, curate
 from pixmo.curate.recipe import load
 from pixmo.errors import RecipeError
@@ -199,6 +200,53 @@ def test_a_step_that_cannot_run_is_named(
         curate(connection, load("cap", tmp_path))
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+MERGE_MISTAKES = {
+    "no kept_id": ("select id, 'x' as reason from cap", "selects no column kept_id; it needs id,"),
+    "no reason": ("select id, id as kept_id, null as reason from cap", "without a reason"),
+    "twice": (
+        "select id, id as kept_id, unnest(['a', 'b']) as reason from cap",
+        "twice; a row is merged once",
+    ),
+    "not alive": ("select 'me' as id, 'me' as kept_id, 'x' as reason", "id me, which is not a row"),
+    "into nothing": (
+        "select id, min(id) over () as kept_id, 'x' as reason from cap"
+        " qualify id != min(id) over ()",
+        "whose kept_id is no row that names itself",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MERGE_MISTAKES)
+def test_a_merge_that_cannot_be_is_named(
+    mistake: str, tmp_path: Path, connection: duckdb.DuckDBPyConnection
+) -> None:
+    sql, message = MERGE_MISTAKES[mistake]
+    (tmp_path / "step.sql").write_text(sql, "utf-8")
+    write_recipe(tmp_path, '[[step]]\nmerge = "step.sql"\n')
+    with pytest.raises(RecipeError, match=message) as raised:
+        curate(connection, load("cap", tmp_path))
+    assert "step.sql" in str(raised.value)
+
+
+def test_steps_after_a_merge_see_its_values(
+    tmp_path: Path, connection: duckdb.DuckDBPyConnection
+) -> None:
+    (tmp_path / "seen.sql").write_text("select id, caption as reason from cap", "utf-8")
+    write_recipe(
+        tmp_path,
+        '[[step]]\nsql = "cap/image_unknown.sql"\n'
+        '[[step]]\nmerge = "merge.sql"\n[[step]]\nsql = "seen.sql"\nthen = "flag"\n',
+    )
+    for said in ("One.", "Another."):  # the same rows go, and what is kept must not be the first
+        merge = f"select id, min(id) over () as kept_id, 'one' as reason, '{said}' as caption"
+        (tmp_path / "merge.sql").write_text(f"{merge} from cap", "utf-8")
+        result = curate(connection, load("cap", tmp_path), cache=Cache(tmp_path / "kept"))
+        (row,) = result.kept.to_pylist()
+        assert (row["caption"], row["flags"]) == (said, ["seen"])
+        assert result.funnel[-1].reasons == {said: 1}
+        assert result.funnel[1].rows == result.funnel[0].kept - 1
 
 
 def test_a_column_that_rows_do_not_have_is_named(

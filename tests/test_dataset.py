@@ -29,6 +29,7 @@ def row(number: int) -> dict[str, object]:
         "id": f"row-{number}",
         "raw_points": [],
         "raw_label": "",
+        "merged_from": [],
         "annotator": "1",
         "annotation_uid": f"uid-{number}",
         "cluster": f"{number:064x}",

@@ -20,6 +20,7 @@ from pixmo.label import studio as studying
 from pixmo.label.ingest import ingest
 from pixmo.label.pull import pull
 from pixmo.label.push import push, state_file
+from pixmo.label.report import report
 from pixmo.label.studio import Project, Studio, connected
 from pixmo.speech.captioning.captions import write_captions
 from pixmo.speech.recordings import find, record
@@ -113,6 +114,29 @@ def test_every_image_is_asked_about_as_often_as_said(
     with workspace.connect() as connection:
         found = connection.execute("select image_sha256, label from current_point_annotations")
         assert found.fetchall() == [(task.data["image_sha256"], "yellow hats")]
+
+
+def test_gold_among_the_tasks_pushed_looks_like_them(
+    server: Server, workspace: Workspace, studio: Studio
+) -> None:
+    asked = labels(workspace, "hats", "cats")
+    gold = workspace.root / "gold/points.jsonl"
+    gold.parent.mkdir()
+    answer = {"image": "photo 0.png", "points": [[10, 20]]}
+    known = [answer | {"label": label} for label in ("cats", "dogs", "mugs")]  # cats are asked, too
+    gold.write_text("".join(json.dumps(row) + "\n" for row in known))
+    first = push(workspace, studio, "points", asked, gold_share=0.2)
+    assert (first.added, first.gold, first.there) == (10, 2, 0)
+    again = push(workspace, studio, "points", asked, gold_share=0.2)
+    assert (again.added, again.gold, again.there) == (0, 0, 8)
+    tasks = tasks_of(server, first.project)
+    assert len({frozenset(task.data) for task in tasks}) == 1  # none has a key of its own
+    by_label = {task.data["label"]: task for task in tasks}
+    server.annotate(by_label["dogs"].id, keypoint(10.5, 20.5), presence("present"))
+    server.annotate(by_label["mugs"].id, presence("none"))
+    assert pull(workspace, studio, "points").points == 2
+    (one,) = report(workspace, most_seconds=600, within=5.0).annotators
+    assert (one.gold.pairs, one.gold.point_f1, one.gold.equal_counts) == (2, 0.5, 0.5)
 
 
 def test_the_server_shows_every_image_upright(

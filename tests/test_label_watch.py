@@ -203,5 +203,7 @@ def test_only_what_was_pushed_is_watched(workspace: Workspace, studio: Studio) -
     assert pushed_subsets(workspace, []) == ["points"]
     with pytest.raises(LabelError, match="no project of ama was pushed"):
         pushed_subsets(workspace, ["points", "ama"])
-    with pytest.raises(LabelError, match="there is no subset dots; name some of points, ama, cap"):
+    with pytest.raises(
+        LabelError, match="there is no subset dots; name some of ama, cap, points, questions"
+    ):
         pushed_subsets(workspace, ["dots"])

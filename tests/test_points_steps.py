@@ -1,13 +1,19 @@
 """Every step of the points recipe: what it names and why, and what lies just beside it."""
 
+import dataclasses
+import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pixmo.curate.cache import Cache
+from pixmo.curate.curate import NOTHING_KEPT, Curated, curate
+from pixmo.curate.step_kinds import MergeStep
 from pixmo.hashing import sha256_bytes
 from pixmo.resources import shared
 from tests.benchmarks import points_thresholds
@@ -24,7 +30,9 @@ from tests.planted_rows import (
     not_in_comments,
     outcome,
     points,
+    recipe,
     step,
+    tables,
 )
 
 
@@ -397,6 +405,10 @@ def test_the_recipe_names_exactly_what_is_planted() -> None:
         (points("outside", [(150, 1)], "blue cars"), "outside_image"),
         (points("double", [(9, 9), (9, 9.1)], "blue cars"), "duplicate_points"),
         (points("old", LINE, "hats", updated_at="2025-01-01"), "repeated"),
+        (
+            points("agreed", [(12, 12)], "red hat", annotator="2", updated_at="2026-02-01"),
+            "consensus",
+        ),
     ]
     apart = [
         (points("three", LINE, "dogs"), "disagreement"),
@@ -414,7 +426,6 @@ def test_the_recipe_names_exactly_what_is_planted() -> None:
         points("good", [(11, 11)], "The red Hat"),
         points("hats", LINE, "hats"),
         points("none", [], "the unicorn"),
-        points("agreed", [(12, 12)], "red hat", annotator="2"),
         points("red hat of b", [(40, 40)], "red hat", image="b"),
     ]
     same = ["evenly_spaced", "same_points"]
@@ -457,3 +468,106 @@ def test_two_steps_make_singular_and_plural_alike_in_the_same_words() -> None:
 CHANGED_IN_TURN = (
     r"^ +regexp_replace\((?:label|expression|person|man|child|tooth|mouse|dress|hat|cherry), "
 )
+
+
+def test_who_did_the_same_and_how_alike_stands_beside_every_row() -> None:
+    one: Clicks = [(10, 10), (50, 50)]
+    rows = [
+        points("ann", one, "red hat", annotator="1", updated_at="2026-01-02"),
+        points("ann before", [], "red hat", annotator="1", updated_at="2026-01-01"),
+        points("ben", [(10, 15), (50, 60)], "The Red Hat", annotator="2"),  # 3.75 and 7.5 apart
+        points("cat", [(14, 10)], "red hat", annotator="3"),
+        points("alone", one, "blue hat", annotator="1"),
+        points("unknown", one, "red hat", image="b", annotator="1"),
+        points("unknown, too", one, "red hat", image="b", annotator="2"),
+    ]
+    found = candidates(connect("points", rows, [image("a", 640, 480)]), "points")
+    said = {uid: (row["annotators"], row["agreement"]) for uid, row in found.items()}
+    mean = pytest.approx((1 / 2 + 2 / 3 + 0) / 3)  # Cat is 4 from Ann, and 5.48 from Ben
+    assert said == {
+        **dict.fromkeys(("ann", "ann before", "ben", "cat"), (3, mean)),
+        "alone": (1, None),
+        **dict.fromkeys(("unknown", "unknown, too"), (2, None)),
+    }
+
+
+def merged(rows: list[Row], cache: Cache = NOTHING_KEPT, **values: float) -> Curated:
+    """Rows of the images a and b, one left of those whom people agree on; no other step."""
+    (merge,) = (step for step in recipe("points").steps if isinstance(step, MergeStep))
+    merge = dataclasses.replace(merge, parameters={**merge.parameters, **values})
+    steps = (*(s for s in recipe("points").steps if s.name in ("repeated", "same_points")), merge)
+    connection = tables("points", rows, [image("a", 640, 480), image("b", 640, 480)])
+    return curate(connection, dataclasses.replace(recipe("points"), steps=steps), cache=cache)
+
+
+THREE = [
+    points("ann", [(10, 10), (50, 50)], annotator="1", updated_at="2026-01-02"),
+    points("ben", [(51, 50), (12, 14)], "The red cars", annotator="2", updated_at="2026-01-01"),
+    points("cat", [(13, 12), (52, 56), (90, 90)], annotator="3", updated_at="2026-01-03"),
+    points("alone", [(30, 31), (5, 5)], "blue cars", annotator="1"),
+    points("nobody", [], "cows", annotator="1", updated_at="2026-01-01"),
+    points("no one", [], "cows", annotator="2", updated_at="2026-01-02"),
+]
+
+
+def test_several_peoples_rows_become_one_that_names_them() -> None:
+    found = merged(THREE)
+    kept = {row["annotation_uid"]: row for row in found.kept.to_pylist()}
+    assert kept.keys() == {"ben", "alone", "nobody"}
+    ben = kept["ben"]  # was the first
+    assert ben["points"] == [{"x": 12, "y": 12}, {"x": 51, "y": 50}]
+    assert (ben["count"], ben["merged_from"]) == (2, ["ann", "ben", "cat"])
+    assert (ben["label"], ben["raw_label"]) == ("red cars", "The red cars")
+    assert (kept["nobody"]["count"], kept["nobody"]["merged_from"]) == (0, ["no one", "nobody"])
+    alone = kept["alone"]
+    assert (alone["points"][0], alone["merged_from"]) == ({"x": 30, "y": 31}, [])
+
+    gone = {row["id"]: row for row in found.dropped.to_pylist()}
+    made = candidates(connect("points", THREE), "points")
+    ids = {uid: row["id"] for uid, row in made.items()}
+    assert gone.keys() == {ids["ann"], ids["cat"], ids["no one"]}
+    of_ann = gone[ids["ann"]]
+    assert (of_ann["step"], of_ann["reason"]) == ("consensus", f"merged into row {ids['ben']}")
+    assert json.loads(of_ann["evidence"]) == {
+        "left_out": [
+            {
+                "annotation_uid": "cat",
+                "point_index": 2,
+                "reason": "only 1 of 3 annotators pointed there",
+            }
+        ]
+    }
+    assert found.funnel[-1].reasons == {"merged into row #": 3}
+
+
+def test_where_people_point_at_other_places_their_rows_stay_as_they_are() -> None:
+    rows = [points("ann", [(10, 10)], annotator="1"), points("ben", [(16, 10)], annotator="2")]
+    found = merged(rows).kept.to_pylist()
+    assert {row["annotation_uid"]: row["points"][0]["x"] for row in found} == {"ann": 10, "ben": 16}
+    assert [row["merged_from"] for row in found] == [[], []]
+    (one,) = merged(rows, within=6.0).kept.to_pylist()
+    assert one["points"] == [{"x": 13, "y": 10}]
+    (none,) = merged(rows, max_count_difference=1.0).kept.to_pylist()
+    assert (none["points"], none["count"]) == ([], 0)
+
+
+def test_what_is_merged_is_kept_under_all_that_decided_it(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    rows = [points("ann", [(10, 10)], annotator="1"), points("ben", [(14, 10)], annotator="2")]
+    for within, places in [(4.0, [12]), (3.0, [10, 14]), (4.0, [12])]:
+        found = merged(rows, cache, within=within).kept.to_pylist()
+        assert sorted(row["points"][0]["x"] for row in found) == places
+
+
+def test_the_row_that_is_left_has_the_flags_of_those_that_go() -> None:
+    same: Clicks = [(10, 10), (20, 20), (30, 30), (40, 41)]
+    rows = [
+        points("ann", same, annotator="1", updated_at="2026-01-02"),
+        points("ann again", same, image="b", annotator="1"),
+        points("ben", same, annotator="2", updated_at="2026-01-01"),
+    ]
+    kept = {row["annotation_uid"]: row for row in merged(rows).kept.to_pylist()}
+    assert {uid: row["flags"] for uid, row in kept.items()} == {
+        "ben": ["same_points"],
+        "ann again": ["same_points"],
+    }

@@ -208,7 +208,7 @@ MISTAKES = {
     "no mechanism": (
         'near_duplicates = "text"',
         'near_duplicate = "text"',
-        "has neither sql nor near_duplicates",
+        "has neither sql nor merge nor near_duplicates",
     ),
     "mechanism unknown": (
         '= "text"',
@@ -219,6 +219,11 @@ MISTAKES = {
         "max_distance = 2\n",
         "max_distance = 2\ncolumn = 1\n",
         "near_duplicates key column is unknown",
+    ),
+    "a merge set apart": (
+        'near_duplicates = "image"',
+        'merge = "short.sql"\nmin_words = 1\nthen = "flag"\n[[step]]\nnear_duplicates = "image"',
+        "rows that are merged leave the release; take then away",
     ),
     "an action unknown": (
         'sql = "short.sql"',

@@ -302,6 +302,7 @@ POINTS_DROPPED = {
     "outside": "outside_image",
     "double": "duplicate_points",
     "first-try": "repeated",
+    "second-try": "consensus",  # with someone else's, which is older
     "on-copy": "near_duplicate_image",
 }
 

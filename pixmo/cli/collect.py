@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 images = typer.Typer(help="Images: take them in.", no_args_is_help=True)
 transcripts = typer.Typer(help="Transcripts that were written, not spoken.", no_args_is_help=True)
-label = typer.Typer(help="Label Studio: take annotations in.", no_args_is_help=True)
+label = typer.Typer(help="Label Studio: tasks, annotations, annotators.", no_args_is_help=True)
 held_out = typer.Typer(help="Evaluation data that no release is to hold.", no_args_is_help=True)
 app.add_typer(images, name="images")
 app.add_typer(held_out, name="held-out")

@@ -64,10 +64,10 @@ def as_json(value: Any) -> None:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table in plain text, columns aligned, numbers to the right."""
+    """A table in plain text, columns aligned, numbers to the right; a cell may be empty."""
     cells = [[str(value) for value in row] for row in rows]
     numeric = [
-        bool(cells) and all(row[n].replace(".", "", 1).lstrip("-").isdigit() for row in cells)
+        any(row[n] for row in cells) and all(is_number(row[n]) for row in cells if row[n])
         for n in range(len(header))
     ]
     widths = [
@@ -86,6 +86,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     typer.echo("  ".join("─" * width for width in widths))
     for row in cells:
         typer.echo(line(row))
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell is a number."""
+    return cell.replace(".", "", 1).lstrip("-").isdigit()
 
 
 def fail(message: str) -> None:

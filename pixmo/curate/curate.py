@@ -13,10 +13,12 @@ import pyarrow as pa
 from pixmo import schema
 from pixmo.curate.cache import Cache, show
 from pixmo.curate.duplicates import Pictures, clusters, read_pictures
+from pixmo.curate.functions import register
+from pixmo.curate.merge import find_merged, overlay
 from pixmo.curate.recipe import Recipe
 from pixmo.curate.rows import Rows
 from pixmo.curate.splits import place
-from pixmo.curate.step_kinds import NearImagesStep, Step
+from pixmo.curate.step_kinds import MergeStep, NearImagesStep, Step
 from pixmo.curate.steps import create_as, create_from, first_id, judge
 from pixmo.dataset.manifest import FunnelStep
 from pixmo.errors import RecipeError
@@ -118,6 +120,7 @@ class Curation:
     without_rows: bool = False  # only to see whether the queries run
     keeps_verdicts: bool = True  # in the cache, for who judges the same rows again
     key: str = field(default="", init=False)  # of the candidates
+    merging_key: str = field(default="", init=False)  # of what `merging` shows
 
     @property
     def stem(self) -> str:
@@ -146,6 +149,7 @@ class Curation:
             RecipeError: rows.sql cannot run, or breaks the promise of the subset's schema.
         """
         stem, rows = self.stem, self.recipe.rows
+        register(self.connection)
         self.key = self.cache.key(stem, rows.sql)
         self.cache.view(self.connection, f"{stem}_candidates", self.key, self.create_candidates)
         self.connection.execute(
@@ -217,13 +221,24 @@ class Curation:
         """
 
         def make(target: str) -> None:
-            judge(self.connection, self.stem, step, lambda: self.pictures_for(step), target)
+            if isinstance(step, MergeStep):
+                find_merged(self.connection, self.stem, step, target)
+            else:
+                judge(self.connection, self.stem, step, lambda: self.pictures_for(step), target)
 
         # Near-duplicate images are looked for within the clusters, which the likeness makes.
         made_from = [step.identity, asdict(self.recipe.splits.likeness)]
         key = self.cache.key(self.key, self.gone(), *made_from)
         cache = self.cache if self.keeps_verdicts else NOTHING_KEPT
-        cache.view(self.connection, "verdicts", key, make)
+        if not isinstance(step, MergeStep):
+            cache.view(self.connection, "verdicts", key, make)
+            return
+        cache.view(self.connection, "merging", key, make)
+        self.merging_key = key
+        self.connection.execute(
+            "create or replace temp view verdicts as"
+            " select id, reason, evidence from merging where id != kept_id"
+        )
 
     def pictures_for(self, step: Step) -> Pictures:
         """The images that a step looks at; for near-duplicates those alone that are in a cluster.
@@ -268,6 +283,9 @@ class Curation:
                 f" from verdicts join {self.stem} using (id) where id != ?",
                 [number, step.name, step.then, but],
             )
+        if isinstance(step, MergeStep):
+            overlay(self.connection, self.stem, number)
+            self.key = self.merging_key  # later steps see the new values
         reasons = self.reasons()
         return FunnelStep(
             step=step.name,

@@ -22,6 +22,7 @@ from pixmo.curate.splits import Splits
 from pixmo.curate.step_kinds import (
     HeldOutImagesStep,
     HeldOutTextsStep,
+    MergeStep,
     NearEmbeddingsStep,
     NearImagesStep,
     NearTextsStep,
@@ -223,11 +224,16 @@ class Reader:
         if "sql" in parameters:
             file = parameters.pop("sql")
             return SqlStep(self.query(file, parameters, (self.stem, ALIVE)), parameters, then)
+        if "merge" in parameters:
+            if then != "drop":
+                raise self.error("rows that are merged leave the release; take then away", "then")
+            file = parameters.pop("merge")
+            return MergeStep(self.query(file, parameters, (self.stem, ALIVE), "merge"), parameters)
         where = next((key for key in MECHANISMS if key in parameters), "")
         if not where:
             raise self.error(
-                f"a [[step]] with {', '.join(data)} has neither sql nor near_duplicates nor"
-                " decontaminate"
+                f"a [[step]] with {', '.join(data)} has neither sql nor merge nor"
+                " near_duplicates nor decontaminate"
             )
         mechanism = parameters.pop(where)
         if mechanism == "image":
@@ -385,20 +391,25 @@ def load_step(stem: str, name: str, values: Mapping[str, Any], own: Path | None 
     with reader(stem, own) as opened:
         given = opened.data().get("step", [])
         names = [step.name for step in opened.steps(opened.data())]
-        found = [i for i, data in enumerate(given) if name in (data.get("sql"), names[i])]
+        found = [i for i, data in enumerate(given) if name in (file_of(data), names[i])]
         if len(found) > 1:
             known = ", ".join(names[i] for i in found)
             raise RecipeError(f"the recipe of {stem} has several steps {name}: name {known}")
         if found:
             return opened.step({**given[found[0]], **values})
         if name.endswith(".sql"):
-            near = difflib.get_close_matches(name, [data.get("sql", "") for data in given], n=1)
+            near = difflib.get_close_matches(name, [file_of(data) for data in given], n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             find(name, own, RecipeError(f"there is no {name}{hint}"))
             return opened.step({"sql": name, **values})
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(names)}"
     raise RecipeError(f"the recipe of {stem} has no step {name}; {hint}")
+
+
+def file_of(data: Mapping[str, Any]) -> str:
+    """The SQL file that a `[[step]]` names; empty where it is a mechanism."""
+    return str(data.get("sql") or data.get("merge") or "")
 
 
 @contextlib.contextmanager

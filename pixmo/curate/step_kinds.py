@@ -50,6 +50,11 @@ class SqlStep:
         return self.query.explanation
 
 
+@dataclass(frozen=True)
+class MergeStep(SqlStep):
+    """Leaves one row of those that its SELECT says belong together, with new values."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Mechanism:
     """Judges by code of this room."""

@@ -14,6 +14,7 @@ from pixmo.errors import LabelError
 from pixmo.execution.progress import SILENT, Progress
 from pixmo.files import write_json
 from pixmo.label.controls import config, interfaces, read_interface_text
+from pixmo.label.gold import mixed, take_in
 from pixmo.label.pictures import (
     FOLDER,
     Picture,
@@ -40,6 +41,7 @@ class Pushed:
     project: int
     url: str  # where annotators open it
     added: int  # tasks
+    gold: int  # of the new ones, those whose answer is known
     there: int  # tasks pushed before and waiting for their annotation
     set_aside: int  # tasks whose image cannot be shown, newly set aside
 
@@ -51,10 +53,13 @@ def push(
     asked: Path | None = None,
     per_image: int = 1,
     progress: Progress = SILENT,
+    gold_share: float | None = None,
 ) -> Pushed:
     """Every task of the subset that waits for an annotation stands in its project, once.
 
-    The project is created the first time. `asked` and `per_image` as in `tasks_for`.
+    The project is created the first time. `asked` and `per_image` as in `tasks_for`. With a
+    `gold_share`, from 0 to below 1, the workspace's gold is taken in, and that share of the new
+    tasks is of it, as far as it is not there yet.
 
     Raises:
         LabelError: the server cannot be used, or a line of `asked` is malformed.
@@ -62,9 +67,13 @@ def push(
     """
     with workspace.lock("push"):
         tasks = tasks_for(workspace, subset, asked, per_image)
+        gold = [] if gold_share is None else take_in(workspace, subset)
         project = project_of(workspace, studio, subset)
         there = studio.pixmo_ids(project)
-        new = [task for task in tasks if task.data["pixmo_id"] not in there]
+        ordinary = [task for task in tasks if task.data["pixmo_id"] not in there]
+        there |= {task.data["pixmo_id"] for task in ordinary}
+        gold = [task for task in gold if task.data["pixmo_id"] not in there]
+        new = mixed(ordinary, gold, gold_share or 0.0)
         shown = pictures(workspace)
         served = served_files(workspace, studio, project)
         added = set_aside = 0
@@ -88,7 +97,14 @@ def push(
                 added += len(requests)
                 advance(len(some))
     url = f"{studio.url}/projects/{project.id}/data"
-    return Pushed(project.id, url, added, len(tasks) - len(new), set_aside)
+    return Pushed(
+        project.id,
+        url,
+        added=added,
+        gold=len(new) - len(ordinary),
+        there=len(tasks) - len(ordinary),
+        set_aside=set_aside,
+    )
 
 
 def project_of(workspace: Workspace, studio: Studio, subset: str) -> Project:

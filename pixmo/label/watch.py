@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 
 from pixmo.errors import LabelError, PixmoError, ServerAwayError
+from pixmo.label.controls import interfaces
 from pixmo.label.pull import Pulled, pull
 from pixmo.label.push import state_file
 from pixmo.label.studio import Studio
-from pixmo.label.tasks import COLUMNS
 from pixmo.text import counted
 from pixmo.workspace.workspace import Workspace
 
@@ -27,13 +27,13 @@ def pushed_subsets(workspace: Workspace, wanted: Sequence[str]) -> list[str]:
         LabelError: one that is wanted was not pushed or is no subset, or none was pushed.
     """
     for subset in wanted:
-        if subset not in COLUMNS:
-            raise LabelError(f"there is no subset {subset}; name some of {', '.join(COLUMNS)}")
+        if subset not in interfaces():
+            raise LabelError(f"there is no subset {subset}; name some of {', '.join(interfaces())}")
         if not state_file(workspace, subset).exists():
             raise LabelError(
                 f"no project of {subset} was pushed from here; first: pixmo label push {subset}"
             )
-    found = [subset for subset in COLUMNS if state_file(workspace, subset).exists()]
+    found = [subset for subset in interfaces() if state_file(workspace, subset).exists()]
     if not found:
         raise LabelError("no project was pushed from here; first: pixmo label push")
     return list(dict.fromkeys(wanted)) or found

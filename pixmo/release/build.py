@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import pixmo
-from pixmo import hashing, schema, text
+from pixmo import agreement, hashing, schema, text
 from pixmo.curate import curate as curating
 from pixmo.curate.cache import Cache
 from pixmo.curate.curate import Curated, curate
@@ -24,6 +24,7 @@ from pixmo.errors import RecipeError, ReleaseError, WorkspaceError
 from pixmo.execution.progress import SILENT, Progress
 from pixmo.files import sync_file, sync_folder, write_text
 from pixmo.hashing import sha256_file
+from pixmo.label import consensus
 from pixmo.release.card import card
 from pixmo.release.content import Content, HeldOut, SubsetContent
 from pixmo.release.images import copy_images, source_images, unusable
@@ -40,6 +41,12 @@ VERSION = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 BUILDING = ".building"
 DAMAGED = "Corrupt database file"  # in what DuckDB says of a result whose bytes changed
 FLUSHING_THREADS = 16
+USED_BY_CURATE = (
+    agreement,
+    consensus,
+    hashing,
+    text,
+)  # what it computes with, beside its own modules
 # What fills the candidates of the subsets; said when there are none.
 SOURCES = (
     "captions come from pixmo transcribe audio/,"
@@ -185,7 +192,10 @@ def open_cache(workspace: Workspace) -> Cache:
     packages = ("duckdb", "numpy", "numba", "pyarrow", "regex", "rensa", "scipy")
     made_by = [f"{name} {metadata.version(name)}" for name in packages]
     made_by.append(f"Unicode {unicodedata.unidata_version}")
-    code = [*sorted(Path(curating.__file__).parent.glob("*.py")), hashing.__file__, text.__file__]
+    code = [
+        *sorted(Path(curating.__file__).parent.glob("*.py")),
+        *(module.__file__ for module in USED_BY_CURATE),
+    ]
     made_by += [sha256_file(Path(str(file))) for file in code]
     promises = [schema.subset(stem).sha256 for stem in schema.stems()]
     return Cache(workspace.cache / "curate", [made_by, promises, workspace.state()])

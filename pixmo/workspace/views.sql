@@ -193,3 +193,11 @@ select
     'review of a caption that was superseded' as reason,
     'caption ' || caption_id as detail
 from superseded_caption_reviews;
+
+-- The newest answer to a gold task: it was corrected.
+create view current_gold as
+select * exclude (filename, file_row_number)
+from parts.gold
+qualify row_number() over (
+    partition by subset, image_sha256, asked order by filename desc, file_row_number desc
+) = 1;
