@@ -1,5 +1,6 @@
 """pixmo.speech.recorder: invitations, pieces that arrive, and what becomes of a recording."""
 
+import errno
 import json
 import os
 import socket
@@ -256,6 +257,44 @@ def test_what_is_no_recording_is_set_aside_with_its_reason(workspace: Workspace)
         assert "second recording" in second.json()["error"]
     assert len(inbox(workspace)) == 1
     assert len(list(workspace.root.glob("recorder/refused/anna/*"))) == 6
+
+
+def test_what_is_refused_twice_is_kept_twice_and_keeps_nobody_from_recording(
+    workspace: Workspace,
+) -> None:
+    recording, data = str(uuid4()), b"This is a text."
+    with recording_with(workspace, "anna") as (anna,):
+        image = anna.next()
+        for _ in range(2):  # the first answer was lost
+            assert anna.send(recording, 0, data).status_code == 200
+            assert anna.submit(recording, image, [len(data)]).json()["kept"] == "set aside"
+    assert len(list(workspace.root.glob("recorder/refused/anna/*/0.part"))) == 2
+    recorder = Recorder(workspace)
+    draft = recorder.draft("anna", recording)
+    draft.append(0, 0, data)
+    draft.submit(Submission(recording, "anna", image, "2026-03-01T10:00:00+00:00"))
+    assert recorder.file_what_was_submitted() == 0
+    assert len(list(workspace.root.glob("recorder/refused/anna/*/0.part"))) == 3
+
+
+def test_a_full_disk_refuses_nothing(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    recorder = Recorder(workspace)
+    image = next(iter(recorder.pictures))
+    recording = str(uuid4())
+    submission = Submission(recording, "anna", image, "2026-03-01T10:00:00+00:00")
+    draft = recorder.draft("anna", recording)
+    draft.append(0, 0, as_browsers_record(workspace.root, 3.0))
+    draft.submit(submission)
+    with monkeypatch.context() as patch:
+        patch.setattr("pixmo.speech.recorder.filing.remux", full)
+        with pytest.raises(OSError, match="No space left"):
+            recorder.file(draft, submission)
+        assert recorder.file_what_was_submitted() == 0
+    assert not list(workspace.root.glob("recorder/refused/*/*"))
+    assert Recorder(workspace).file_what_was_submitted() == 1
 
 
 def test_too_much_is_refused_before_it_fills_the_disk(

@@ -183,6 +183,43 @@ def test_a_reload_and_a_killed_server_lose_nothing(
     assert line["seconds"] == pytest.approx(9.0, abs=1.5)
 
 
+def test_a_recording_whose_filing_was_not_heard_of_is_not_asked_for_again(
+    recorder: RunningRecorder, tmp_path: Path
+) -> None:
+    with browser(heard=speech(tmp_path / "speech.wav")) as chrome:
+        page = opened(chrome, recorder.link)
+        image = page.locator("#image").get_attribute("src")
+        speak_until(page, "0:04")
+        # The recording is filed, and the answer lost.
+        page.route("**/recordings/*", lambda route: (route.fetch(), route.abort()))
+        page.keyboard.press("Enter")
+        expect(page.locator("#problem")).to_contain_text("No connection")
+        page.unroute_all(behavior="ignoreErrors")
+        page.once("dialog", lambda dialog: dialog.accept())
+        page.reload()
+        expect(page.locator("#status")).to_contain_text("is filed")
+        expect(page.locator("#image")).not_to_have_attribute("src", str(image))
+        expect(page.locator("#clock")).to_have_text("0:00")
+    assert len(lines_of(recorder)) == 1
+
+
+def test_a_link_that_is_no_longer_valid_ends_what_is_being_said(
+    recorder: RunningRecorder, tmp_path: Path
+) -> None:
+    with browser(heard=speech(tmp_path / "speech.wav")) as chrome:
+        page = opened(chrome, recorder.link)
+        page.keyboard.press("Space")
+        expect(page.locator("#clock")).to_have_text("0:02")
+        recorder.stop(signal.SIGINT)
+        (recorder.root / "recorder/secret").unlink()
+        recorder.start()
+        expect(page.locator("#problem")).to_contain_text("kept in this browser", timeout=30_000)
+        expect(page.locator("#record")).to_be_disabled()
+        spoken = page.locator("#clock").inner_text()
+        page.wait_for_timeout(2_500)
+        expect(page.locator("#clock")).to_have_text(spoken)
+
+
 def test_a_second_tab_does_not_speak_over_the_first(
     recorder: RunningRecorder, tmp_path: Path
 ) -> None:

@@ -15,6 +15,15 @@ function done(request) {
   });
 }
 
+// On the disk: a request that succeeded may still be undone when its transaction ends.
+function written(request) {
+  return new Promise((resolve, reject) => {
+    const { transaction } = request;
+    transaction.oncomplete = () => resolve();
+    transaction.onabort = () => reject(transaction.error);
+  });
+}
+
 export class Store {
   static async open(name) {
     const request = indexedDB.open(name, 1);
@@ -37,11 +46,11 @@ export class Store {
   }
 
   save(draft) {
-    return done(this.table("drafts", "readwrite").put(draft, "current"));
+    return written(this.table("drafts", "readwrite").put(draft, "current"));
   }
 
   addPiece(draft, part, number, blob) {
-    return done(this.table("pieces", "readwrite").put(blob, [draft.id, part, number]));
+    return written(this.table("pieces", "readwrite").put(blob, [draft.id, part, number]));
   }
 
   async part(draft, part) {
@@ -50,8 +59,8 @@ export class Store {
   }
 
   async forget(draft) {
-    await done(this.table("pieces", "readwrite").delete(IDBKeyRange.bound([draft.id], [draft.id, []])));
-    await done(this.table("drafts", "readwrite").delete("current"));
+    await written(this.table("pieces", "readwrite").delete(IDBKeyRange.bound([draft.id], [draft.id, []])));
+    await written(this.table("drafts", "readwrite").delete("current"));
   }
 }
 

@@ -194,8 +194,9 @@ async function speak() {
 
 // A piece stands in the browser's store, and is on its way.
 async function keep(mine, blob) {
-  draft.seconds[mine.part] = (mine.ended ?? performance.now()) / 1000 - mine.began / 1000;
+  const lasted = (mine.ended ?? performance.now()) / 1000 - mine.began / 1000;
   await store.addPiece(draft, mine.part, mine.pieces, blob);
+  draft.seconds[mine.part] = lasted; // a part without a piece is none
   mine.pieces += 1;
   await store.save(draft);
   if (!draft.submitted) sender.send(draft).catch(unexpected);
@@ -387,9 +388,11 @@ async function act(name) {
 
 function unexpected(error) {
   if (error instanceof Refusal && error.status === 403) {
-    phase = "away";
-    show();
-    warn(`${error.message}. What you said is kept in this browser.`);
+    pause().finally(() => {
+      phase = "away";
+      show();
+      warn(`${error.message}. What you said is kept in this browser.`);
+    });
     return;
   }
   console.error(error);
@@ -427,7 +430,7 @@ async function askConsent() {
   return agreed;
 }
 
-async function begin() {
+async function load() {
   sender = new Sender(null, (offline) => {
     if (offline) {
       warn("No connection. What you say is kept in this browser, and is sent when the connection is back.");
@@ -441,12 +444,21 @@ async function begin() {
   $("most").textContent = `${clock(session.min_seconds)} – ${clock(session.max_seconds)}`;
   showQuestions();
   show();
+}
+
+async function begin() {
   if (!session.consent.is_given && !await askConsent()) return;
   store = await Store.open(`pixmo-record ${session.annotator}`);
   sender.store = store;
   draft = (await store.load()) ?? null;
   if (!draft) return next();
   const there = await sender.trying(() => call("GET", `recordings/${draft.id}`));
+  if (there.filed) { // the answer that said so did not arrive
+    await store.forget(draft);
+    draft = null;
+    say("Your last recording is filed. Here is the next one.");
+    return next();
+  }
   sender.begin(there.parts);
   await showImage(draft.image);
   if (draft.submitted) return send();
@@ -456,7 +468,8 @@ async function begin() {
 
 // Two tabs would speak over each other: one at a time has the recorder, the next waits for it.
 async function beginAlone() {
-  const name = `pixmo-record ${location.pathname}`;
+  await load();
+  const name = `pixmo-record ${session.annotator}`;
   const taken = (await navigator.locks.query()).held.some((lock) => lock.name === name);
   if (taken) warn("The recorder is open in another tab. Go on there, or close it to go on here.");
   await navigator.locks.request(name, async () => {
@@ -476,7 +489,7 @@ addEventListener("beforeunload", (event) => {
 });
 setInterval(look, LOOK_MILLISECONDS);
 if (navigator.locks) {
-  beginAlone();
+  beginAlone().catch(unexpected);
 } else {
   warn("Browsers record on secure pages only. Ask for a link that begins with https.");
 }

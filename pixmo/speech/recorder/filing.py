@@ -7,6 +7,8 @@ audio/recorder/<day>/
 A browser's own file has no length, since it was sent before its end was known.
 """
 
+import errno
+import itertools
 import json
 import threading
 from collections import Counter
@@ -32,6 +34,7 @@ RECORDED_BY_BROWSERS = ("matroska", "mov", "ogg")
 # FFmpeg's muxer and the suffix for what browsers record; anything else goes into Matroska.
 MUXERS = {"opus": ("webm", ".webm"), "vorbis": ("webm", ".webm"), "aac": ("mp4", ".m4a")}
 ANY_CODEC = ("matroska", ".mka")
+DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 TOLERANCE_SECONDS = 1.0  # a decoded recording is up to half a second shorter than its clock said
 
 
@@ -146,13 +149,16 @@ class Inbox:
         """The draft is set aside with its reason; what was said is not lost."""
         folder = self.workspace.root / FOLDER / REFUSED / submission.annotator
         folder.mkdir(parents=True, exist_ok=True)
-        target = folder / submission.recording_id
-        draft.folder.rename(target)
+        # The answer to an earlier refusal may have been lost, and all of it been sent again.
+        name = submission.recording_id
+        names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+        target = next(path for path in map(folder.joinpath, names) if not path.exists())
         kind, _, detail = reason.partition(": ")
         path = self.workspace.relative(target)
         item = SetAside(STAGE, submission.recording_id, path, kind, detail)
         with self.lock:
             self.workspace.set_aside([item])
+        draft.folder.rename(target)
 
 
 def lines_of(folder: Path) -> Iterator[dict[str, Any]]:
@@ -168,6 +174,16 @@ def assemble(draft: Draft) -> tuple[Path, float]:
     Raises:
         AudioError: a part is no sound, or the parts do not fit together.
     """
+    try:
+        return assemble_parts(draft)
+    except AudioError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in DISK_TROUBLE:
+            raise error.__cause__ from None  # nothing is wrong with what was said
+        raise
+
+
+def assemble_parts(draft: Draft) -> tuple[Path, float]:
+    """As `assemble`; trouble with the disk is an AudioError, too."""
     parts = [path for path in draft.parts if path.stat().st_size]
     if not parts:
         raise AudioError("empty file: 0 bytes")

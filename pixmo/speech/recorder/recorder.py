@@ -213,7 +213,9 @@ class Recorder:
         for draft, submission in list(self.drafts.submitted()):
             try:
                 one = self.file(draft, submission)
-            except AudioError:  # it stands in the refused ones, or waits for more to be said
+            except (AudioError, OSError):
+                # It stands in the refused ones or waits for more to be said, or the disk is full;
+                # in none of these cases may it keep others from recording.
                 continue
             self.assignment.record(one.annotator, one.image_sha256)
             filed += 1
