@@ -18,6 +18,9 @@ DECIDED = {
     "language common_words",  # with min_common_words
     "unheard_number numbers",  # with max_numbers
     "too_many_points max_points",  # how many points a model is trained to write
+    "consensus within",  # what several people's points have in common: it judges no row
+    "consensus share",
+    "consensus max_count_difference",
 }
 
 

@@ -1,6 +1,7 @@
 """pixmo.label.push and .pull against a real Label Studio."""
 
 import json
+import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -39,6 +40,7 @@ from tests.label_studio_server import (
     TOKEN,
     Server,
     count,
+    free_port,
     labels,
     make_workspace,
     running,
@@ -216,6 +218,29 @@ def shown_by(server: Server, task: Any) -> str:
     """The address at which a browser asks for a task's image."""
     data = server.client.tasks.get(task.id).data
     return str(data["image"])
+
+
+def test_only_the_folder_for_it_need_be_the_servers_root(
+    server: Server, workspace: Workspace, studio: Studio
+) -> None:
+    settings = replace(workspace.settings.label_studio, document_root="")
+    workspace = replace(workspace, settings=replace(workspace.settings, label_studio=settings))
+    folder = workspace.root / "label-studio"
+    own = Server(workspace.root / "data", folder, free_port())
+    shutil.copytree(server.data, own.data)
+    own.start()
+    try:
+        with connected(own.url) as reached:
+            pushed = push(workspace, reached, "points", labels(workspace, "red dots"))
+        (task, *_) = tasks_of(own, pushed.project)
+        answer = httpx.get(
+            f"{own.url}{task.data['image']}",
+            headers={"Authorization": f"Token {TOKEN}"},
+            trust_env=False,
+        )
+        assert answer.status_code == 200
+    finally:
+        own.close()
 
 
 def test_a_pull_brings_what_changed_and_nothing_twice(

@@ -63,8 +63,13 @@ class ServedFiles:
 
     @property
     def folder(self) -> Path:
-        """What the server is to serve."""
+        """Where the files are."""
         return self.workspace.root / FOLDER
+
+    @property
+    def folders(self) -> tuple[Path, Path]:
+        """What the server is to serve."""
+        return self.folder / "images", self.folder / "audio"
 
     def picture(self, picture: Picture) -> str:
         """The URL of an image, which is in the folder now.

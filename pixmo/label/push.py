@@ -184,14 +184,16 @@ def served_files(workspace: Workspace, studio: Studio, project: Project) -> Serv
         return None
     if settings.images == "s3":
         return served_bucket(workspace, studio, project)
-    served = ServedFiles(workspace, Path(settings.document_root or workspace.root))
+    served = ServedFiles(workspace, Path(settings.document_root or workspace.root / FOLDER))
     if not served.folder.is_relative_to(served.document_root):
         raise LabelError(
             f"[label_studio] document_root in pixmo.toml is {served.document_root}, and"
             f" {workspace.root} is not in it; set it to what the server has as"
             " LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT"
         )
-    studio.serve_folder(project, str(served.folder))
+    for folder in served.folders:  # never the root itself: the server takes only what is below
+        folder.mkdir(parents=True, exist_ok=True)
+        studio.serve_folder(project, str(folder))
     return served
 
 

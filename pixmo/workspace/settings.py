@@ -92,7 +92,7 @@ class LabelStudioSettings:
 
     url: str = "http://localhost:8080"
     images: str = "local-files"  # the server's own files; s3: a bucket; url: each's image_url
-    document_root: str = ""  # the server's, for local files; empty: this workspace's folder
+    document_root: str = ""  # the server's; empty: label-studio/ in this workspace
     bucket: str = ""  # for s3: s3://bucket/prefix; keys come from AWS_ACCESS_KEY_ID and the like
     s3_endpoint: str = ""  # of another store than Amazon's
 
@@ -288,7 +288,7 @@ max_lost_share = 0.5        # of what the transcripts say; above it, likewise
 [label_studio]
 url = "http://localhost:8080"
 images = "local-files"      # the server's own files; s3: a bucket; url: each image's image_url
-document_root = ""          # the server's LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT; "": this folder
+document_root = ""          # its LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT; "": label-studio/ here
 bucket = ""                 # for s3: s3://bucket/prefix; keys as AWS_ACCESS_KEY_ID and the like
 s3_endpoint = ""            # of another store than Amazon's
 
