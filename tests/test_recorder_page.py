@@ -88,11 +88,17 @@ def opened(chrome: Browser, link: str, *, agree: bool = True) -> Page:
     return page
 
 
-def speak_until(page: Page, clock: str) -> None:
+def spoken_for(page: Page, seconds: int) -> None:
+    """The page's clock says so; a busy machine may see it a second late."""
+    late = "|".join(f"0:{seconds + more:02}" for more in range(3))
+    expect(page.locator("#clock")).to_have_text(re.compile(f"^({late})$"), timeout=40_000)
+
+
+def speak_until(page: Page, seconds: int) -> None:
     """The page records until its clock says so."""
     page.keyboard.press("Space")
     expect(page.locator("#record")).to_have_text("Pause")
-    expect(page.locator("#clock")).to_have_text(clock, timeout=40_000)
+    spoken_for(page, seconds)
     page.keyboard.press("Space")
     expect(page.locator("#status")).to_contain_text("Paused")
 
@@ -120,7 +126,7 @@ def test_what_is_spoken_on_the_page_becomes_the_caption(
         expect(page.locator("#record")).to_be_enabled()
         image = page.locator("#image").get_attribute("src")
         expect(page.locator("#submit")).to_be_disabled()
-        speak_until(page, f"0:{spoken_seconds:02}")
+        speak_until(page, spoken_seconds)
         page.keyboard.press("l")
         expect(page.locator("#listen")).to_have_text("Stop")
         page.keyboard.press("l")
@@ -135,7 +141,7 @@ def test_what_is_spoken_on_the_page_becomes_the_caption(
     assert all(url.startswith((base, "blob:", "data:")) for url in asked), asked
     (line,) = lines_of(recorder)
     assert line["image"] == str(image).removeprefix("images/")
-    assert line["seconds"] == pytest.approx(spoken_seconds, abs=1.5)
+    assert line["seconds"] == pytest.approx(spoken_seconds + 0.5, abs=2)
     transcribed = run_pixmo(recorder.pixmo, "transcribe", "audio/", cwd=recorder.root)
     assert transcribed.returncode == 0, transcribed.stderr
     query = "select caption, image_sha256 from captions"
@@ -158,17 +164,17 @@ def test_a_reload_and_a_killed_server_lose_nothing(
         page = opened(chrome, recorder.link)
         image = page.locator("#image").get_attribute("src")
         page.keyboard.press("Space")
-        expect(page.locator("#clock")).to_have_text("0:03")
+        spoken_for(page, 3)
         page.once("dialog", lambda dialog: dialog.accept())  # "leave this page?"
         page.reload()
         expect(page.locator("#status")).to_contain_text("What you said before is kept")
         assert page.locator("#image").get_attribute("src") == image
-        expect(page.locator("#clock")).to_have_text(re.compile("0:0[23]"))
+        expect(page.locator("#clock")).to_have_text(re.compile("0:0[2345]"))
         page.keyboard.press("Space")
-        expect(page.locator("#clock")).to_have_text("0:05")
+        spoken_for(page, 5)
         recorder.stop(signal.SIGKILL)
         expect(page.locator("#problem")).to_contain_text("No connection", timeout=20_000)
-        expect(page.locator("#clock")).to_have_text("0:09", timeout=20_000)  # she speaks on
+        spoken_for(page, 9)  # she speaks on
         page.keyboard.press("Enter")
         expect(page.locator("#status")).to_contain_text("Sending")
         time.sleep(1)
@@ -180,7 +186,7 @@ def test_a_reload_and_a_killed_server_lose_nothing(
         expect(page.locator("#status")).to_contain_text("Thank you", timeout=45_000)
     (line,) = lines_of(recorder)
     assert f"images/{line['image']}" == image
-    assert line["seconds"] == pytest.approx(9.0, abs=1.5)
+    assert line["seconds"] == pytest.approx(9.5, abs=2.5)
 
 
 def test_a_recording_whose_filing_was_not_heard_of_is_not_asked_for_again(
@@ -189,7 +195,7 @@ def test_a_recording_whose_filing_was_not_heard_of_is_not_asked_for_again(
     with browser(heard=speech(tmp_path / "speech.wav")) as chrome:
         page = opened(chrome, recorder.link)
         image = page.locator("#image").get_attribute("src")
-        speak_until(page, "0:04")
+        speak_until(page, 4)
         # The recording is filed, and the answer lost.
         page.route("**/recordings/*", lambda route: (route.fetch(), route.abort()))
         page.keyboard.press("Enter")
@@ -209,7 +215,7 @@ def test_a_link_that_is_no_longer_valid_ends_what_is_being_said(
     with browser(heard=speech(tmp_path / "speech.wav")) as chrome:
         page = opened(chrome, recorder.link)
         page.keyboard.press("Space")
-        expect(page.locator("#clock")).to_have_text("0:02")
+        spoken_for(page, 2)
         recorder.stop(signal.SIGINT)
         (recorder.root / "recorder/secret").unlink()
         recorder.start()
@@ -242,12 +248,12 @@ def test_beginning_again_deletes_and_skipping_says_why(
     with browser(heard=speech(tmp_path / "speech.wav")) as chrome:
         page = opened(chrome, recorder.link)
         image = page.locator("#image").get_attribute("src")
-        speak_until(page, "0:03")
+        speak_until(page, 3)
         drafts = recorder.root / "recorder/drafts/anna"
         assert list(drafts.glob("*/0.part"))
         page.keyboard.press("r")
         page.get_by_role("button", name="Keep it").click()
-        expect(page.locator("#clock")).to_have_text("0:03")
+        spoken_for(page, 3)
         page.wait_for_timeout(200)  # one press after another
         page.keyboard.press("r")
         page.get_by_role("button", name="Delete it").click()
@@ -332,7 +338,7 @@ def test_behind_a_proxy_it_works_under_a_path_and_https(
         browser("--ignore-certificate-errors", heard=speech(tmp_path / "speech.wav")) as chrome,
     ):
         page = opened(chrome, f"{public}/a/{token}")
-        speak_until(page, "0:04")
+        speak_until(page, 4)
         submit(page)
     assert len(lines_of(recorder)) == 1
 
