@@ -133,6 +133,8 @@ def test_gold_among_the_tasks_pushed_looks_like_them(
     assert (again.added, again.gold, again.there) == (0, 0, 8)
     tasks = tasks_of(server, first.project)
     assert len({frozenset(task.data) for task in tasks}) == 1  # none has a key of its own
+    with pytest.raises(LabelError, match="among those of --ask"):
+        push(workspace, studio, "points", gold_share=0.2)
     by_label = {task.data["label"]: task for task in tasks}
     server.annotate(by_label["dogs"].id, keypoint(10.5, 20.5), presence("present"))
     server.annotate(by_label["mugs"].id, presence("none"))

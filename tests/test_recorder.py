@@ -16,13 +16,13 @@ from starlette.testclient import TestClient
 
 from pixmo.errors import SettingsError
 from pixmo.hashing import sha256_bytes, sha256_file
+from pixmo.listening import listen
 from pixmo.speech.audio import SAMPLE_RATE, decode
 from pixmo.speech.recorder import drafts
 from pixmo.speech.recorder.app import MOST_PIECE_BYTES, build_app
 from pixmo.speech.recorder.assignment import Assignment
 from pixmo.speech.recorder.drafts import Draft, Submission
 from pixmo.speech.recorder.recorder import Recorder
-from pixmo.speech.recorder.server import listen
 from pixmo.speech.recordings import find
 from pixmo.workspace.workspace import Workspace
 from tests.recorders import as_browsers_record, lines, make_workspace, recording_with

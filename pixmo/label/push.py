@@ -65,6 +65,11 @@ def push(
         LabelError: the server cannot be used, or a line of `asked` is malformed.
         WorkspaceError: another process pushes.
     """
+    if gold_share is not None and asked is None:
+        raise LabelError(
+            "--gold mixes tasks with known answers among those of --ask; among others they could be"
+            " told apart"
+        )
     with workspace.lock("push"):
         tasks = tasks_for(workspace, subset, asked, per_image)
         gold = [] if gold_share is None else take_in(workspace, subset)

@@ -6,7 +6,6 @@ and whatever it hints at is true only once a pull finds it.
 
 import contextlib
 import os
-import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from hmac import compare_digest
@@ -20,6 +19,7 @@ from starlette.routing import Route
 from pixmo.errors import SettingsError
 from pixmo.label.push import known_project
 from pixmo.label.studio import Studio
+from pixmo.listening import listen
 from pixmo.workspace.workspace import Workspace
 
 SECRET = "PIXMO_WEBHOOK_SECRET"
@@ -60,14 +60,7 @@ def listening(host: str, port: int, told: Callable[[], None]) -> Iterator[int]:
         told()
         return Response(status_code=204)
 
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        opened = socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise SettingsError(
-            f"{host} port {port} cannot be listened on ({error.strerror}); another program may"
-            " have it: choose one with --port"
-        ) from error
+    opened = listen(host, port)
     config = uvicorn.Config(
         Starlette(routes=[Route(PATH, hook, methods=["POST"])]),
         log_level="warning",

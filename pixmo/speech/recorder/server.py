@@ -1,14 +1,14 @@
 """The recorder as a server: one process of a workspace at a time, until it is stopped."""
 
 import contextlib
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
 
-from pixmo.errors import SettingsError, WorkspaceError
+from pixmo.errors import WorkspaceError
 from pixmo.files import write_text
+from pixmo.listening import listen
 from pixmo.speech.recorder.app import build_app
 from pixmo.speech.recorder.recorder import Recorder
 
@@ -42,26 +42,6 @@ def serve(recorder: Recorder, host: str, port: int, told: Callable[[str], None])
             uvicorn.Server(config).run(sockets=[listening])
     finally:
         path.unlink(missing_ok=True)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens, whose connections send at once what is written to them.
-
-    Raises:
-        SettingsError: the address cannot be listened on.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listening = socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise SettingsError(
-            f"{host} port {port} cannot be listened on ({error.strerror}); another program may"
-            " have it: choose one with --port"
-        ) from error
-    # Else an answer's body waits for the confirmation of its head, which takes a browser 40 ms;
-    # asyncio sees to it only where a socket names its protocol.
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listening
 
 
 def address(folder: Path) -> Path:
