@@ -109,7 +109,7 @@ def task(number: int, data: dict[str, Any], *annotations: dict[str, Any]) -> dic
 
 def points_data(**changes: Any) -> dict[str, Any]:
     """Data of a pointing task."""
-    return shown("points-1", label="red mugs") | changes
+    return shown("points-1", label="red mugs", instruction="Point at these") | changes
 
 
 def ama_data(**changes: Any) -> dict[str, Any]:

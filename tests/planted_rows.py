@@ -98,6 +98,7 @@ def answer(
     """A row of `answers`, accepted."""
     return shared(uid, image, annotator, updated_at) | {
         "question": asked,
+        "proposed_answer": told,
         "answer": told,
         "verdict": "accept",
         "was_edited": False,

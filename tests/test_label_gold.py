@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pixmo.curate.curate import curate
+from pixmo.curate.functions import register
 from pixmo.curate.recipe import load
 from pixmo.errors import LabelError
 from pixmo.label.gold import answers, mixed, take_in
@@ -108,21 +109,77 @@ def test_a_share_of_the_tasks_is_gold_in_no_pattern() -> None:
     assert mixed(tasks, gold, 0.0) == tasks
 
 
-def test_annotations_of_gold_images_are_no_candidates(workspace: Workspace) -> None:
-    write(workspace, "gold/points.jsonl", POINTS)
-    write(workspace, "gold/ama.jsonl", ANSWER)
+def by(annotator: int, made: dict[str, Any]) -> dict[str, Any]:
+    """An annotation of this annotator's; its number is its own."""
+    return made | {"completed_by": annotator}
+
+
+def test_recipes_know_how_right_an_annotator_is_and_drop_gold_tasks(workspace: Workspace) -> None:
+    write(workspace, "gold/points.jsonl", POINTS, POINTS | {"image": "1.png", "points": []})
+    write(workspace, "gold/ama.jsonl", ANSWER, ANSWER | {"image": "2.png", "verdict": "accept"})
     for subset in ("points", "ama"):
         take_in(workspace, subset)
+    right = [ls.keypoint(10, 20.5), ls.keypoint(30, 40), ls.presence("present")]
+    half = [ls.keypoint(10, 20.5), ls.presence("present")]
+    pointed = [  # image, label, annotator, what they did
+        ("0.png", "mugs", 7, right),
+        ("1.png", "mugs", 7, [ls.presence("none")]),
+        ("0.png", "mugs", 8, half),
+        ("1.png", "mugs", 8, right),
+        ("0.png", "cups", 7, right),
+        ("0.png", "cups", 9, right),
+    ]
+    judged = [  # image, answer, annotator, verdict
+        ("1.png", "This.", 7, "reject"),
+        ("2.png", "This.", 7, "reject"),
+        ("1.png", "That.", 8, "accept"),  # another answer than the one with a known verdict
+        ("1.png", "This.", 8, "reject"),
+        *(("3.png", "This.", number, "accept") for number in (7, 8, 9)),
+        ("3.png", "This.", 10, "reject"),
+        ("3.png", "That.", 10, "reject"),
+    ]
     tasks = []
-    for number in range(3):
-        data = ls.points_data(image_sha256=sha256_of(workspace, f"{number}.png"), label="cats")
-        tasks.append(ls.task(number, data, ls.pointed(number)))
-        data = ls.ama_data(image_sha256=sha256_of(workspace, f"{number}.png"))
-        tasks.append(ls.task(10 + number, data, ls.judged(10 + number)))
+    for number, (image, label, annotator, results) in enumerate(pointed, 1):
+        data = ls.points_data(image_sha256=sha256_of(workspace, image), label=label)
+        tasks.append(ls.task(number, data, by(annotator, ls.pointed(number, result=results))))
+    for number, (image, answer, annotator, verdict) in enumerate(judged, 101):
+        sha256 = sha256_of(workspace, image)
+        data = ls.ama_data(image_sha256=sha256, question="Which?", answer=answer)
+        made = ls.judged(number, result=[ls.answer_verdict(verdict)])
+        tasks.append(ls.task(number, data, by(annotator, made)))
     ingest(workspace, [ls.write_export(workspace.exports / "e.json", tasks)])
-    other = sha256_of(workspace, "2.png")
+
     with workspace.connect() as connection:
+        register(connection)
         for subset in ("points", "ama"):
             found = curate(connection, load(subset))
-            assert found.candidates == 1
-            assert [row["image_sha256"] for row in found.kept.to_pylist()] == [other]
+            rows = connection.execute(
+                "select distinct annotator, gold_tasks, round(gold_accuracy, 3)"
+                f" from {subset}_candidates order by len(annotator), annotator"
+            ).fetchall()
+            if subset == "points":
+                # Both right; one point of two (F1 2/3) and two where there is none (0).
+                assert rows == [
+                    ("annotator-7", 2, 1.0),
+                    ("annotator-8", 2, 0.333),
+                    ("annotator-9", 0, None),
+                ]
+            else:
+                assert rows == [
+                    ("annotator-7", 2, 0.5),
+                    ("annotator-8", 1, 1.0),
+                    ("annotator-9", 0, None),
+                    ("annotator-10", 0, None),
+                ]
+                agreement = connection.execute(
+                    "select distinct image_sha256, annotators, agreement from ama_candidates"
+                    " where not is_gold order by annotators"
+                ).fetchall()
+                image = sha256_of(workspace, "3.png")
+                # Of the six pairs of four people three agree.
+                assert agreement == [(image, 1, None), (image, 4, 0.5)]
+            gone = [
+                row["image_sha256"] for row in found.dropped.to_pylist() if row["step"] == "gold"
+            ]
+            gold = {"points": ["0.png", "1.png"] * 2, "ama": ["1.png"] * 3 + ["2.png"]}[subset]
+            assert sorted(gone) == sorted(sha256_of(workspace, name) for name in gold)

@@ -101,6 +101,7 @@ def test_an_answer_without_a_text_box_stands_as_it_was() -> None:
         "image_sha256": ls.IMAGE_SHA256,
         "annotator": "annotator-7",
         "question": "What is on the desk?",
+        "proposed_answer": "A mug.",
         "answer": "A mug.",
         "verdict": "reject",
         "was_edited": False,

@@ -282,6 +282,7 @@ def test_annotators_are_scored_by_gold_tasks(workspace: Workspace) -> None:
     export = Export(workspace)
     wide = export.sha256["wide.png"]
     row = {"subset": "points", "image_sha256": wide, "points": [], "verdict": None}
+    row["answer"] = None
     mugs = row | {"asked": "mugs", "points": [{"x": 10, "y": 10}, {"x": 50, "y": 50}]}
     workspace.append("gold", [mugs | {"points": []}, row | {"asked": "cups"}])
     workspace.append("gold", [mugs])  # corrected

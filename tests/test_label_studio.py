@@ -295,8 +295,12 @@ def test_what_is_deleted_on_the_server_no_longer_counts(
     assert count(workspace, "annotations") == 5  # every state is kept
 
 
-def test_a_server_that_dies_in_the_middle_loses_nothing(
-    server: Server, workspace: Workspace, studio: Studio, monkeypatch: pytest.MonkeyPatch
+def test_a_server_that_dies_in_the_middle_or_is_restored_loses_nothing(
+    server: Server,
+    workspace: Workspace,
+    studio: Studio,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     pushed = push(workspace, studio, "points", labels(workspace, "red dots"))
     for task in tasks_of(server, pushed.project):
@@ -318,8 +322,22 @@ def test_a_server_that_dies_in_the_middle_loses_nothing(
     assert count(workspace, "current_point_annotations") == 2
     with pytest.raises(LabelError, match="cannot be reached"), connected(server.url):
         pass
+    backup = shutil.copytree(server.data, tmp_path / "backup")
     server.start()
     assert pull(workspace, studio, "points").added == 2
+    assert count(workspace, "current_point_annotations") == 4
+
+    first, second, *_ = server.client.tasks.list(project=pushed.project, fields="all").items
+    server.client.annotations.delete(first.annotations[0]["id"])
+    server.client.tasks.delete(second.id)
+    assert pull(workspace, studio, "points").deleted == 2
+    assert count(workspace, "current_point_annotations") == 2
+    server.kill()
+    shutil.rmtree(server.data)
+    backup.rename(server.data)
+    server.start()
+    pulled = pull(workspace, studio, "points")
+    assert (pulled.back, pulled.added, pulled.deleted) == (2, 0, 0)
     assert count(workspace, "current_point_annotations") == 4
 
 

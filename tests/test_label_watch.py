@@ -118,28 +118,34 @@ def test_a_webhook_brings_an_annotation_at_once(
         assert watch.line() == "points: 1 annotation, 1 point annotation"
         assert count(workspace, "current_point_annotations") == 2
         assert watch.stop() == ["ended; came: 2 annotations, 2 point annotations"]
-    register(workspace, studio, ["points"], url)
+    register(workspace, studio, "points", url)
     (hook,) = server.client.webhooks.list(project=str(pushed.project))
     assert (hook.headers, hook.send_payload) == ({HEADER: os.environ[SECRET]}, False)
 
 
-def test_a_server_that_goes_away_is_waited_for(
+def test_a_server_that_is_away_is_waited_for(
     server: Server, workspace: Workspace, studio: Studio, pixmo: Path
 ) -> None:
     pushed = push(workspace, studio, "points", labels(workspace, "red dots"))
     one, *_ = tasks_of(server, pushed.project)
-    with watching(pixmo, workspace, "--every", 1) as watch:
+    server.kill()
+    url = f"http://127.0.0.1:{free_port()}/hook"
+    with watching(pixmo, workspace, "--every", 1, "--webhook", url) as watch:
         assert watch.line() == "watching points  (Ctrl-C ends it)"
-        server.kill()
         away = f"Label Studio at {server.url} is away; trying again, at least once a minute"
         assert watch.line() == away
         time.sleep(5)  # some tries
         assert watch.lines.empty()  # it is said once
         server.start()
         server.annotate(one.id, presence("none"))
-        came = [watch.line(), watch.line()]
-        assert came == ["points: 1 annotation, 1 point annotation", "all is well again"]
+        came = "points: 1 annotation, 1 point annotation"
+        assert {watch.line(), watch.line()} == {came, "all is well again"}
+        (hook,) = server.client.webhooks.list(project=str(pushed.project))
+        assert hook.url == url
+        server.kill()
+        assert watch.line() == away
         assert watch.stop() == ["ended; came: 1 annotation, 1 point annotation"]
+    server.start()
 
 
 def test_another_pull_beside_it_does_not_end_a_watch(workspace: Workspace, studio: Studio) -> None:

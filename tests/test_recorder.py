@@ -25,6 +25,7 @@ from pixmo.speech.recorder.drafts import Draft, Submission
 from pixmo.speech.recorder.recorder import Recorder
 from pixmo.speech.recordings import find
 from pixmo.workspace.workspace import Workspace
+from tests.conftest import run_pixmo
 from tests.recorders import as_browsers_record, lines, make_workspace, recording_with
 
 
@@ -120,6 +121,22 @@ def test_without_a_valid_link_there_is_nothing(workspace: Workspace) -> None:
         assert client.get("/").status_code == 404
         (recorder.folder / "secret").unlink()
     assert TestClient(build_app(Recorder(workspace))).get(f"/a/{good}/").status_code == 403
+
+
+def test_a_link_can_be_taken_back_while_the_server_runs(workspace: Workspace, pixmo: Path) -> None:
+    recorder = Recorder(workspace)
+    expires = datetime.now(UTC) + timedelta(days=1)
+    old, other = (recorder.invites.token(name, expires) for name in ("anna", "ben"))
+    with TestClient(build_app(recorder)) as client:
+        assert client.get(f"/a/{old}/session").status_code == 200
+        revoked = run_pixmo(pixmo, "record", "--revoke", "anna", cwd=workspace.root)
+        assert revoked.returncode == 0
+        assert " ".join(revoked.stdout.split()) == "anna links made until now are invalid"
+        answer = client.get(f"/a/{old}/session")
+        assert (answer.status_code, "taken back" in answer.text) == (403, True)
+        assert client.get(f"/a/{other}/session").status_code == 200
+        new = recorder.invites.token("anna", expires)
+        assert client.get(f"/a/{new}/session").status_code == 200
 
 
 @pytest.mark.parametrize("name", ["", "../anna", "a/b", ".anna", "anna\n", "ä", "a" * 65])

@@ -1,4 +1,47 @@
 -- One candidate a judged answer.
+-- What each annotator said last of an answer.
+with said as (
+    select image_sha256, question, proposed_answer, annotator, verdict
+    from current_answers
+    qualify row_number() over (
+        partition by image_sha256, question, proposed_answer, annotator
+        order by updated_at desc, annotation_uid desc
+    ) = 1
+),
+
+verdicts as (
+    select image_sha256, question, proposed_answer, count(*) as same
+    from said
+    group by image_sha256, question, proposed_answer, verdict
+),
+
+together as (
+    select
+        image_sha256,
+        question,
+        proposed_answer,
+        sum(same) as annotators,
+        case when sum(same) > 1
+            then sum(same * (same - 1)) / (sum(same) * (sum(same) - 1))
+        end as agreement
+    from verdicts
+    group by image_sha256, question, proposed_answer
+),
+
+on_gold as (
+    select
+        annotator,
+        count(*) as gold_tasks,
+        avg((said.verdict = known.verdict)::int) as gold_accuracy
+    from said
+    join current_gold as known
+        on known.subset = 'ama'
+        and said.image_sha256 = known.image_sha256
+        and said.question = known.asked
+        and said.proposed_answer = known.answer
+    group by annotator
+)
+
 select
     images.image_url,
     image_sha256,
@@ -21,8 +64,15 @@ select
     -- What an answer quotes, a sign or a title, says nothing about the answer.
     regexp_replace(answers.answer, '"[^"]*"|“[^”]*”', ' ', 'g') as unquoted_answer,
     verdict,
-    updated_at
+    updated_at,
+    annotators, -- who judged this answer to this question
+    agreement, -- the share of every two of them with one verdict; null for one
+    (image_sha256, answers.question) in (
+        select (image_sha256, asked) from current_gold where subset = 'ama'
+    ) as is_gold,
+    coalesce(gold_tasks, 0) as gold_tasks, -- tasks with known answers that the annotator did
+    gold_accuracy -- the share of them with the right verdict; null without such tasks
 from current_answers as answers
--- Somebody knew beforehand what is right of these.
-anti join current_gold using (image_sha256)
+join together using (image_sha256, question, proposed_answer)
+left join on_gold using (annotator)
 left join images using (image_sha256)

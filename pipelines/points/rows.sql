@@ -10,13 +10,11 @@ with tidied as (
             lambda p: {'x': least(greatest(p.x, 0::double), 100::double), 'y': least(greatest(p.y, 0::double), 100::double)}
         ) as inside
     from current_point_annotations
-    -- Somebody knew beforehand what is right of these.
-    anti join current_gold using (image_sha256)
 ),
 
 -- What each annotator said last of an expression on an image.
 said as (
-    select image_sha256, expression, annotator, inside
+    select image_sha256, expression, label, annotator, inside
     from tidied
     qualify row_number() over (
         partition by image_sha256, expression, annotator order by updated_at desc, annotation_uid desc
@@ -35,6 +33,23 @@ together as (
     from said
     left join images using (image_sha256)
     group by image_sha256, expression
+),
+
+known as (
+    select image_sha256, asked as label, points as known_points
+    from current_gold
+    where subset = 'points'
+),
+
+on_gold as (
+    select
+        annotator,
+        count(*) as gold_tasks,
+        avg(pairwise_f1([inside, known_points], 5, height / width)) as gold_accuracy
+    from said
+    join known using (image_sha256, label)
+    join images using (image_sha256)
+    group by annotator
 )
 
 select
@@ -54,7 +69,12 @@ select
     presence,
     updated_at,
     annotators, -- who did this expression on this image
-    agreement -- the mean F1 of every two of them; null for one
+    agreement, -- the mean F1 of every two of them; null for one
+    known_points is not null as is_gold,
+    coalesce(gold_tasks, 0) as gold_tasks, -- tasks with known answers that the annotator did
+    gold_accuracy -- the mean F1 of their points and the right ones; null without such tasks
 from tidied
 join together using (image_sha256, expression)
+left join known using (image_sha256, label)
+left join on_gold using (annotator)
 left join images using (image_sha256)

@@ -154,19 +154,18 @@ def label_watch(
 
     from pixmo.label.studio import connected
     from pixmo.label.watch import Watch, described, on_ctrl_c, pushed_subsets
-    from pixmo.label.webhooks import listening, register
+    from pixmo.label.webhooks import listening
 
     opened = open_workspace(workspace)
     wanted = pushed_subsets(opened, subsets or [])
     with ExitStack() as stack:
-        studio = stack.enter_context(connected(opened.settings.label_studio.url))
-        watch = Watch(opened, studio, wanted, every, show.say)
+        url = opened.settings.label_studio.url
+        studio = stack.enter_context(connected(url, may_be_away=True))
+        watch = Watch(opened, studio, wanted, every, show.say, webhook)
         stack.enter_context(on_ctrl_c(watch.end))
         if port is not None:
             bound = stack.enter_context(listening(host, port, watch.hint))
             show.say(f"listening for webhooks at {host} port {bound}")
-        if webhook is not None:
-            register(opened, studio, wanted, webhook)
         show.say(f"watching {', '.join(wanted)}  (Ctrl-C ends it)")
         watch.run()
     show.say(f"ended; came: {described(watch.total)}")

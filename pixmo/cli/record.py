@@ -19,6 +19,10 @@ def record(
         list[str] | None,
         typer.Option(help="Print a link for this annotator; may be given several times."),
     ] = None,
+    revoke: Annotated[
+        list[str] | None,
+        typer.Option(help="Take back this annotator's links; alone, nothing is served."),
+    ] = None,
     days: Annotated[float, typer.Option(min=0.01, help="How long such a link is good.")] = 30,
     host: Annotated[
         str, typer.Option(help="The address to listen on; 0.0.0.0: all of this machine.")
@@ -32,7 +36,8 @@ def record(
     pixmo transcribe audio/. Browsers record on https and on this machine only: for others, put the
     server behind a proxy that speaks https, and say where in [record] public_url of pixmo.toml.
 
-    While a recorder of this workspace runs already, --invite prints links to it and ends.
+    While a recorder of this workspace runs already, --invite prints links to it and ends; --revoke
+    holds for it at once.
 
     Example: pixmo record --invite anna --invite ben
     """
@@ -46,6 +51,11 @@ def record(
 
     opened = open_workspace(workspace)
     invites = Invites.of(opened.root / FOLDER)
+    for name in revoke or []:
+        invites.revoke(name)
+        show.say(f"{name:<12}  links made until now are invalid")
+    if revoke and not invite:
+        return
     expires = datetime.now(UTC) + timedelta(days=days)
     tokens = {name: invites.token(name, expires) for name in invite or []}
     public_url = opened.settings.record.public_url.rstrip("/")

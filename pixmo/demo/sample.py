@@ -26,6 +26,7 @@ from pixmo.execution.local import map_ordered
 from pixmo.execution.progress import SILENT, Progress
 from pixmo.files import write_json, write_text
 from pixmo.hashing import sha256_file
+from pixmo.label import tasks
 from pixmo.workspace.settings import FILE_NAME, Settings
 from pixmo.workspace.workspace import Workspace
 
@@ -211,7 +212,7 @@ def annotate(workspace: Workspace, scenes: int, seed: int, truth: Truth) -> None
 def present(drawn: Scene, task: dict[str, str]) -> Work:
     """A task that asks to point at the scene's first group, done well."""
     expression = describe.expressions(drawn)[0]
-    data = {**task, "label": f"{expression.label} in the picture", "collection_method": "pointing"}
+    data = task | tasks.pointing(f"{expression.label} in the picture")
     clicks = keypoints(expression.points, WIDTH, HEIGHT)
     return Work(data, [*clicks, choice("presence", "image", "present")])
 
@@ -226,7 +227,7 @@ def pointing(drawn: Scene, task: dict[str, str], rng: Random) -> Iterator[Work]:
         asked.append(rng.choice(absent))
     for number, expression in enumerate(asked):
         method = "counting" if rng.random() < 0.3 else "pointing"
-        data = {**task, "label": expression.label, "collection_method": method}
+        data = task | tasks.pointing(expression.label, method)
         data["pixmo_id"] = f"points:{task['image_sha256'][:16]}:{number}"
         presence = choice("presence", "image", "present" if expression.points else "none")
         yield Work(data, [*keypoints(expression.points, WIDTH, HEIGHT), presence])

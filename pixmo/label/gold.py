@@ -4,8 +4,8 @@ gold/points.jsonl    image, label, points: [[x, y], …] in percent of the image
 gold/ama.jsonl       image, question, answer, verdict: accept or reject
 
 They stand in the workspace, not in Label Studio, where every annotator could read the answers, and
-there they look like any other task. What was taken in as gold stays so: annotations of its images
-are no candidates of a release, for somebody knew the answers beforehand.
+there they look like any other task. What was taken in as gold stays so: recipes drop annotations of
+it, for somebody knew the answers beforehand.
 """
 
 import json
@@ -60,6 +60,7 @@ def take_in(workspace: Workspace, subset: str) -> list[Task]:
                 "subset": subset,
                 "image_sha256": image,
                 "asked": asked,
+                "answer": data.get("answer"),
                 "points": points_in(json.loads(texts[line.number - 1]), where) if is_points else [],
                 "verdict": None if is_points else verdict_in(line, where),
             }

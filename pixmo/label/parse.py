@@ -129,10 +129,12 @@ def read_points(results: list[Result], data: Json) -> Json:
 
 def read_answer(results: list[Result], data: Json) -> Json:
     """What `answers` holds of a question-answer task."""
-    answer, was_edited = mended(results, "mended_answer", text_of(data, "answer"))
+    proposed = text_of(data, "answer")
+    answer, was_edited = mended(results, "mended_answer", proposed)
     remarks, _ = mended(results, "answer_remarks", "")
     return {
         "question": text_of(data, "question"),
+        "proposed_answer": proposed,
         "answer": answer,
         "verdict": choice(results, "answer_verdict"),
         "was_edited": was_edited,

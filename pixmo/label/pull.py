@@ -12,7 +12,7 @@ annotations.
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -40,6 +40,7 @@ class Pulled:
     tasks: int  # that changed
     added: int  # annotations, or new states of known ones
     deleted: int  # annotations that are gone from the server
+    back: int  # annotations that were gone from it and are there again
     points: int  # rows new in `point_annotations`
     answers: int
     questions: int
@@ -147,6 +148,7 @@ class Pull:
         tasks = self.studio.export(self.project, sorted(numbers))
         there = {uid for task in tasks for uid in uids_of(task)}
         self.forget([one for one in known if one.task in numbers and one.uid not in there])
+        self.welcome_back(there)
         return [task for task in tasks if task["annotations"]]
 
     def keep(self, tasks: Sequence[Json], some: Sequence[Listed]) -> None:
@@ -165,9 +167,28 @@ class Pull:
         for name in ("added", "points", "answers", "questions", "caption_reviews", "set_aside"):
             self.result[name] += getattr(ingested, name)
 
+    def welcome_back(self, there: Collection[str]) -> None:
+        """What was found deleted and is there again, as after a restored backup, counts again."""
+        if not self.workspace.table("deleted_annotations").parts():
+            return
+        with self.workspace.connect() as connection:
+            gone = connection.execute("from gone_annotations").fetchall()
+        rows = [
+            {"annotation_uid": uid, "updated_at": updated_at, "is_back": True}
+            for uid, updated_at in gone
+            if uid in there
+        ]
+        self.workspace.append("deleted_annotations", rows)
+        if rows:
+            self.known_now = None
+        self.result["back"] += len(rows)
+
     def forget(self, gone: Sequence[Known]) -> None:
         """The annotations, in the states known until now, are deleted ones."""
-        rows = [{"annotation_uid": one.uid, "updated_at": one.updated_at} for one in gone]
+        rows = [
+            {"annotation_uid": one.uid, "updated_at": one.updated_at, "is_back": False}
+            for one in gone
+        ]
         self.workspace.append("deleted_annotations", rows)
         if rows:
             self.known_now = None

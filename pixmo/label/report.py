@@ -1,8 +1,8 @@
 """How annotators work: how much, how fast, and how alike where several did the same task.
 
-Two annotations are of the same task where subset, image and label, question or caption are the
-same; a task that somebody did twice is compared in what they said last. All is read from the
-annotations that count now, as they are kept.
+Two annotations are of the same task where subset, image and label, question with the answer shown,
+or caption are the same; a task that somebody did twice is compared in what they said last. All is
+read from the annotations that count now, as they are kept.
 
 A proposal is a text put into the box beforehand, of what was accepted in the end, or an annotation
 begun from a prediction. One that most annotators leave untouched says little of what they saw.
@@ -28,7 +28,7 @@ from pixmo.workspace.workspace import Workspace
 MOST_SECONDS = 600.0  # of one annotation; Label Studio's clock runs on through a lunch
 WITHIN = 5.0  # percent of the image's width; people point at other places of one thing
 NOBODY = "unknown"  # the annotator of an annotation that names none
-ASKED = {"points": "label", "ama": "question", "cap": "caption_id"}
+ASKED = {"points": ("label",), "ama": ("question", "proposed_answer"), "cap": ("caption_id",)}
 PIECE = 10_000  # annotations read at once
 PROPOSED = "prediction"  # `origin` of a result that was left as a prediction had it
 
@@ -117,7 +117,8 @@ class Said:
     answer: Any  # a verdict, or points
 
 
-Tasks = dict[tuple[str, str], dict[str, Said]]  # by image and what is asked, then by annotator
+Task = tuple[str, ...]  # an image and what is asked of it
+Tasks = dict[Task, dict[str, Said]]  # by annotator
 
 # An image's height over its width; None where points are not compared, and no shape is needed.
 Shapes = Mapping[str, float | None]
@@ -180,7 +181,7 @@ def report(
     alike: dict[tuple[str, str], Pairs] = defaultdict(Pairs)
     with_gold: dict[tuple[str, str], Pairs] = defaultdict(Pairs)
     for subset, of_subset in sorted(tasks.items()):
-        shapes = heights if subset == "points" else {image: None for image, _ in of_subset}
+        shapes = heights if subset == "points" else {image: None for image, *_ in of_subset}
         of_all, of_each, without_image = compare(of_subset, shapes, within)
         alike.update({(subset, name): pairs for name, pairs in of_each.items()})
         of_each = compare_with_gold(of_subset, right_answers(workspace, subset), shapes, within)
@@ -239,10 +240,12 @@ def loaded(raw: Json) -> Json:
     return annotation
 
 
-def right_answers(workspace: Workspace, subset: str) -> dict[tuple[str, str], Any]:
-    """What is right of the gold tasks, by image and what is asked."""
+def right_answers(workspace: Workspace, subset: str) -> dict[Task, Any]:
+    """What is right of the gold tasks."""
     return {
-        (image, asked): as_points(row["points"]) if subset == "points" else row["verdict"]
+        (image, asked) if subset == "points" else (image, asked, row["answer"]): (
+            as_points(row["points"]) if subset == "points" else row["verdict"]
+        )
         for (of_subset, image, asked), row in answers(workspace).items()
         if of_subset == subset
     }
@@ -268,7 +271,7 @@ def remember(tasks: Tasks, raw: Json, parsed: Parsed) -> None:
     """What was said stands among the tasks, unless the annotator said something else later."""
     row = parsed.row
     answer = as_points(row["points"]) if raw["subset"] == "points" else row["verdict"]
-    said_of_it = tasks[row["image_sha256"], row[ASKED[raw["subset"]]]]
+    said_of_it = tasks[row["image_sha256"], *(row[name] for name in ASKED[raw["subset"]])]
     said = Said((raw["updated_at"], raw["annotation_uid"]), answer)
     known = said_of_it.get(row["annotator"])
     if known is None or known.when < said.when:
@@ -298,7 +301,7 @@ def is_untouched(annotation: Json, parsed: Parsed) -> bool | None:
 def compare(tasks: Tasks, shapes: Shapes, within: float) -> tuple[Pairs, dict[str, Pairs], int]:
     """All pairs, those of each annotator, and the tasks of several that cannot be compared."""
     of_all, of_each, without_image = Pairs(), defaultdict[str, Pairs](Pairs), 0
-    for (image, _), said in tasks.items():
+    for (image, *_), said in tasks.items():
         if image not in shapes:
             without_image += len(said) > 1
             continue
@@ -309,7 +312,7 @@ def compare(tasks: Tasks, shapes: Shapes, within: float) -> tuple[Pairs, dict[st
 
 
 def compare_with_gold(
-    tasks: Tasks, right: Mapping[tuple[str, str], Any], shapes: Shapes, within: float
+    tasks: Tasks, right: Mapping[Task, Any], shapes: Shapes, within: float
 ) -> dict[str, Pairs]:
     """What each annotator said of gold tasks, beside the right answers."""
     of_each = defaultdict[str, Pairs](Pairs)

@@ -223,11 +223,12 @@ def condition(column: str, operator: str, kind: str, value: object) -> Json:
 
 
 @contextlib.contextmanager
-def connected(url: str) -> Iterator[Studio]:
-    """A context with the server at `url`, which answered and knows the token.
+def connected(url: str, may_be_away: bool = False) -> Iterator[Studio]:
+    """A context with the server at `url`, which knows the token and answered, or may be away.
 
     Raises:
-        LabelError: there is no token, or the server is not there or refuses it.
+        LabelError: there is no token, or the server refuses it.
+        ServerAwayError: the server is not there.
     """
     token = os.environ.get(TOKEN, "")
     if not token:
@@ -239,7 +240,12 @@ def connected(url: str) -> Iterator[Studio]:
     with httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=True) as http:
         with refusals(url):
             studio = Studio(url, LabelStudio(base_url=url, api_key=token, httpx_client=http))
-            studio.client.users.whoami()
+        try:
+            with refusals(url):
+                studio.client.users.whoami()
+        except ServerAwayError:
+            if not may_be_away:
+                raise
         yield studio
 
 

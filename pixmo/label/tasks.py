@@ -22,8 +22,21 @@ COLUMNS = {
     "points": ("image", "label", "collection_method"),
     "ama": ("image", "question", "answer"),
 }
+# What an annotator is told, by COLLECTION_METHODS.
+INSTRUCTIONS = {
+    "pointing": "Point once at every one of these; where it is empty, write what you point at",
+    "counting": "Count these: point once at every one, then go over the image again until you are"
+    " sure that none is left out and none has two points",
+}
+
+
+def pointing(label: str, method: str = COLLECTION_METHODS[0]) -> Json:
+    """What a task is that asks to point at `label`; empty, at what the annotator writes."""
+    return {"label": label, "collection_method": method, "instruction": INSTRUCTIONS[method]}
+
+
 INVITATIONS: Mapping[str, Json] = {
-    "points": {"label": "", "collection_method": COLLECTION_METHODS[0]},
+    "points": pointing(""),
     "questions": {"invitation": "Ask one question that this image answers, as of a person"},
 }
 
@@ -159,7 +172,7 @@ def points_of(line: Line, where: str) -> Json:
         raise LabelError(
             f"{where}: collection_method is {method}; {' or '.join(COLLECTION_METHODS)}"
         )
-    return {"label": label, "collection_method": method}
+    return pointing(label, method)
 
 
 def question_of(line: Line, where: str) -> Json:

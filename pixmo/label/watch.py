@@ -12,6 +12,7 @@ from pixmo.label.controls import interfaces
 from pixmo.label.pull import Pulled, pull
 from pixmo.label.push import state_file
 from pixmo.label.studio import Studio
+from pixmo.label.webhooks import register
 from pixmo.text import counted
 from pixmo.workspace.workspace import Workspace
 
@@ -48,8 +49,10 @@ class Watch:
     subsets: Sequence[str]
     every_seconds: float
     say: Callable[[str], None]
+    webhook: str | None = None  # where the server is to send its hints
     # The one queue that a signal handler may fill.
     heard: queue.SimpleQueue[str] = field(default_factory=queue.SimpleQueue)
+    registered: set[str] = field(default_factory=set)  # subsets whose project sends them
     total: Pulled = field(default_factory=lambda: Pulled(*[0] * len(fields(Pulled))))
 
     def run(self) -> None:
@@ -71,17 +74,27 @@ class Watch:
         """Every subset is pulled once; returns what went wrong, None where nothing did."""
         trouble = None
         for subset in self.subsets:
-            try:
-                came = pull(self.workspace, self.studio, subset)
-            except ServerAwayError:  # why exactly changes from try to try
-                return f"Label Studio at {self.studio.url} is away"
-            except PixmoError as error:
-                trouble = str(error)
-            else:
-                if came.added or came.deleted:
-                    self.say(f"{subset}: {described(came)}")
-                self.total = plus(self.total, came)
+            for work in (self.ask_for_hints, self.pull):
+                try:
+                    work(subset)
+                except ServerAwayError:  # why exactly changes from try to try
+                    return f"Label Studio at {self.studio.url} is away"
+                except PixmoError as error:
+                    trouble = str(error)
         return trouble
+
+    def ask_for_hints(self, subset: str) -> None:
+        """The server sends them to the webhook, if there is one."""
+        if self.webhook is not None and subset not in self.registered:
+            register(self.workspace, self.studio, subset, self.webhook)
+            self.registered.add(subset)
+
+    def pull(self, subset: str) -> None:
+        """What is new of the subset is there, and was said."""
+        came = pull(self.workspace, self.studio, subset)
+        if came.added or came.deleted or came.back:
+            self.say(f"{subset}: {described(came)}")
+        self.total = plus(self.total, came)
 
     def waited(self, seconds: float) -> str | None:
         """Wait so long, or until a hint or the end; returns which."""
@@ -116,6 +129,7 @@ def described(pulled: Pulled) -> str:
     counts = {
         counted(pulled.added, "annotation"): pulled.added,
         f"{pulled.deleted} deleted": pulled.deleted,
+        f"{pulled.back} there again": pulled.back,
         counted(pulled.points, "point annotation"): pulled.points,
         counted(pulled.answers, "answer"): pulled.answers,
         counted(pulled.caption_reviews, "caption review"): pulled.caption_reviews,

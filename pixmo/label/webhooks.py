@@ -7,7 +7,7 @@ and whatever it hints at is true only once a pull finds it.
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from hmac import compare_digest
 
 import uvicorn
@@ -78,8 +78,8 @@ def listening(host: str, port: int, told: Callable[[], None]) -> Iterator[int]:
         thread.join()
 
 
-def register(workspace: Workspace, studio: Studio, subsets: Sequence[str], url: str) -> None:
-    """Label Studio sends its webhooks of the subsets' projects to `url`, with the secret, once.
+def register(workspace: Workspace, studio: Studio, subset: str, url: str) -> None:
+    """Label Studio sends its webhooks of the subset's project to `url`, with the secret, once.
 
     Raises:
         SettingsError: there is no secret.
@@ -87,7 +87,6 @@ def register(workspace: Workspace, studio: Studio, subsets: Sequence[str], url: 
             SSRF_PROTECTION_ENABLED=false.
     """
     headers = {HEADER: secret()}
-    for subset in subsets:
-        project = known_project(workspace, studio, subset)
-        if project is not None:
-            studio.send_webhooks(project, url, headers)
+    project = known_project(workspace, studio, subset)
+    if project is not None:
+        studio.send_webhooks(project, url, headers)

@@ -108,6 +108,19 @@ select * exclude (filename, file_row_number)
 from parts.image_embeddings
 where row(filename, file_row_number) in (select place from newest);
 
+-- Annotations that were found deleted on the server, and not there again since.
+create view gone_annotations as
+with newest as (
+    select * exclude (filename, file_row_number)
+    from parts.deleted_annotations
+    qualify row_number() over (
+        partition by annotation_uid order by filename desc, file_row_number desc
+    ) = 1
+)
+
+select annotation_uid, updated_at from newest
+where not is_back;
+
 -- The newest state of an annotation, by Label Studio's own clock; of states of one time the one that
 -- was taken in last. A state stands in `annotations` only once it is parsed or set aside, so an
 -- earlier one counts until then. One that was deleted on the server does not count, unless it was
@@ -122,8 +135,8 @@ with newest as (
 )
 
 select newest.* from newest
-anti join deleted_annotations as deleted
-    on newest.annotation_uid = deleted.annotation_uid and newest.updated_at <= deleted.updated_at;
+anti join gone_annotations as gone
+    on newest.annotation_uid = gone.annotation_uid and newest.updated_at <= gone.updated_at;
 
 create view current_point_annotations as
 select point_annotations.* from point_annotations

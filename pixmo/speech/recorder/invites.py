@@ -1,7 +1,10 @@
 """Invitations: a signed link per annotator, which expires; without one there is no page.
 
-The link is all that an annotator needs, and all that the server knows them by. Deleting the
-workspace's `recorder/secret` makes every link invalid.
+The link is all that an annotator needs, and all that the server knows them by.
+
+recorder/
+  secret           signs the links; deleting it makes every link invalid
+  revoked.jsonl    annotator, and when: their links made until then are invalid
 """
 
 import hashlib
@@ -9,15 +12,17 @@ import os
 import re
 import secrets
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from itsdangerous import BadData, URLSafeSerializer
 
 from pixmo.errors import SettingsError, SpeechError
+from pixmo.files import append_json, appended_objects, sync_file
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # of a folder on any system
 SECRET_BYTES = 32
+REVOKED = "revoked.jsonl"
 
 
 class InviteError(SpeechError):
@@ -28,6 +33,7 @@ class InviteError(SpeechError):
 class Invites:
     """Makes links and reads them."""
 
+    folder: Path
     secret: bytes
 
     @classmethod
@@ -47,7 +53,7 @@ class Invites:
             secret = secrets.token_bytes(SECRET_BYTES)
             with os.fdopen(handle, "wb") as file:
                 file.write(secret)
-        return cls(secret)
+        return cls(folder, secret)
 
     def token(self, annotator: str, expires: datetime) -> str:
         """What the annotator's link holds.
@@ -60,20 +66,31 @@ class Invites:
                 f"{annotator!r} cannot be invited: a name is up to 64 letters, digits, dots, dashes"
                 " and underscores, and begins with a letter or digit; a pseudonym is best"
             )
-        return self._serializer().dumps([annotator, int(expires.timestamp())])
+        now = datetime.now(UTC).timestamp()
+        return self._serializer().dumps([annotator, int(expires.timestamp()), now])
+
+    def revoke(self, annotator: str) -> None:
+        """The annotator's links made until now are invalid, for a server that runs already, too."""
+        row = {"annotator": annotator, "at": datetime.now(UTC).timestamp()}
+        append_json(self.folder / REVOKED, row)
+        sync_file(self.folder / REVOKED)
 
     def annotator(self, token: str, now: datetime) -> str:
         """Whose link it is.
 
         Raises:
-            InviteError: it was not signed here, or has expired.
+            InviteError: it was not signed here, has expired or was revoked.
         """
         try:
-            annotator, expires = self._serializer().loads(token)
+            annotator, expires, made = self._serializer().loads(token)
         except (BadData, ValueError, TypeError) as error:
             raise InviteError("this link is not complete; ask for a new one") from error
         if now.timestamp() >= expires:
             raise InviteError("this link has expired; ask for a new one")
+        # Another process revokes; the file is short or not there.
+        for row in appended_objects(self.folder / REVOKED):
+            if row["annotator"] == annotator and made <= row["at"]:
+                raise InviteError("this link was taken back; ask for a new one")
         return str(annotator)
 
     def _serializer(self) -> URLSafeSerializer:
