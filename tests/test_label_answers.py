@@ -1,6 +1,9 @@
 """The AskModelAnything loop on a real Label Studio, with a real small language-model server."""
 
 import json
+import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,21 +13,25 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pixmo.errors import LanguageModelError, SettingsError
 from pixmo.execution.progress import SILENT
+from pixmo.files import appended_objects
 from pixmo.images.store import add_images
 from pixmo.label.image_texts import image_texts, rapid_ocr
+from pixmo.label.ingest import ingest
 from pixmo.label.pull import pull
 from pixmo.label.push import push
-from pixmo.label.rounds import answer_questions
+from pixmo.label.rounds import answer_questions, questions, to_judge
 from pixmo.label.studio import Studio, connected
 from pixmo.speech.captioning.captions import write_captions
 from pixmo.speech.written import add_written
 from pixmo.workspace.workspace import Workspace
-from tests.label_studio_exports import answer_verdict, result
+from tests.label_studio_exports import annotation, answer_verdict, result, write_export
+from tests.label_studio_exports import task as exported_task
 from tests.label_studio_server import TOKEN, Server, running
 from tests.local_model_server import Answer, LocalModelServer, Request
 from tests.workspaces import picture
 
 SAID = "A harbour with three blue boats and a lighthouse in the evening."
+PATIENCE_SECONDS = 30.0
 REMARK = "There are three boats, not two."
 
 
@@ -149,14 +156,21 @@ def test_a_question_is_given_up_after_the_last_round(
     assert len(server.requests) == 2
 
 
-def test_what_a_server_answered_before_it_failed_is_kept(
+def test_no_answer_is_lost_when_another_fails(
     studio_server: Server, workspace: Workspace, studio: Studio, server: LocalModelServer
 ) -> None:
     ask(studio_server, workspace, studio, "What is it?", "Where is it?")
+    fails, _ = (
+        one.question for one in questions(workspace)
+    )  # in the order in which they are asked
+    other_came = threading.Event()
 
     def reply(request: Request) -> Answer:
-        if "Where" in request.words:
+        if fails in request.words:
+            other_came.wait(PATIENCE_SECONDS)
+            time.sleep(0.5)  # until it is there
             return Answer(None, 401, {"error": {"message": "no such key"}})
+        other_came.set()
         return Answer("A harbour.")
 
     server.reply = reply
@@ -166,6 +180,73 @@ def test_what_a_server_answered_before_it_failed_is_kept(
     server.reply = lambda _: Answer("On the left.")
     done = answer_questions(workspace, None)
     assert (done.answered, done.waiting) == (1, 2)
+
+
+def test_a_kill_loses_no_answer(
+    studio_server: Server,
+    workspace: Workspace,
+    studio: Studio,
+    server: LocalModelServer,
+    pixmo: Path,
+) -> None:
+    ask(studio_server, workspace, studio, "What is it?", "Where is it?")
+    release = threading.Event()
+
+    def reply(request: Request) -> Answer:
+        if "Where" in request.words:
+            release.wait(PATIENCE_SECONDS)
+        return Answer("A harbour.")
+
+    server.reply = reply
+    command = [str(pixmo), "label", "answer", "--no-ocr", "-w", str(workspace.root)]
+    journal = workspace.table("answer_rounds").folder / "journal.jsonl"
+    with subprocess.Popen(command) as killed:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not list(appended_objects(journal)):
+            assert killed.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        killed.kill()
+    release.set()
+    assert not workspace.read("answer_rounds").num_rows
+    asked_before = len(server.requests)
+    done = answer_questions(workspace, None)
+    assert (done.answered, done.waiting) == (1, 2)
+    assert len(server.requests) == asked_before + 1
+    assert not journal.exists()
+
+
+def test_a_skipped_answer_waits_for_others_and_a_deleted_question_for_nobody(
+    studio_server: Server, workspace: Workspace, studio: Studio, server: LocalModelServer
+) -> None:
+    ask(studio_server, workspace, studio, "What is it?")
+    server.reply = lambda _: Answer("A cat.")
+    answer_questions(workspace, None)
+    project = push(workspace, studio, "ama").project
+    (task,) = studio_server.client.tasks.list(project=project, fields="all")
+    studio_server.annotate(task.id, was_cancelled=True)
+    assert pull(workspace, studio, "ama").answers == 0
+    assert [row["question"] for row in to_judge(workspace)] == ["What is it?"]
+    with workspace.connect() as connection:
+        (asked,) = connection.execute(
+            "select annotation_json::json ->> 'id' from current_annotations"
+            " where subset = 'questions'"
+        ).fetchall()
+    studio_server.client.annotations.delete(int(asked[0]))
+    assert pull(workspace, studio, "questions").deleted == 1
+    assert list(to_judge(workspace)) == []
+
+
+def test_a_question_about_an_image_that_was_not_taken_in_is_set_aside(
+    workspace: Workspace, studio: Studio, server: LocalModelServer
+) -> None:
+    data = {"image": "x.png", "image_sha256": "0" * 64, "invitation": "Ask", "pixmo_id": "q"}
+    asked = result("asked_question", "image", "textarea", {"text": ["Why?"]})
+    export = [exported_task(1, data, annotation(1, [asked]))]
+    assert ingest(workspace, [write_export(workspace.exports / "e.json", export)]).questions == 1
+    done = answer_questions(workspace, None)
+    assert (done.answered, done.without_answer, server.requests) == (0, 1, [])
+    assert {item.reason for item in workspace.still_set_aside()} == {"image was not taken in"}
 
 
 def test_an_empty_answer_is_set_aside_and_asked_for_again(
@@ -201,8 +282,7 @@ def test_text_in_an_image_is_read_once(workspace: Workspace) -> None:
 def test_a_broken_image_is_set_aside(workspace: Workspace) -> None:
     (workspace.images / "other.png").write_bytes(b"no image any more")
     images = [row["image_sha256"] for row in workspace.read("images").to_pylist()]
-    read, name = rapid_ocr()
-    found = image_texts(workspace, images, read, name, SILENT)
-    assert sorted(text.upper().replace(" ", "") for text in found.values()) == ["", "BOATHIRE"]
+    found = image_texts(workspace, images, lambda _: ["seen"], "a reader for tests", SILENT)
+    assert sorted(found.values()) == ["", "seen"]
     (item,) = workspace.still_set_aside()
     assert (item.reason, Path(item.path).name) == ("image cannot be read", "other.png")

@@ -69,6 +69,8 @@ MISTAKES = {
     "no points": ("points", [{"image": "0.png", "label": "mugs"}], "line 1: points is no list"),
     "one number": ("points", [POINTS | {"points": [[1]]}], "line 1: points is no list of"),
     "no number": ("points", [POINTS | {"points": [[1, "2"]]}], "line 1: points is no list of"),
+    "pixels": ("points", [POINTS | {"points": [[1, 640]]}], "line 1: points is no list of"),
+    "below zero": ("points", [POINTS | {"points": [[-1, 64]]}], "line 1: points is no list of"),
     "no label": ("points", [POINTS | {"label": ""}], "line 1: it has no label"),
     "twice": ("points", [POINTS, POINTS], "line 2: it asks what an earlier line asks"),
     "no image": ("ama", [ANSWER | {"image": "x.png"}], "names no image that was taken in"),

@@ -287,6 +287,7 @@ def test_annotators_are_scored_by_gold_tasks(workspace: Workspace) -> None:
     workspace.append("gold", [mugs | {"points": []}, row | {"asked": "cups"}])
     workspace.append("gold", [mugs])  # corrected
     right = row | {"subset": "ama", "image_sha256": ls.IMAGE_SHA256, "verdict": "reject"}
+    right["answer"] = "A mug."
     workspace.append("gold", [right | {"asked": "a?"}, right | {"asked": "b?"}])
     export.points(ANN, "wide.png", "mugs", [(10, 18), (90, 50), (50, 50)])
     export.points(ANN, "wide.png", "cups", [])

@@ -118,6 +118,29 @@ def test_every_image_is_asked_about_as_often_as_said(
         assert found.fetchall() == [(task.data["image_sha256"], "yellow hats")]
 
 
+def test_each_task_waits_for_as_many_people_as_said(
+    server: Server, workspace: Workspace, studio: Studio
+) -> None:
+    first = push(workspace, studio, "points", labels(workspace, "red dots"), annotators=2)
+    one, *others = tasks_of(server, first.project)
+
+    def is_done() -> bool:
+        """Whether the queue hands the task to nobody any more."""
+        return bool(server.client.tasks.get(one.id).is_labeled)
+
+    server.annotate(one.id, presence("none"))
+    push(workspace, studio, "points", labels(workspace, "red dots"))  # it stays so
+    assert not is_done()
+    name = f"{first.project}@example.org"
+    other = server.client.users.create(username=name, email=name)
+    server.annotate(one.id, presence("none"), completed_by=other.id)
+    assert is_done()
+    assert pull(workspace, studio, "points").points == 2
+    server.annotate(others[0].id, presence("none"))
+    push(workspace, studio, "points", labels(workspace, "red dots"), annotators=1)
+    assert server.client.tasks.get(others[0].id).is_labeled
+
+
 def test_gold_among_the_tasks_pushed_looks_like_them(
     server: Server, workspace: Workspace, studio: Studio
 ) -> None:
@@ -184,7 +207,11 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def test_images_are_shown_from_a_bucket_by_presigned_urls(
-    server: Server, workspace: Workspace, studio: Studio, bucket: Any
+    server: Server,
+    workspace: Workspace,
+    studio: Studio,
+    bucket: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     endpoint = bucket.meta.endpoint_url
     settings = replace(
@@ -195,6 +222,7 @@ def test_images_are_shown_from_a_bucket_by_presigned_urls(
     )
     workspace = replace(workspace, settings=replace(workspace.settings, label_studio=settings))
     pushed = push(workspace, studio, "points", labels(workspace, "red dots"))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a-newer-key")
     assert push(workspace, studio, "points", labels(workspace, "red dots")).added == 0
     listed = bucket.list_objects_v2(Bucket="pictures")["Contents"]
     assert len(listed) == 5  # one says what the others are for
@@ -207,6 +235,7 @@ def test_images_are_shown_from_a_bucket_by_presigned_urls(
             trust_env=False,
         )
         assert answer.status_code in (302, 303, 307), answer.text
+        assert "a-newer-key" in answer.headers["location"]
         image = httpx.get(answer.headers["location"], trust_env=False)
         assert image.status_code == 200
         assert image.content.startswith(b"\x89PNG")
@@ -493,7 +522,8 @@ def test_a_config_changed_on_the_server_is_told(
 ) -> None:
     pushed = push(workspace, studio, "points", labels(workspace, "red dots"))
     config = server.client.projects.get(pushed.project).label_config or ""
-    reworded = config.replace("Point once at every:", "Zeige auf jedes:")
+    reworded = config.replace("There is none in this image", "Nichts davon ist im Bild")
+    assert reworded != config
     server.client.projects.update(pushed.project, label_config=reworded)
     assert push(workspace, studio, "points", labels(workspace, "red dots")).there == 4
     other = config.replace('alias="none"', 'alias="nothing"')

@@ -17,7 +17,7 @@ import pytest
 from pixmo.errors import LabelError, SettingsError
 from pixmo.label.push import push
 from pixmo.label.studio import Studio, connected
-from pixmo.label.watch import Watch, pushed_subsets
+from pixmo.label.watch import Watch, pushed_subsets, retry_seconds
 from pixmo.label.webhooks import HEADER, SECRET, listening, register
 from pixmo.workspace.workspace import Workspace
 from tests.conftest import hear_ctrl_c
@@ -146,6 +146,10 @@ def test_a_server_that_is_away_is_waited_for(
         assert watch.line() == away
         assert watch.stop() == ["ended; came: 1 annotation, 1 point annotation"]
     server.start()
+
+
+def test_a_weekend_without_the_server_ends_no_watch() -> None:
+    assert [retry_seconds(tries) for tries in (1, 2, 5, 6, 5000)] == [2, 4, 32, 60, 60]
 
 
 def test_another_pull_beside_it_does_not_end_a_watch(workspace: Workspace, studio: Studio) -> None:

@@ -41,6 +41,14 @@ def label_push(
             " and points; gold/ama.jsonl of image, question, answer and verdict.",
         ),
     ] = None,
+    annotators: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="How many people do each task of the project, those pushed before, too; one, until"
+            " this is given.",
+        ),
+    ] = None,
     workspace: WORKSPACE = Path(),
     json: AS_JSON = False,
 ) -> None:
@@ -56,9 +64,14 @@ def label_push(
     from pixmo.label.push import push
     from pixmo.label.studio import connected
 
+    if per_image != 1 and (ask is not None or subset in ("ama", "cap")):
+        raise typer.BadParameter(
+            "it is of points and questions that annotators come up with, without --ask",
+            param_hint="--per-image",
+        )
     opened = open_workspace(workspace)
     with connected(opened.settings.label_studio.url) as studio:
-        pushed = push(opened, studio, subset, ask, per_image, show.Bars(), gold_share=gold)
+        pushed = push(opened, studio, subset, ask, per_image, show.Bars(), gold, annotators)
         show.counts(pushed, json)
 
 

@@ -75,8 +75,12 @@ def points_in(row: Json, where: str) -> list[dict[str, float]]:
     given = row.get("points")
     pairs = [pair_in(one) for one in given] if isinstance(given, list) else [None]
     points = [{"x": x, "y": y} for x, y in filter(None, pairs)]
-    if len(points) != len(pairs):
-        raise LabelError(f"{where}: points is no list of [x, y] in percent; mend the line")
+    if len(points) != len(pairs) or any(
+        not 0 <= point[axis] <= 100 for point in points for axis in point
+    ):
+        raise LabelError(
+            f"{where}: points is no list of [x, y] in percent of the image, 0 to 100; mend the line"
+        )
     return points
 
 

@@ -22,7 +22,6 @@ FOLDER = "label-studio"  # in the workspace
 UPRIGHT = 1  # EXIF's orientation of a picture that is not turned
 SHOWN_BY_BROWSERS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif"}
 LONGEST_SIDE = 1 << 16  # none is made smaller: a point is a share of it
-QUALITY = 95
 
 
 @dataclass(frozen=True)

@@ -54,12 +54,14 @@ def push(
     per_image: int = 1,
     progress: Progress = SILENT,
     gold_share: float | None = None,
+    annotators: int | None = None,
 ) -> Pushed:
     """Every task of the subset that waits for an annotation stands in its project, once.
 
     The project is created the first time. `asked` and `per_image` as in `tasks_for`. With a
     `gold_share`, from 0 to below 1, the workspace's gold is taken in, and that share of the new
-    tasks is of it, as far as it is not there yet.
+    tasks is of it, as far as it is not there yet. `annotators`: how many people are to do each task
+    of the project, if that is to change; one, to begin with.
 
     Raises:
         LabelError: the server cannot be used, or a line of `asked` is malformed.
@@ -74,6 +76,8 @@ def push(
         tasks = tasks_for(workspace, subset, asked, per_image)
         gold = [] if gold_share is None else take_in(workspace, subset)
         project = project_of(workspace, studio, subset)
+        if annotators is not None and annotators != project.annotators:
+            studio.ask_annotators(project, annotators)
         there = studio.pixmo_ids(project)
         ordinary = [task for task in tasks if task.data["pixmo_id"] not in there]
         there |= {task.data["pixmo_id"] for task in ordinary}
@@ -87,13 +91,18 @@ def push(
                 some = new[start : start + TASKS_AT_ONCE]
                 requests, unusable = [], []
                 for task in some:
-                    picture = shown[task.image_sha256]
+                    key = task.data["pixmo_id"]
+                    picture = shown.get(task.image_sha256)
+                    if picture is None:
+                        reason = "image was not taken in"
+                        unusable.append(SetAside(STAGE, key, task.image_sha256, reason))
+                        continue
                     try:
                         requests.append(request_for(task, picture, served))
                     except StorageError:
                         raise  # of the bucket, not of this image
                     except LabelError as error:
-                        key, path = task.data["pixmo_id"], workspace.relative(picture.path)
+                        path = workspace.relative(picture.path)
                         reason = "image cannot be shown"
                         unusable.append(SetAside(STAGE, key, path, reason, str(error)))
                 set_aside += workspace.set_aside(unusable)

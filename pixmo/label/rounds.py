@@ -8,6 +8,7 @@ PixMo, arXiv 2409.17146.
 """
 
 import json
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any
 
 from pixmo.errors import SettingsError
 from pixmo.execution.progress import SILENT, Progress
+from pixmo.files import append_json, appended_objects
 from pixmo.hashing import short_id
 from pixmo.label.image_texts import Reader, image_texts
 from pixmo.language_models.asking import Asker, ModelServer
@@ -30,7 +32,7 @@ SECTIONS = {
     "Again": Section(takes=frozenset(["remarks"])),
 }
 NOTHING = "(nothing)"
-PART_ROUNDS = 20  # a kill loses no more answers than these
+TABLE, JOURNAL = "answer_rounds", "journal.jsonl"
 PURPOSE = Purpose(
     asker="pixmo label answer",
     base_url="[answer] base_url in pixmo.toml",
@@ -101,6 +103,7 @@ def answer_questions(
         timeout_seconds=settings.timeout_seconds,
     )
     with workspace.lock("answer"):
+        take_in_journal(workspace)  # that of a run which was killed
         asked = questions(workspace)
         standing = Counter(stands(rounds, settings.max_rounds) for rounds in asked.values())
         wanted = [
@@ -165,13 +168,20 @@ def propose(
     progress: Progress,
 ) -> int:
     """The model was asked for every answer wanted; returns how many it gave."""
+    taken_in = set(workspace.read("images")["image_sha256"].to_pylist())
     images = [one.question.image_sha256 for one in wanted]
     texts = image_texts(workspace, images, *reader, progress) if reader else {}
     captions = captions_of(workspace)
     asker = Asker(server, PURPOSE)
 
-    def ask(one: Open) -> dict[str, Any] | SetAside:
+    journal = workspace.table(TABLE).folder / JOURNAL
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    one_at_a_time = threading.Lock()
+
+    def ask(one: Open) -> SetAside | None:
         image = one.question.image_sha256
+        if image not in taken_in:
+            return SetAside(STAGE, pixmo_id(one), image, "image was not taken in")
         messages = told(one, prompt, captions.get(image, ""), texts.get(image, ""))
         try:
             said = asker.complete(server.parameters | {"messages": messages})
@@ -179,7 +189,7 @@ def propose(
             return SetAside(STAGE, pixmo_id(one), image, "no answer to a question", str(error))
         if not squeeze(said.text):
             return SetAside(STAGE, pixmo_id(one), image, "no answer to a question", "it was empty")
-        return {
+        row = {
             "pixmo_id": pixmo_id(one),
             "image_sha256": image,
             "question": one.question.question,
@@ -191,23 +201,31 @@ def propose(
             "input_tokens": said.input_tokens,
             "output_tokens": said.output_tokens,
         }
+        with one_at_a_time:
+            append_json(journal, row)
+        return None
 
-    made: list[dict[str, Any]] = []
-    kept = 0
     with progress.task("Answering questions", len(wanted), "questions") as advance:
         try:
-            for answer in asker.each(ask, wanted):
-                if isinstance(answer, SetAside):
-                    workspace.set_aside([answer])
-                else:
-                    made.append(answer)
+            for refusal in asker.each(ask, wanted):
+                if refusal is not None:
+                    workspace.set_aside([refusal])
                 advance(1)
-                if len(made) - kept >= PART_ROUNDS:
-                    workspace.append("answer_rounds", made[kept:])
-                    kept = len(made)
         finally:  # of a server that went away, too: it was paid for
-            workspace.append("answer_rounds", made[kept:])
-    return len(made)
+            made = take_in_journal(workspace)
+    return made
+
+
+def take_in_journal(workspace: Workspace) -> int:
+    """Every answer that stands in the journal is a row of `answer_rounds`; returns how many."""
+    table = workspace.table(TABLE)
+    known = set(workspace.read(TABLE)["pixmo_id"].to_pylist())
+    rows = {row["pixmo_id"]: row for row in appended_objects(table.folder / JOURNAL)}
+    new = [row for pixmo_id, row in rows.items() if pixmo_id not in known]
+    workspace.append(TABLE, new)
+    # Last: killed before this line, the next run finds the journal's answers in the table.
+    (table.folder / JOURNAL).unlink(missing_ok=True)
+    return len(new)
 
 
 def pixmo_id(one: Open) -> str:
@@ -238,14 +256,17 @@ def captions_of(workspace: Workspace) -> Mapping[str, str]:
 
 
 def to_judge(workspace: Workspace) -> Iterator[dict[str, Any]]:
-    """Yield the rounds that wait for a verdict, as rows of `answer_rounds`."""
+    """Yield the rounds, of questions that count, which wait for a verdict: `answer_rounds` rows."""
     with workspace.connect() as connection:
         found = connection.execute(
             """
             select pixmo_id, image_sha256, question, answer, round, model from answer_rounds
+            semi join current_questions using (image_sha256, question)
             where pixmo_id not in (
                 select task_json ->> 'pixmo_id' from current_annotations
                 where task_json ->> 'pixmo_id' is not null
+                    -- One that somebody skipped waits for others.
+                    and not coalesce((annotation_json ->> 'was_cancelled')::boolean, false)
             )
             order by image_sha256, question, round
             """

@@ -42,6 +42,7 @@ class Project:
     created_at: datetime  # with the id, what tells it from those of other servers
     label_config: str
     annotations: int  # those skipped included
+    annotators: int  # people who are to do each task
 
 
 @dataclass(frozen=True)
@@ -73,15 +74,21 @@ class Studio:
             found.skipped_annotations_number or 0
         )
         created_at = found.created_at.astimezone(UTC)
-        return Project(found.id, created_at, found.label_config or "", annotations)
+        annotators = found.maximum_annotations or 1
+        return Project(found.id, created_at, found.label_config or "", annotations, annotators)
 
     def create_project(self, title: str, label_config: str) -> Project:
-        """A new project with this labelling config."""
+        """A new project with this labelling config, each task of which one person does."""
         with refusals(self.url):
             made = self.client.projects.create(
                 title=title[:LONGEST_TITLE], label_config=label_config
             )
-        return Project(made.id, made.created_at.astimezone(UTC), label_config, 0)
+        return Project(made.id, made.created_at.astimezone(UTC), label_config, 0, annotators=1)
+
+    def ask_annotators(self, project: Project, annotators: int) -> None:
+        """The queue hands each task to so many people, those pushed before, too."""
+        with refusals(self.url):
+            self.client.projects.update(project.id, maximum_annotations=annotators)
 
     def serve_folder(self, project: Project, folder: str) -> None:
         """The project's tasks may show files of this folder of the server."""
@@ -106,23 +113,25 @@ class Studio:
         `keys`: the access key, the secret key and the token, if any, that the server uses.
         """
         with refusals(self.url):
-            storages = self.client.import_storage.s3.list(project=project.id)
-            if any((one.bucket, one.prefix or "") == (bucket, prefix) for one in storages):
-                return
-            more = {"aws_session_token": keys.token} if keys.token else {}
-            self.client.import_storage.s3.create(
-                project=project.id,
-                title="pixmo images",
-                bucket=bucket,
-                prefix=prefix,
-                s3endpoint=endpoint,
-                region_name=region,
-                aws_access_key_id=keys.access_key,
-                aws_secret_access_key=keys.secret_key,
-                presign=True,
-                use_blob_urls=True,
-                **more,
-            )
+            storages = self.client.import_storage.s3
+            wanted: Any = {
+                "project": project.id,
+                "title": "pixmo images",
+                "bucket": bucket,
+                "prefix": prefix,
+                "s3endpoint": endpoint,
+                "region_name": region,
+                "aws_access_key_id": keys.access_key,
+                "aws_secret_access_key": keys.secret_key,
+                "aws_session_token": keys.token or "",
+                "presign": True,
+                "use_blob_urls": True,
+            }
+            for one in storages.list(project=project.id):
+                if (one.bucket, one.prefix or "") == (bucket, prefix):
+                    storages.update(int(one.id or 0), **wanted)  # keys expire
+                    return
+            storages.create(**wanted)
 
     def send_webhooks(self, project: Project, url: str, headers: Mapping[str, str]) -> None:
         """A change of the project's annotations is told to `url`, without saying which, once."""

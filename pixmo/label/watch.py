@@ -66,7 +66,7 @@ class Watch:
             elif before and not trouble:
                 self.say("all is well again")
             tries = tries + 1 if trouble else 0
-            pause = min(2.0**tries, LONGEST_PAUSE_SECONDS) if tries else self.every_seconds
+            pause = retry_seconds(tries) if tries else self.every_seconds
             if self.waited(pause) == END:
                 return
 
@@ -79,7 +79,7 @@ class Watch:
                     work(subset)
                 except ServerAwayError:  # why exactly changes from try to try
                     return f"Label Studio at {self.studio.url} is away"
-                except PixmoError as error:
+                except (PixmoError, OSError) as error:  # the disk may be full for a while
                     trouble = str(error)
         return trouble
 
@@ -118,6 +118,11 @@ class Watch:
         self.heard.put(END)
 
 
+def retry_seconds(tries: int) -> float:
+    """How long to wait after so many tries that failed."""
+    return min(2.0 ** min(tries, 10), LONGEST_PAUSE_SECONDS)
+
+
 def plus(one: Pulled, other: Pulled) -> Pulled:
     """What two pulls brought together."""
     names = [each.name for each in fields(Pulled)]
@@ -132,6 +137,7 @@ def described(pulled: Pulled) -> str:
         f"{pulled.back} there again": pulled.back,
         counted(pulled.points, "point annotation"): pulled.points,
         counted(pulled.answers, "answer"): pulled.answers,
+        counted(pulled.questions, "question"): pulled.questions,
         counted(pulled.caption_reviews, "caption review"): pulled.caption_reviews,
         f"{pulled.set_aside} set aside": pulled.set_aside,
     }
