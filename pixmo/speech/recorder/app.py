@@ -2,21 +2,23 @@
 
     GET    /a/TOKEN/                        the page; its script and style beside it
     GET    /a/TOKEN/session                 who is here, what is asked, whether they consented
-    POST   /a/TOKEN/consent                 {text_sha256}
-    POST   /a/TOKEN/next                    {image}: its sha256, or null
+    POST   /a/TOKEN/consent                 {text_sha256, agreed}
+    POST   /a/TOKEN/next                    answers {image}: its sha256, or null
     GET    /a/TOKEN/images/SHA256
     POST   /a/TOKEN/skip                    {image, reason}
     GET    /a/TOKEN/recordings/ID           {parts: [bytes], filed}
-    PATCH  /a/TOKEN/recordings/ID/PART      a piece, at the byte that Upload-Offset names
+    PATCH  /a/TOKEN/recordings/ID/PART      a piece, at the byte that Upload-Offset names; of both,
+                                            ?image=SHA256 says what the annotator is at
     POST   /a/TOKEN/recordings/ID           {image, recorded_at, parts}: it is whole
     DELETE /a/TOKEN/recordings/ID           the annotator begins anew
 
 All addresses are relative to the page's own, so a proxy may put them under any path. What is wrong
 comes back as {"error": …}, for people, with 403 (no valid link, or no consent), 404, 409 (with the
-offset to go on from), 413, 415 or 422.
+offset to go on from), 413, 422 or 507 (the disk is full).
 """
 
 import json
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -28,20 +30,27 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import (
+    FileResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+)
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pixmo.errors import PixmoError, ReleaseError
 from pixmo.resources import shared
 from pixmo.speech.recorder.drafts import (
+    MOST_PARTS,
     RECORDING_ID,
     Draft,
     OffsetError,
     Submission,
     TooLargeError,
 )
-from pixmo.speech.recorder.filing import TooShortError
+from pixmo.speech.recorder.filing import DISK_TROUBLE, TooShortError
 from pixmo.speech.recorder.invites import InviteError
 from pixmo.speech.recorder.recorder import SKIP_REASONS, Recorder
 
@@ -52,6 +61,7 @@ PAGE = {
     "image.js": ("image.js", "text/javascript"),
     "recorder.css": ("recorder.css", "text/css"),
 }
+LOG = logging.getLogger("uvicorn.error")  # the server's own, shown where it runs
 MOST_PIECE_BYTES = 4_000_000
 MOST_JSON_BYTES = 10_000
 HEADERS = {
@@ -79,12 +89,18 @@ class Handlers:
         name, kind = PAGE[name]
         return FileResponse(shared("annotation_ui", "cap", name), media_type=kind)
 
+    async def beside(self, request: Request) -> Response:
+        """A link that lost its last slash leads to the page, whatever a proxy puts it under."""
+        self.annotator(request)
+        return RedirectResponse(f"{request.path_params['token']}/")
+
     async def session(self, request: Request) -> Response:
         """Who is here, and what is asked of them."""
         annotator = self.annotator(request)
         recorder = self.recorder
         return JSONResponse(
             {
+                "workspace": recorder.workspace_id,
                 "annotator": annotator,
                 "consent": {
                     "text": recorder.consent_text,
@@ -94,17 +110,20 @@ class Handlers:
                 "questions": recorder.questions,
                 "min_seconds": recorder.inbox.length.least,
                 "max_seconds": recorder.inbox.length.most,
+                "max_parts": MOST_PARTS,
                 "skip_reasons": SKIP_REASONS,
                 "recorded": recorder.inbox.counts[annotator],
             }
         )
 
     async def consent(self, request: Request) -> Response:
-        """The annotator agrees to the text that they saw."""
+        """The annotator agrees to the text that they saw, or does not."""
         annotator = self.annotator(request)
-        if (await body(request)).get("text_sha256") != self.recorder.consent_sha256:
+        said = await body(request)
+        if said.get("text_sha256") != self.recorder.consent_sha256:
             raise HTTPException(409, "the text has changed; load the page again")
-        await run_in_threadpool(self.recorder.consent, annotator)
+        agreed = said.get("agreed") is True
+        await run_in_threadpool(self.recorder.consent, annotator, agreed=agreed)
         return JSONResponse({})
 
     async def next(self, request: Request) -> Response:
@@ -147,7 +166,7 @@ class Handlers:
         offset = request.headers.get("upload-offset", "")
         if not offset.isdecimal():
             raise HTTPException(422, "Upload-Offset is missing")
-        piece = await limited(request, MOST_PIECE_BYTES)
+        piece = await limited(request, MOST_PIECE_BYTES, "a piece")
         # No other request runs between the look at what is there and the writing.
         if recording_id in self.recorder.inbox.filed:
             raise HTTPException(409, "this recording was submitted")
@@ -191,7 +210,8 @@ class Handlers:
         recording_id = request.path_params["recording_id"]
         if not RECORDING_ID.fullmatch(recording_id):
             raise HTTPException(404, "there is no such recording")
-        return annotator, recording_id, self.recorder.draft(annotator, recording_id)
+        image = request.query_params.get("image", "")
+        return annotator, recording_id, self.recorder.draft(annotator, recording_id, image)
 
 
 def build_app(recorder: Recorder) -> Starlette:
@@ -212,9 +232,13 @@ def build_app(recorder: Recorder) -> Starlette:
         Route("/{name}", handlers.page),
     ]
     return Starlette(
-        routes=[Mount("/a/{token}", routes=routes)],
+        routes=[Mount("/a/{token}", routes=routes), Route("/a/{token}", handlers.beside)],
         middleware=[Middleware(SecurityHeaders)],
-        exception_handlers={HTTPException: refused, PixmoError: unusable},
+        exception_handlers={
+            HTTPException: refused,
+            PixmoError: unusable,
+            OSError: troubled,
+        },
     )
 
 
@@ -245,7 +269,7 @@ async def unusable(request: Request, error: Exception) -> Response:
     """What is wrong with a link or with what was sent."""
     told: dict[str, object] = {"error": str(error)}
     if isinstance(error, InviteError):
-        if request.path_params.get("name") is None and request.method == "GET":
+        if "text/html" in request.headers.get("accept", ""):  # somebody opened the link
             return PlainTextResponse(f"{error}\n", HTTPStatus.FORBIDDEN)
         return JSONResponse(told, HTTPStatus.FORBIDDEN)
     if isinstance(error, OffsetError):
@@ -253,24 +277,36 @@ async def unusable(request: Request, error: Exception) -> Response:
     if isinstance(error, TooLargeError):
         return JSONResponse(told, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     # What is too short stays a draft; what else is no recording was set aside.
-    kept = "draft" if isinstance(error, TooShortError) else "set aside"
-    return JSONResponse(told | {"kept": kept}, HTTPStatus.UNPROCESSABLE_ENTITY)
+    kept: dict[str, object] = {"kept": "set aside"}
+    if isinstance(error, TooShortError):
+        kept = {"kept": "draft", "seconds": error.seconds}
+    return JSONResponse(told | kept, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
-async def limited(request: Request, most: int) -> bytes:
+async def troubled(_request: Request, error: Exception) -> Response:
+    """The server's disk is full; another trouble is the server's to report."""
+    if not isinstance(error, OSError) or error.errno not in DISK_TROUBLE:
+        raise error
+    LOG.error("%s: nothing can be recorded until there is room", error)
+    told = "the server's disk is full; tell the people who invited you"
+    return JSONResponse({"error": told}, HTTPStatus.INSUFFICIENT_STORAGE)
+
+
+async def limited(request: Request, most: int, what: str) -> bytes:
     """The body of a request.
 
     Raises:
         TooLargeError: it is longer than `most` bytes, whatever it says.
     """
+    too_large = TooLargeError(f"{what} has at most {most // 1000} kB")
     stated = request.headers.get("content-length", "0")
     if not stated.isdecimal() or int(stated) > most:
-        raise TooLargeError(f"a piece has at most {most // 1_000_000} MB")
+        raise too_large
     pieces, size = [], 0
     async for piece in request.stream():
         size += len(piece)
         if size > most:
-            raise TooLargeError(f"a piece has at most {most // 1_000_000} MB")
+            raise too_large
         pieces.append(piece)
     return b"".join(pieces)
 
@@ -278,7 +314,7 @@ async def limited(request: Request, most: int) -> bytes:
 async def body(request: Request) -> dict[str, Any]:
     """The JSON object that was sent."""
     try:
-        value = json.loads(await limited(request, MOST_JSON_BYTES))
+        value = json.loads(await limited(request, MOST_JSON_BYTES, "what is sent as JSON"))
     except (ValueError, RecursionError) as error:
         raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, "this is no JSON") from error
     if not isinstance(value, dict):
