@@ -17,12 +17,8 @@ comes back as {"error": …}, for people, with 403 (no valid link, or no consent
 offset to go on from), 413, 422 or 507 (the disk is full).
 """
 
-import json
-import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http import HTTPStatus
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -33,7 +29,6 @@ from starlette.requests import Request
 from starlette.responses import (
     FileResponse,
     JSONResponse,
-    PlainTextResponse,
     RedirectResponse,
     Response,
 )
@@ -42,17 +37,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pixmo.errors import PixmoError, ReleaseError
 from pixmo.resources import shared
-from pixmo.speech.recorder.drafts import (
-    MOST_PARTS,
-    RECORDING_ID,
-    Draft,
-    OffsetError,
-    Submission,
-    TooLargeError,
-)
-from pixmo.speech.recorder.filing import DISK_TROUBLE, TooShortError
-from pixmo.speech.recorder.invites import InviteError
+from pixmo.speech.recorder.drafts import MOST_PARTS, RECORDING_ID, Draft, Submission
 from pixmo.speech.recorder.recorder import SKIP_REASONS, Recorder
+from pixmo.speech.recorder.requests import body, limited, refused, troubled, unusable, when
 
 PAGE = {
     "": ("recorder.html", "text/html"),
@@ -61,9 +48,7 @@ PAGE = {
     "image.js": ("image.js", "text/javascript"),
     "recorder.css": ("recorder.css", "text/css"),
 }
-LOG = logging.getLogger("uvicorn.error")  # the server's own, shown where it runs
 MOST_PIECE_BYTES = 4_000_000
-MOST_JSON_BYTES = 10_000
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' blob: data:; media-src blob:; connect-src 'self'; base-uri 'none'; "
@@ -257,75 +242,3 @@ class SecurityHeaders:
             await send(message)
 
         await self.app(scope, receive, add)
-
-
-async def refused(_request: Request, error: Exception) -> Response:
-    """What is wrong with a request."""
-    assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, error.status_code)
-
-
-async def unusable(request: Request, error: Exception) -> Response:
-    """What is wrong with a link or with what was sent."""
-    told: dict[str, object] = {"error": str(error)}
-    if isinstance(error, InviteError):
-        if "text/html" in request.headers.get("accept", ""):  # somebody opened the link
-            return PlainTextResponse(f"{error}\n", HTTPStatus.FORBIDDEN)
-        return JSONResponse(told, HTTPStatus.FORBIDDEN)
-    if isinstance(error, OffsetError):
-        return JSONResponse(told | {"offset": error.offset}, HTTPStatus.CONFLICT)
-    if isinstance(error, TooLargeError):
-        return JSONResponse(told, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    # What is too short stays a draft; what else is no recording was set aside.
-    kept: dict[str, object] = {"kept": "set aside"}
-    if isinstance(error, TooShortError):
-        kept = {"kept": "draft", "seconds": error.seconds}
-    return JSONResponse(told | kept, HTTPStatus.UNPROCESSABLE_ENTITY)
-
-
-async def troubled(_request: Request, error: Exception) -> Response:
-    """The server's disk is full; another trouble is the server's to report."""
-    if not isinstance(error, OSError) or error.errno not in DISK_TROUBLE:
-        raise error
-    LOG.error("%s: nothing can be recorded until there is room", error)
-    told = "the server's disk is full; tell the people who invited you"
-    return JSONResponse({"error": told}, HTTPStatus.INSUFFICIENT_STORAGE)
-
-
-async def limited(request: Request, most: int, what: str) -> bytes:
-    """The body of a request.
-
-    Raises:
-        TooLargeError: it is longer than `most` bytes, whatever it says.
-    """
-    too_large = TooLargeError(f"{what} has at most {most // 1000} kB")
-    stated = request.headers.get("content-length", "0")
-    if not stated.isdecimal() or int(stated) > most:
-        raise too_large
-    pieces, size = [], 0
-    async for piece in request.stream():
-        size += len(piece)
-        if size > most:
-            raise too_large
-        pieces.append(piece)
-    return b"".join(pieces)
-
-
-async def body(request: Request) -> dict[str, Any]:
-    """The JSON object that was sent."""
-    try:
-        value = json.loads(await limited(request, MOST_JSON_BYTES, "what is sent as JSON"))
-    except (ValueError, RecursionError) as error:
-        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, "this is no JSON") from error
-    if not isinstance(value, dict):
-        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, "this is no JSON object")
-    return value
-
-
-def when(stated: object) -> str:
-    """A time that a browser stated, ISO 8601 in UTC; now, where it is none."""
-    try:
-        said = datetime.fromisoformat(str(stated)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        said = datetime.now(UTC)
-    return said.isoformat(timespec="seconds")

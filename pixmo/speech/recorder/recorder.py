@@ -11,7 +11,7 @@ recorder/
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -150,8 +150,8 @@ class Recorder:
     def consent(self, annotator: str, *, agreed: bool) -> None:
         """The annotator's answer is on the disk, and counts."""
         text = self.consent_sha256
-        row = {"annotator": annotator, "text_sha256": text, "agreed": agreed, "at": now()}
-        self.note("consents.jsonl", row)
+        said = {"annotator": annotator, "text_sha256": text, "at": now()}
+        self.note("consents.jsonl", {**said, "agreed": agreed})
         self.consents[annotator, text] = agreed
 
     def next_image(self, annotator: str) -> str | None:
@@ -165,7 +165,7 @@ class Recorder:
         await anyio.to_thread.run_sync(self.note, "skips.jsonl", row)
         self.assignment.skip(annotator, image)
 
-    def note(self, name: str, row: dict[str, str | bool]) -> None:
+    def note(self, name: str, row: Mapping[str, str | bool]) -> None:
         """A line of a file in the recorder's folder is on the disk."""
         append_json(self.folder / name, row)
         sync_file(self.folder / name)
