@@ -157,15 +157,19 @@ class Invited:
         return [path.parent.name for path in folder.glob("*/0.part")]
 
 
-def opened(browser: Browser | BrowserContext, link: str, *, agree: bool = True) -> Page:
+def opened(browser: Browser | BrowserContext, link: str) -> Page:
     """The page, ready to record."""
     page = browser.new_page()
     page.set_default_timeout(15_000)
-    page.goto(link)
-    if agree:
-        page.get_by_role("button", name="I agree").click()
-        expect(page.locator("#record")).to_be_enabled()
+    agree(page, link)
     return page
+
+
+def agree(page: Page, link: str) -> None:
+    """The page is loaded and ready to record."""
+    page.goto(link)
+    page.get_by_role("button", name="I agree").click()
+    expect(page.locator("#record")).to_be_enabled()
 
 
 def spoken_for(page: Page, seconds: int) -> None:
@@ -196,7 +200,8 @@ def test_what_is_spoken_on_the_page_becomes_the_caption(
     heard = speech(tmp_path / "speech.wav")
     spoken_seconds = round(len(decode(heard)) / SAMPLE_RATE)
     with browser(heard=heard, playwright=playwright) as chrome:
-        page = opened(chrome, recorder.link, agree=False)
+        page = chrome.new_page()
+        page.goto(recorder.link)
         page.on("request", lambda request: asked.append(request.url))
         expect(page.locator("#consent")).to_contain_text("You are about to record your voice")
         expect(page.locator("#record")).to_be_disabled()
@@ -295,8 +300,7 @@ def test_what_a_closed_lid_counted_can_still_be_said(
 ) -> None:
     page = context.new_page()
     page.clock.install()
-    page.goto(anna.link)
-    page.get_by_role("button", name="I agree").click()
+    agree(page, anna.link)
     page.keyboard.press("Space")
     spoken_for(page, 1)
     page.clock.fast_forward(30_000)  # nothing is heard meanwhile
@@ -315,12 +319,14 @@ def test_what_a_closed_lid_counted_can_still_be_said(
     assert line["seconds"] == pytest.approx(5.5, abs=1.7)
 
 
-def fill_store(page: Page, *, is_full: bool) -> None:
-    """The browser has no room for what the page would keep; or has again."""
-    origin = "/".join(page.url.split("/")[:3])
-    room = {"quotaSize": 1} if is_full else {}
+ROOM = 120_000  # bytes; some seconds of sound
+
+
+def give_room(page: Page, link: str, room: int | None) -> None:
+    """The browser keeps so many bytes of what pages at this address store; None: as it will."""
     page.context.new_cdp_session(page).send(
-        "Storage.overrideQuotaForOrigin", {"origin": origin, **room}
+        "Storage.overrideQuotaForOrigin",
+        {"origin": link.split("/a/")[0], **({"quotaSize": room} if room else {})},
     )
 
 
@@ -328,10 +334,10 @@ def fill_store(page: Page, *, is_full: bool) -> None:
 def test_a_full_store_stops_the_recording_and_loses_nothing(
     anna: Invited, context: BrowserContext, way_out: str
 ) -> None:
-    page = opened(context, anna.link)
+    page = context.new_page()
+    give_room(page, anna.link, ROOM)
+    agree(page, anna.link)
     page.keyboard.press("Space")
-    spoken_for(page, 4)
-    fill_store(page, is_full=True)
     expect(page.locator("#problem")).to_contain_text("cannot keep what you say (QuotaExceeded")
     expect(page.locator("#record")).to_have_text("Go on")
     heard = clock_of(page)
@@ -340,7 +346,7 @@ def test_a_full_store_stops_the_recording_and_loses_nothing(
     expect(page.locator("#problem")).to_contain_text("cannot keep what you say (QuotaExceeded")
     expect(page.locator("#record")).to_have_text("Go on")  # nothing is recorded to be lost
     if way_out == "room is made":
-        fill_store(page, is_full=False)
+        give_room(page, anna.link, None)
         page.keyboard.press("Space")
         expect(page.locator("#record")).to_have_text("Pause")
         expect(page.locator("#problem")).to_be_empty()
@@ -487,7 +493,7 @@ def test_what_was_discarded_is_not_sent_again(anna: Invited, context: BrowserCon
         page.keyboard.press("r")
         page.get_by_role("button", name="Delete it").click()
     asked: list[Request] = []
-    page.on("request", asked.append)
+    page.on("request", lambda request: asked.append(request))
     page.unroute_all()
     page.evaluate("dispatchEvent(new Event('online'))")  # whoever waits tries again at once
     speak_until(page, 2)
@@ -519,7 +525,7 @@ def test_what_was_discarded_without_a_connection_is_deleted_at_the_next_visit(
     assert not anna.drafts
     page.reload()  # and only once
     asked: list[Request] = []
-    page.on("request", asked.append)
+    page.on("request", lambda request: asked.append(request))
     speak_until(page, 1)
     assert asked
     assert not any(request.method == "DELETE" for request in asked)
@@ -552,7 +558,8 @@ LENGTHEN = """async (parts) => {
 def test_who_does_not_agree_records_nothing_and_their_answer_is_kept(
     anna: Invited, context: BrowserContext
 ) -> None:
-    page = opened(context, anna.link, agree=False)
+    page = context.new_page()
+    page.goto(anna.link)
     with page.expect_response("**/consent"):
         page.get_by_role("button", name="I do not agree").click()
     expect(page.locator("#status")).to_contain_text("Nothing is recorded")
@@ -575,16 +582,17 @@ def test_the_image_is_zoomed_and_moved_by_keys(anna: Invited, context: BrowserCo
 
     whole = pressed("0")
     assert pressed("ArrowRight") == whole  # nothing to move: the page's own key
-    for _ in range(2):  # with shortcuts, and then without them on the image alone
+    for without_shortcuts in (False, True):
+        if without_shortcuts:
+            page.get_by_label("keys").uncheck()
+            assert pressed("+") == whole
+            page.get_by_role("group", name="Zoom and move the image").focus()
         large = pressed("+")
         assert large["width"] == pytest.approx(1.3 * whole["width"], rel=0.01)
         assert pressed("ArrowRight")["x"] < large["x"]
         assert pressed("ArrowDown")["y"] < large["y"]
         assert pressed("-")["width"] == pytest.approx(whole["width"], rel=0.01)
         assert pressed("0") == whole
-        page.get_by_label("keys").uncheck()
-        assert pressed("+") == whole
-        page.get_by_role("group", name="Zoom and move the image").focus()
     page.keyboard.press("Space")
     page.wait_for_timeout(300)
     expect(page.locator("#record")).to_have_text("Record")
@@ -746,9 +754,8 @@ def test_an_upload_of_two_gigabytes_is_refused_at_once(anna: Invited) -> None:
     agree = f"{link}consent"
     text = subprocess.run(["curl", "-s", f"{link}session"], capture_output=True, check=True).stdout
     sha256 = re.findall(r'"text_sha256":"(\w+)"', text.decode())[0]
-    subprocess.run(
-        ["curl", "-s", agree, "-d", f'{{"text_sha256":"{sha256}","agreed":true}}'], check=True
-    )
+    answer = f'{{"text_sha256":"{sha256}","agreed":true}}'
+    subprocess.run(["curl", "-s", agree, "-d", answer], check=True)
     target = f"{link}recordings/123e4567-e89b-12d3-a456-426614174000/0"
     sending = ["curl", "-s", "-X", "PATCH", target, "-H", "Upload-Offset: 0", "-T", "-"]
     began = time.monotonic()
