@@ -25,7 +25,7 @@ let store;
 let sender;
 let draft = null; // of the image shown
 let image = null;
-let microphone = null; // {stream, analyser, samples}
+let microphone = null; // {stream, context, analyser, samples}
 let recording = null; // {recorder, part, began}: somebody speaks
 let phase = "loading"; // ready, speaking, sending, waiting, away
 let player = null;
@@ -108,14 +108,14 @@ async function openMicrophone() {
   try {
     const stream = await navigator.mediaDevices.getUserMedia({ audio: MICROPHONE });
     const context = new AudioContext();
-    await context.resume();
+    context.resume().catch(() => {}); // Firefox waits for loudspeakers, without which one can record, too
     const analyser = context.createAnalyser();
     analyser.fftSize = 8192; // longer than from one look to the next
     context.createMediaStreamSource(stream).connect(analyser);
     const track = stream.getAudioTracks()[0];
     track.addEventListener("ended", () => interrupted("The microphone went away. What you said is kept; press Go on."));
     track.addEventListener("mute", () => interrupted("The microphone was muted. What you said is kept; press Go on."));
-    microphone = { stream, analyser, samples: new Float32Array(analyser.fftSize) };
+    microphone = { stream, context, analyser, samples: new Float32Array(analyser.fftSize) };
     return true;
   } catch (error) {
     warn(MICROPHONE_PROBLEMS[error.name] ?? `The microphone cannot be used: ${error.message}`);
@@ -130,8 +130,15 @@ function complain(text) {
 }
 
 function look() {
-  if (phase === "speaking") show();
-  if (!microphone) return;
+  if (phase === "speaking") {
+    show();
+    watchTime();
+  }
+  if (microphone?.context.state === "running") hear();
+  else looks.silentSince = performance.now() / 1000; // what cannot be heard yet is no silence
+}
+
+function hear() {
   microphone.analyser.getFloatTimeDomainData(microphone.samples);
   const peak = microphone.samples.reduce((most, one) => Math.max(most, Math.abs(one)), 0);
   const level = Math.max(QUIETEST, 20 * Math.log10(peak || 1e-9));
@@ -150,6 +157,9 @@ function look() {
   } else if (peak >= SILENCE && !looks.clippedAt.length) {
     complain("");
   }
+}
+
+function watchTime() {
   const spoken = seconds();
   if (spoken >= session.max_seconds) {
     pause().then(() => say(`${session.max_seconds} seconds are reached. Submit it, listen to it, or begin again.`));
