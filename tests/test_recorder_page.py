@@ -23,7 +23,6 @@ from playwright.sync_api import (
     Playwright,
     Request,
     Response,
-    Route,
     expect,
     sync_playwright,
 )
@@ -486,7 +485,7 @@ def test_what_was_discarded_is_not_sent_again(anna: Invited, context: BrowserCon
     page = opened(context, anna.link)
     speak_until(page, 2)
     (discarded,) = anna.drafts
-    page.route(re.compile("/recordings/.*/1"), Route.abort)
+    page.route(re.compile("/recordings/.*/1"), lambda route: route.abort())
     speak_until(page, 4)
     expect(page.locator("#problem")).to_contain_text("No connection")
     with page.expect_response(is_deletion):
