@@ -10,6 +10,8 @@ from pixmo.points import Point, clamp, is_near_image
 if TYPE_CHECKING:
     from PIL import Image
 
+# Formats that every browser shows, by Pillow's name, with their suffix.
+SHOWN_BY_BROWSERS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif"}
 FILL, RIM = (255, 45, 120), (255, 255, 255)
 # Of the image's shorter side: seen at once, and hardly hides what is pointed at.
 RADIUS_SHARE, LEAST_RADIUS_PIXELS = 0.022, 5

@@ -7,13 +7,13 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import httpx
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Playwright, sync_playwright
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -34,8 +34,13 @@ def chromium() -> str:
 
 
 @contextmanager
-def browser(*arguments: str, heard: Path | None = None) -> Iterator[Browser]:
-    """Chromium without a window; its microphone hears the WAV file once, or there is none."""
+def browser(
+    *arguments: str, heard: Path | None = None, playwright: Playwright | None = None
+) -> Iterator[Browser]:
+    """Chromium without a window; its microphone hears the WAV file once, or there is none.
+
+    One `playwright` may have several of them at a time.
+    """
     microphone = (
         "--use-fake-ui-for-media-stream",  # it is allowed
         "--use-fake-device-for-media-stream",
@@ -44,8 +49,8 @@ def browser(*arguments: str, heard: Path | None = None) -> Iterator[Browser]:
     options = [*arguments, *(microphone if heard else ())]
     if os.geteuid() == 0:
         options.append("--no-sandbox")  # root may not use it
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium(), args=options)
+    with nullcontext(playwright) if playwright else sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=chromium(), args=options)
         try:
             yield opened
         finally:

@@ -1,6 +1,5 @@
 """A workspace whose recorder can be used, and recordings as browsers send them."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,14 +12,16 @@ import httpx
 import numpy as np
 from starlette.testclient import TestClient
 
+from pixmo.files import appended_objects
 from pixmo.images.store import add_images
-from pixmo.speech.audio import Samples
+from pixmo.speech.audio import SAMPLE_RATE, Samples
 from pixmo.speech.recorder.app import build_app
 from pixmo.speech.recorder.recorder import Recorder
 from pixmo.workspace.workspace import Workspace
 from tests.sounds import sweep, write_sound
 from tests.workspaces import picture
 
+TONE_HERTZ = 400
 LIVE = {"webm": {"live": "1"}, "m4a": {"movflags": "frag_keyframe+empty_moov"}}
 
 
@@ -50,6 +51,21 @@ def as_browsers_record(
     return path.read_bytes()
 
 
+def tone(
+    folder: Path, seconds: float, suffix: str = "webm", rate: int = 48_000, layout: str = "mono"
+) -> bytes:
+    """A tone of 400 Hz as browsers record it with such a microphone."""
+    path = folder / f"{uuid4()}.{suffix}"
+    time = np.arange(int(seconds * rate)) / rate
+    wave = 0.5 * np.sin(2 * np.pi * TONE_HERTZ * time)
+    return write_sound(path, wave, rate, layout, LIVE.get(suffix)).read_bytes()
+
+
+def hertz(samples: Samples) -> float:
+    """How often a second the sound, of 16 kHz, rises through zero."""
+    return float(((samples[:-1] < 0) & (samples[1:] >= 0)).sum() / len(samples) * SAMPLE_RATE)
+
+
 @dataclass(frozen=True)
 class Annotator:
     """Does by HTTP what the page does for an annotator."""
@@ -64,7 +80,12 @@ class Annotator:
     def agree(self) -> None:
         """The consent is given."""
         text = self.call("GET", "session").json()["consent"]["text_sha256"]
-        assert self.call("POST", "consent", json={"text_sha256": text}).status_code == 200
+        self.answer(text, agreed=True)
+
+    def answer(self, text_sha256: str, *, agreed: bool) -> None:
+        """The annotator said whether they agree to the text."""
+        said = {"text_sha256": text_sha256, "agreed": agreed}
+        assert self.call("POST", "consent", json=said).status_code == 200
 
     def next(self) -> str:
         """The image to describe."""
@@ -110,4 +131,4 @@ def recording_with(workspace: Workspace, *names: str) -> Iterator[tuple[Annotato
 def lines(workspace: Workspace) -> list[dict[str, Any]]:
     """What stands in the inbox of each recording."""
     files = sorted((workspace.audio / "recorder").glob("*/metadata.jsonl"))
-    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    return [line for file in files for line in appended_objects(file)]

@@ -8,13 +8,15 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urljoin
 from uuid import uuid4
 
 import av
 import pytest
 from starlette.testclient import TestClient
 
-from pixmo.errors import SettingsError
+from pixmo.errors import SettingsError, SpeechError
+from pixmo.files import appended_objects
 from pixmo.hashing import sha256_bytes, sha256_file
 from pixmo.listening import listen
 from pixmo.speech.audio import SAMPLE_RATE, decode
@@ -26,7 +28,16 @@ from pixmo.speech.recorder.recorder import Recorder
 from pixmo.speech.recordings import find
 from pixmo.workspace.workspace import Workspace
 from tests.conftest import run_pixmo
-from tests.recorders import as_browsers_record, lines, make_workspace, recording_with
+from tests.recorders import (
+    TONE_HERTZ,
+    Annotator,
+    as_browsers_record,
+    hertz,
+    lines,
+    make_workspace,
+    recording_with,
+    tone,
+)
 
 
 @pytest.fixture
@@ -71,12 +82,58 @@ def test_parts_are_joined_in_order_without_encoding_them_again(
     together = decode(file)
     assert len(together) / SAMPLE_RATE == pytest.approx(3.5, abs=0.15)
     # Each part is a tone that rises from 200 to 1,000 Hz: the last second is the last part's.
-    late = together[-SAMPLE_RATE // 4 :]
-    crossings = ((late[:-1] < 0) & (late[1:] >= 0)).sum() / 0.25
-    assert crossings == pytest.approx(950, rel=0.1)
-    packets = {name: packet_bytes(path) for name, path in (("whole", file),)}
+    assert hertz(together[-SAMPLE_RATE // 4 :]) == pytest.approx(950, rel=0.1)
     sent = [packet_bytes(write(workspace.root / f"{n}.{suffix}", p)) for n, p in enumerate(pieces)]
-    assert packets["whole"] == b"".join(sent)
+    assert packet_bytes(file) == b"".join(sent)
+
+
+@pytest.mark.parametrize(
+    "microphones",
+    [
+        [("m4a", 48_000, "mono"), ("m4a", 44_100, "mono")],
+        [("m4a", 24_000, "mono"), ("m4a", 48_000, "mono")],
+        [("m4a", 48_000, "mono"), ("m4a", 48_000, "stereo")],
+        [("webm", 48_000, "mono"), ("webm", 48_000, "stereo")],
+        [("webm", 48_000, "mono"), ("ogg", 48_000, "mono"), ("m4a", 44_100, "stereo")],
+    ],
+)
+def test_parts_of_different_microphones_sound_as_they_were(
+    workspace: Workspace, microphones: list[tuple[str, int, str]]
+) -> None:
+    pieces = [tone(workspace.root, 1.5, *microphone) for microphone in microphones]
+    with recording_with(workspace, "anna") as (anna,):
+        answer = anna.record(anna.next(), *pieces)
+        assert answer.status_code == 200, answer.text
+    (file,) = inbox(workspace)
+    assert file.suffix == ".mka"
+    with av.open(str(file)) as container:
+        coder = container.streams.audio[0].codec_context
+        best = (max(rate for _, rate, _ in microphones), max(len(one) for *_, one in microphones))
+        assert (coder.name, coder.sample_rate, len(coder.layout.name)) == ("flac", *best)
+    together = decode(file)
+    assert len(together) / SAMPLE_RATE == pytest.approx(1.5 * len(pieces), abs=0.15)
+    for number in range(len(pieces)):
+        middle = int((1.5 * number + 0.75) * SAMPLE_RATE)
+        heard = together[middle - SAMPLE_RATE // 4 : middle + SAMPLE_RATE // 4]
+        assert hertz(heard) == pytest.approx(TONE_HERTZ, rel=0.01)
+        assert 0.4 < abs(heard).max() < 0.6  # neither channel is lost
+
+
+@pytest.mark.parametrize(("suffix", "mark"), [("webm", b"\x1f\x43\xb6\x75"), ("m4a", b"moof")])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_part_that_ended_before_its_first_sound_spoils_nothing(
+    workspace: Workspace, suffix: str, mark: bytes, place: int
+) -> None:
+    sound = tone(workspace.root, 1.5, suffix)
+    ended = sound[: sound.index(mark) - (4 if suffix == "m4a" else 0)]
+    pieces = [sound, sound]
+    pieces.insert(place, ended)
+    with recording_with(workspace, "anna") as (anna,):
+        image = anna.next()
+        alone = anna.record(image, ended)
+        assert (alone.status_code, "empty" in alone.json()["error"]) == (422, True)
+        assert anna.record(image, *pieces).status_code == 200
+    assert lines(workspace)[0]["seconds"] == pytest.approx(3.0, abs=0.15)
 
 
 def write(path: Path, data: bytes) -> Path:
@@ -139,6 +196,56 @@ def test_a_link_can_be_taken_back_while_the_server_runs(workspace: Workspace, pi
         assert client.get(f"/a/{new}/session").status_code == 200
 
 
+def test_an_expired_link_says_so_to_who_opens_it_and_to_the_page(workspace: Workspace) -> None:
+    recorder = Recorder(workspace)
+    token = recorder.invites.token("anna", datetime.now(UTC) - timedelta(seconds=1))
+    with TestClient(build_app(recorder)) as client:
+        opened = client.get(f"/a/{token}/", headers={"Accept": "text/html,*/*"})
+        assert opened.headers["content-type"].startswith("text/plain")
+        assert opened.text.strip() == "this link has expired; ask for a new one"
+        asked = client.get(f"/a/{token}/session")
+        assert asked.json() == {"error": "this link has expired; ask for a new one"}
+        assert opened.status_code == asked.status_code == 403
+
+
+def test_a_link_without_its_last_slash_leads_to_the_page_wherever_it_is(
+    workspace: Workspace,
+) -> None:
+    with recording_with(workspace, "anna") as (anna,):
+        answer = anna.call("GET", "../" + anna.link.split("/")[2], follow_redirects=False)
+        target = answer.headers["location"]
+        assert urljoin(f"https://host/speak{anna.link[:-1]}", target) == (
+            f"https://host/speak{anna.link}"
+        )
+        assert anna.client.get("/a/anna", follow_redirects=False).status_code == 403
+
+
+def test_a_workspace_is_known_by_an_id_of_its_own(workspace: Workspace) -> None:
+    first = Recorder(workspace)
+    (first.folder / "secret").unlink()  # all links are invalid, and drafts are found again
+    assert Recorder(workspace).workspace_id == first.workspace_id
+    other = Recorder(make_workspace(workspace.root / "other"))
+    assert other.workspace_id != first.workspace_id
+    with recording_with(workspace, "anna") as (anna,):
+        assert anna.call("GET", "session").json()["workspace"] == first.workspace_id
+
+
+def test_what_a_kill_left_of_a_secret_is_none(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", killed)
+        with pytest.raises(KeyboardInterrupt):
+            Recorder(workspace)
+    secret = workspace.root / "recorder/secret"
+    assert not secret.exists()
+    Recorder(workspace)
+    assert (len(secret.read_bytes()), secret.stat().st_mode & 0o777) == (32, 0o600)
+    secret.write_bytes(b"")
+    with pytest.raises(SpeechError, match="secret is damaged; delete it and invite everybody"):
+        Recorder(workspace)
+
+
 @pytest.mark.parametrize("name", ["", "../anna", "a/b", ".anna", "anna\n", "ä", "a" * 65])
 def test_a_name_that_could_be_no_folder_is_not_invited(workspace: Workspace, name: str) -> None:
     with pytest.raises(SettingsError, match="cannot be invited"):
@@ -159,18 +266,20 @@ def test_nothing_is_recorded_without_consent(workspace: Workspace) -> None:
             ("POST", "skip"),
         ):
             assert client.request(method, f"{base}/{path}").status_code == 403
-        other = client.post(f"{base}/consent", json={"text_sha256": "0" * 64})
+        other = client.post(f"{base}/consent", json={"text_sha256": "0" * 64, "agreed": True})
         assert other.status_code == 409
-        client.post(f"{base}/consent", json={"text_sha256": told["text_sha256"]})
-        assert client.get(f"{base}/session").json()["consent"]["is_given"]
-        assert client.post(f"{base}/next").status_code == 200
-    (kept,) = (workspace.root / "recorder/consents.jsonl").read_text().split("\n")[1:]
-    assert json.loads(kept) | {"at": ""} == {
-        "annotator": "anna",
-        "text_sha256": told["text_sha256"],
-        "at": "",
+        anna = Annotator(client, f"{base}/")
+        for agreed in (False, True, False, True):  # the newest answer counts
+            anna.answer(told["text_sha256"], agreed=agreed)
+            assert client.get(f"{base}/session").json()["consent"]["is_given"] == agreed
+            assert client.post(f"{base}/next").status_code == (200 if agreed else 403)
+            assert Recorder(workspace).has_consent("anna") == agreed
+    kept = list(appended_objects(workspace.root / "recorder/consents.jsonl"))
+    assert [row["agreed"] for row in kept] == [False, True, False, True]
+    assert {(row["annotator"], row["text_sha256"]) for row in kept} == {
+        ("anna", told["text_sha256"])
     }
-    assert datetime.fromisoformat(json.loads(kept)["at"]).tzinfo is not None
+    assert all(datetime.fromisoformat(row["at"]).tzinfo for row in kept)
     # Another server knows of it; another text is another question.
     assert Recorder(workspace).has_consent("anna")
     (workspace.root / "ours.txt").write_text("May we?")
@@ -230,6 +339,7 @@ def test_what_is_too_short_can_be_gone_on_with(workspace: Workspace) -> None:
         anna.send(recording, 0, first)
         short = anna.submit(recording, image, [len(first)])
         assert (short.status_code, short.json()["kept"]) == (422, "draft")
+        assert short.json()["seconds"] == pytest.approx(0.7, abs=0.05)  # for the page's clock
         assert "2 s are asked for" in short.json()["error"]
         # Else the next server would file it while she speaks.
         assert not list(workspace.root.glob("recorder/drafts/anna/*/submitted.json"))
@@ -254,7 +364,8 @@ def test_what_is_no_recording_is_set_aside_with_its_reason(workspace: Workspace)
         image = anna.next()
         for data, wanted, reason in (
             (b"This is a text, whatever it is called.", image, "not a sound file"),
-            (sound[:300], image, "damaged recording"),
+            (sound[:200] + bytes(100_000), image, "damaged recording"),
+            (sound[:300], image, "empty recording"),
             (b"ffconcat version 1.0\nfile /etc/passwd\n", image, "not a sound file"),
             (as_browsers_record(workspace.root, 9.0), image, "9.0 s are too long"),
             (sound, "0" * 64, "no such image"),
@@ -273,7 +384,7 @@ def test_what_is_no_recording_is_set_aside_with_its_reason(workspace: Workspace)
         second = anna.record(image, sound)  # in a second tab
         assert "second recording" in second.json()["error"]
     assert len(inbox(workspace)) == 1
-    assert len(list(workspace.root.glob("recorder/refused/anna/*"))) == 6
+    assert len(list(workspace.root.glob("recorder/refused/anna/*"))) == 7
 
 
 def test_what_is_refused_twice_is_kept_twice_and_keeps_nobody_from_recording(
@@ -287,31 +398,44 @@ def test_what_is_refused_twice_is_kept_twice_and_keeps_nobody_from_recording(
             assert anna.submit(recording, image, [len(data)]).json()["kept"] == "set aside"
     assert len(list(workspace.root.glob("recorder/refused/anna/*/0.part"))) == 2
     recorder = Recorder(workspace)
-    draft = recorder.draft("anna", recording)
+    draft = recorder.draft("anna", recording, image)
     draft.append(0, 0, data)
     draft.submit(Submission(recording, "anna", image, "2026-03-01T10:00:00+00:00"))
     assert recorder.file_what_was_submitted() == 0
     assert len(list(workspace.root.glob("recorder/refused/anna/*/0.part"))) == 3
 
 
-def test_a_full_disk_refuses_nothing(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    recorder = Recorder(workspace)
+def submitted(recorder: Recorder, data: bytes) -> tuple[Draft, Submission]:
+    """Anna's recording of the first image, which nobody has filed."""
     image = next(iter(recorder.pictures))
-    recording = str(uuid4())
-    submission = Submission(recording, "anna", image, "2026-03-01T10:00:00+00:00")
-    draft = recorder.draft("anna", recording)
-    draft.append(0, 0, as_browsers_record(workspace.root, 3.0))
+    submission = Submission(str(uuid4()), "anna", image, "2026-03-01T10:00:00+00:00")
+    draft = recorder.draft("anna", submission.recording_id, image)
+    draft.append(0, 0, data)
     draft.submit(submission)
+    return draft, submission
+
+
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_refuses_nothing(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder(workspace)
+    draft, submission = submitted(recorder, as_browsers_record(workspace.root, 3.0))
     with monkeypatch.context() as patch:
-        patch.setattr("pixmo.speech.recorder.filing.remux", full)
+        patch.setattr("pixmo.speech.recorder.joining.remux", full)
         with pytest.raises(OSError, match="No space left"):
             recorder.file(draft, submission)
         assert recorder.file_what_was_submitted() == 0
     assert not list(workspace.root.glob("recorder/refused/*/*"))
     assert Recorder(workspace).file_what_was_submitted() == 1
+
+
+def test_a_full_disk_is_called_one(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    with recording_with(workspace, "anna") as (anna,), monkeypatch.context() as patch:
+        patch.setattr(Draft, "append", full)
+        answer = anna.send(str(uuid4()), 0, b"x")
+        assert (answer.status_code, "disk is full" in answer.json()["error"]) == (507, True)
 
 
 def test_too_much_is_refused_before_it_fills_the_disk(
@@ -323,7 +447,10 @@ def test_too_much_is_refused_before_it_fills_the_disk(
         assert anna.send(recording, 0, b"x" * 800).status_code == 200
         assert anna.send(recording, 0, b"x" * 300, 800).status_code == 413
         assert anna.send(recording, 1, b"x" * 300).status_code == 413
-        assert anna.send(recording, 0, b"x" * (MOST_PIECE_BYTES + 1), 800).status_code == 413
+        long = anna.send(recording, 0, b"x" * (MOST_PIECE_BYTES + 1), 800)
+        assert (long.status_code, long.json()["error"]) == (413, "a piece has at most 4000 kB")
+        said = anna.call("POST", "skip", json={"reason": "x" * 10_000})
+        assert (said.status_code, "at most 10 kB" in said.json()["error"]) == (413, True)
         assert anna.call("GET", f"recordings/{recording}").json()["parts"] == [800]
 
 
@@ -348,19 +475,15 @@ def test_nobody_reaches_another_persons_draft_or_a_file_outside(workspace: Works
 
 def test_what_a_killed_server_had_not_filed_is_filed_by_the_next(workspace: Workspace) -> None:
     recorder = Recorder(workspace)
-    image = next(iter(recorder.pictures))
-    recording = str(uuid4())
-    draft = recorder.draft("anna", recording)
-    draft.append(0, 0, as_browsers_record(workspace.root, 3.0))
-    draft.submit(Submission(recording, "anna", image, "2026-03-01T10:00:00+00:00"))
-    spoken = recorder.draft("ben", str(uuid4()))
+    _, submission = submitted(recorder, as_browsers_record(workspace.root, 3.0))
+    spoken = recorder.draft("ben", str(uuid4()), "")
     spoken.append(0, 0, b"was speaking still")
     later = Recorder(workspace)
     assert later.drafts.unfinished() == 1
     assert later.file_what_was_submitted() == 1
     assert later.file_what_was_submitted() == 0
     assert [line["annotator"] for line in lines(workspace)] == ["anna"]
-    assert later.assignment.has_recorded("anna", image)
+    assert later.assignment.has_recorded("anna", submission.image_sha256)
     assert spoken.sizes == [len(b"was speaking still")]
 
 
@@ -368,12 +491,7 @@ def test_a_kill_between_file_and_line_leaves_one_recording(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recorder = Recorder(workspace)
-    image = next(iter(recorder.pictures))
-    recording = str(uuid4())
-    submission = Submission(recording, "anna", image, "2026-03-01T10:00:00+00:00")
-    draft = recorder.draft("anna", recording)
-    draft.append(0, 0, as_browsers_record(workspace.root, 3.0))
-    draft.submit(submission)
+    draft, submission = submitted(recorder, as_browsers_record(workspace.root, 3.0))
     with monkeypatch.context() as patch:
         patch.setattr("pixmo.speech.recorder.filing.write_text", killed)
         with pytest.raises(KeyboardInterrupt):
@@ -386,6 +504,42 @@ def test_a_kill_between_file_and_line_leaves_one_recording(
 
 def killed(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_a_day_that_somebody_edited_is_added_to_and_a_line_that_is_none_is_named(
+    workspace: Workspace,
+) -> None:
+    sound = as_browsers_record(workspace.root, 3.0)
+    with recording_with(workspace, "anna") as (anna,):
+        assert anna.record(anna.next(), sound).status_code == 200
+    (metadata,) = (workspace.audio / "recorder").glob("*/metadata.jsonl")
+    metadata.write_text("\n\n" + metadata.read_text().rstrip())
+    with recording_with(workspace, "anna") as (anna,):
+        assert anna.call("GET", "session").json()["recorded"] == 1
+        assert anna.record(anna.next(), sound + bytes(1)).status_code == 200
+    assert len(lines(workspace)) == 2
+    assert len(find(workspace, workspace.audio).recordings) == 2
+    for wrong in ('{"file_name": "a.webm"}', "{", "[]"):
+        metadata.write_text(f"\n{wrong}\n")
+        with pytest.raises(SpeechError, match=r"metadata.jsonl line 2 is no line of the recorder"):
+            Recorder(workspace)
+
+
+def test_who_was_at_an_image_when_the_server_ended_is_at_it_again(workspace: Workspace) -> None:
+    with recording_with(workspace, "anna") as (anna,):
+        image = anna.next()
+    recording = str(uuid4())
+    for method, path in (("GET", recording), ("PATCH", f"{recording}/0")):
+        with recording_with(workspace, "anna", "ben") as (anna, ben):  # another server
+            headers = {"Upload-Offset": "0"}
+            at = {"image": image}
+            anna.call(method, f"recordings/{path}", params=at, headers=headers).raise_for_status()
+            assert ben.next() != image
+            assert anna.next() == image
+    with recording_with(workspace, "anna", "ben") as (anna, ben):
+        anna.call("POST", "skip", json={"image": image, "reason": ""})
+        anna.call("GET", f"recordings/{recording}", params={"image": image})
+        assert ben.next() == image  # it is not anna's to take
 
 
 def test_an_image_that_was_skipped_is_not_asked_for_again(workspace: Workspace) -> None:
@@ -515,6 +669,14 @@ def test_settings_that_cannot_be_are_named(workspace: Workspace) -> None:
     toml.write_text("[record]\nmin_seconds = 9\nmax_seconds = 6\n")
     with pytest.raises(SettingsError, match="max_seconds"):
         Recorder(Workspace.open(workspace.root))
+
+
+def test_a_draft_takes_so_many_parts_and_no_more(tmp_path: Path) -> None:
+    draft = Draft(tmp_path / "draft")
+    for part in range(drafts.MOST_PARTS):
+        draft.append(part, 0, b"x")
+    with pytest.raises(drafts.TooLargeError, match="at most 100 parts"):
+        draft.append(drafts.MOST_PARTS, 0, b"x")
 
 
 def test_a_draft_takes_parts_in_order(tmp_path: Path) -> None:

@@ -38,6 +38,14 @@ class Reference:
         least = min(map(self.need, open_), default=0)
         return {image for image in open_ if self.need(image) == least}
 
+    def may_go_on_with(self, annotator: str, image: str) -> bool:
+        """Whether somebody who is at nothing may be at this image, which they were at before."""
+        return (
+            image in self.images
+            and annotator not in self.recorded[image] | self.skipped[image]
+            and len(self.skipped[image]) < MOST_SKIPS
+        )
+
     def leave(self, annotator: str, image: str) -> None:
         if annotator in self.at and self.at[annotator][0] == image:
             del self.at[annotator]
@@ -72,9 +80,11 @@ def test_images_are_handed_out_as_the_slow_reference_would(
                 reference.at[who] = (image, now + AWAY_SECONDS)
                 given_last[who] = image
         elif what == "keep":
-            assignment.keep(who, now)
-            if who in reference.at:
-                reference.at[who] = (reference.at[who][0], now + AWAY_SECONDS)
+            image = given_last.get(who, "")
+            assignment.keep(who, now, image)
+            at = reference.at.get(who, (image,))[0]
+            if who in reference.at or reference.may_go_on_with(who, image):
+                reference.at[who] = (at, now + AWAY_SECONDS)
         elif what == "record" and who in given_last:
             assignment.record(who, given_last[who])
             reference.leave(who, given_last[who])

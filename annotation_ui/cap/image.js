@@ -77,5 +77,7 @@ export function zoomable(viewport, image) {
     ArrowUp: () => move(0, MOVE), ArrowDown: () => move(0, -MOVE),
   };
   new ResizeObserver(show).observe(viewport);
-  return { zoom, whole, keys, step: STEP };
+  // Arrows scroll the page where there is nothing to move.
+  const takes = (key) => scale > 1 || !key.startsWith("Arrow");
+  return { zoom, whole, keys, takes, step: STEP };
 }

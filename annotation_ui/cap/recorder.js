@@ -1,6 +1,6 @@
 // The recorder's page: look at an image, speak, submit. See draft.js for how nothing is lost.
 
-import { Refusal, Sender, Store, call, post } from "./draft.js";
+import { Refusal, Sender, Store, call, lengthen, post } from "./draft.js";
 import { zoomable } from "./image.js";
 
 const MICROPHONE = { // as it is: what these add cannot be taken away again
@@ -25,7 +25,7 @@ let store;
 let sender;
 let draft = null; // of the image shown
 let image = null;
-let microphone = null; // {stream, analyser, samples}
+let microphone = null; // {stream, context, analyser, samples}
 let recording = null; // {recorder, part, began}: somebody speaks
 let phase = "loading"; // ready, speaking, sending, waiting, away
 let player = null;
@@ -52,6 +52,8 @@ function seconds() {
   return before - counted + (performance.now() - recording.began) / 1000;
 }
 
+function isFull() { return draft !== null && draft.seconds.length >= session.max_parts; }
+
 function show() {
   const spoken = seconds();
   const speaking = phase === "speaking";
@@ -61,7 +63,7 @@ function show() {
   $("recorded").style.width = `${Math.min(100, 100 * spoken / session.max_seconds)}%`;
   $("recorded").classList.toggle("enough", enough);
   $("record").textContent = speaking ? "Pause" : spoken > 0 ? "Go on" : "Record";
-  $("record").disabled = !(speaking || (ready && image && spoken < session.max_seconds));
+  $("record").disabled = !(speaking || (ready && image && spoken < session.max_seconds && !isFull()));
   $("listen").textContent = player ? "Stop" : "Listen";
   $("listen").disabled = !(ready && spoken > 0);
   $("redo").disabled = !(ready && spoken > 0);
@@ -106,15 +108,14 @@ async function openMicrophone() {
   try {
     const stream = await navigator.mediaDevices.getUserMedia({ audio: MICROPHONE });
     const context = new AudioContext();
-    await context.resume();
+    context.resume().catch(() => {}); // Firefox waits for loudspeakers, without which one can record, too
     const analyser = context.createAnalyser();
     analyser.fftSize = 8192; // longer than from one look to the next
     context.createMediaStreamSource(stream).connect(analyser);
     const track = stream.getAudioTracks()[0];
     track.addEventListener("ended", () => interrupted("The microphone went away. What you said is kept; press Go on."));
     track.addEventListener("mute", () => interrupted("The microphone was muted. What you said is kept; press Go on."));
-    microphone = { stream, analyser, samples: new Float32Array(analyser.fftSize) };
-    warn("");
+    microphone = { stream, context, analyser, samples: new Float32Array(analyser.fftSize) };
     return true;
   } catch (error) {
     warn(MICROPHONE_PROBLEMS[error.name] ?? `The microphone cannot be used: ${error.message}`);
@@ -129,8 +130,15 @@ function complain(text) {
 }
 
 function look() {
-  if (phase === "speaking") show();
-  if (!microphone) return;
+  if (phase === "speaking") {
+    show();
+    watchTime();
+  }
+  if (microphone?.context.state === "running") hear();
+  else looks.silentSince = performance.now() / 1000; // what cannot be heard yet is no silence
+}
+
+function hear() {
   microphone.analyser.getFloatTimeDomainData(microphone.samples);
   const peak = microphone.samples.reduce((most, one) => Math.max(most, Math.abs(one)), 0);
   const level = Math.max(QUIETEST, 20 * Math.log10(peak || 1e-9));
@@ -149,6 +157,9 @@ function look() {
   } else if (peak >= SILENCE && !looks.clippedAt.length) {
     complain("");
   }
+}
+
+function watchTime() {
   const spoken = seconds();
   if (spoken >= session.max_seconds) {
     pause().then(() => say(`${session.max_seconds} seconds are reached. Submit it, listen to it, or begin again.`));
@@ -167,6 +178,12 @@ async function speak() {
   const opened = await openMicrophone();
   phase = "ready";
   if (!opened) return show();
+  try {
+    await store.flush();
+  } catch (error) {
+    cannotKeep(error);
+    return show();
+  }
   draft ??= {
     id: crypto.randomUUID(), image, recordedAt: new Date().toISOString(), seconds: [], submitted: false,
   };
@@ -174,7 +191,7 @@ async function speak() {
   const recorder = new MediaRecorder(microphone.stream, { mimeType, audioBitsPerSecond: BITS_PER_SECOND });
   const mine = { recorder, part: draft.seconds.length, began: 0, pieces: 0, kept: Promise.resolve() };
   recorder.addEventListener("dataavailable", (event) => {
-    if (event.data.size) mine.kept = mine.kept.then(() => keep(mine, event.data)).catch(cannotKeep);
+    if (event.data.size) mine.kept = mine.kept.then(() => keep(mine, event.data)).catch(unexpected);
   });
   recorder.addEventListener("error", () => interrupted("The browser stopped recording. What you said is kept; press Go on."));
   await new Promise((resolve) => {
@@ -188,6 +205,8 @@ async function speak() {
   recording = mine;
   phase = "speaking";
   navigator.wakeLock?.request("screen").then((lock) => { wakeLock = lock; }, () => {});
+  warn("");
+  looks.complaint = "";
   say("Recording.");
   show();
 }
@@ -195,21 +214,30 @@ async function speak() {
 // A piece stands in the browser's store, and is on its way.
 async function keep(mine, blob) {
   const lasted = (mine.ended ?? performance.now()) / 1000 - mine.began / 1000;
-  await store.addPiece(draft, mine.part, mine.pieces, blob);
+  const stored = store.addPiece(draft, mine.part, mine.pieces, blob);
   draft.seconds[mine.part] = lasted; // a part without a piece is none
   mine.pieces += 1;
-  await store.save(draft);
+  try {
+    await stored;
+    await store.save(draft);
+  } catch (error) {
+    cannotKeep(error);
+  }
   if (!draft.submitted) sender.send(draft).catch(unexpected);
 }
 
+// What was said last is in memory, and is sent from there.
 function cannotKeep(error) {
-  warn(`This browser cannot keep what you say (${error.name}): its disk may be full, or the window private. Submit what there is.`);
+  pause().finally(() => warn(
+    `This browser cannot keep what you say (${error.name}): its disk may be full, or the window private. `
+    + "What you said last is in this page only: leave it open. Make room and press Go on, or submit what there is.",
+  ));
 }
 
 async function pause() {
   if (!recording) return;
   const mine = recording;
-  mine.ended = performance.now();
+  mine.ended ??= performance.now();
   const stopped = new Promise((resolve) => mine.recorder.addEventListener("stop", resolve, { once: true }));
   if (mine.recorder.state !== "inactive") {
     mine.recorder.stop();
@@ -220,7 +248,8 @@ async function pause() {
   phase = "ready";
   wakeLock?.release();
   complain("");
-  say(seconds() < session.min_seconds ? "Paused." : "Paused. You may submit.");
+  say(seconds() >= session.min_seconds ? "Paused. You may submit."
+    : isFull() ? `Paused ${session.max_parts} times, the most that there can be. Begin again.` : "Paused.");
   show();
 }
 
@@ -259,15 +288,20 @@ async function answered(dialog) {
   return dialog.returnValue;
 }
 
-async function redo() {
-  stopPlaying();
-  if (await answered($("redoing")) !== "redo") return;
+// Nothing of it is left in this browser, and soon nothing on the server.
+async function discard() {
   const old = draft;
   draft = null;
   old.discarded = true;
-  await store.forget(old);
-  sender.trying(() => call("DELETE", `recordings/${old.id}`)).catch(unexpected);
-  sender.begin();
+  await store.discard(old);
+  await sender.stop();
+  sender.deleteDiscarded().catch(unexpected);
+}
+
+async function redo() {
+  stopPlaying();
+  if (await answered($("redoing")) !== "redo") return;
+  await discard();
   warn("");
   say("Deleted. Press Record to begin again.");
   show();
@@ -277,7 +311,8 @@ async function submit() {
   stopPlaying();
   await pause();
   draft.submitted = true;
-  await store.save(draft);
+  // Where it cannot be written, it is sent from memory.
+  await store.flush().then(() => store.save(draft)).catch(() => {});
   await send();
 }
 
@@ -290,18 +325,22 @@ async function send() {
     session.recorded += 1;
     await store.forget(draft);
     draft = null;
+    warn("");
     say("Thank you. Here is the next one.");
   } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
+    if (!(error instanceof Refusal) || error.status === 403) throw error;
     if (error.body.kept === "set aside") {
       await store.forget(draft);
       draft = null;
       warn(`This recording cannot be used: ${error.message}. The server has kept it aside; please record the image again.`);
     } else {
       draft.submitted = false;
-      await store.save(draft);
+      const isTooShort = error.body.kept === "draft";
+      // The page's clock runs on where the sound does not: through a closed lid, say.
+      if (isTooShort) draft.seconds = draft.seconds.map((_, part) => (part ? 0 : error.body.seconds));
+      await store.save(draft).catch(() => {});
       phase = "ready";
-      warn(`${error.message}. What you said is kept; go on speaking.`);
+      warn(`${error.message}. What you said is kept${isTooShort ? "; go on speaking" : " in this browser"}.`);
       say("");
       return show();
     }
@@ -328,13 +367,8 @@ async function skip() {
   phase = "waiting";
   show();
   await sender.trying(() => post("skip", { image, reason }));
-  if (draft) {
-    const old = draft;
-    draft = null;
-    old.discarded = true;
-    await store.forget(old);
-    await sender.trying(() => call("DELETE", `recordings/${old.id}`));
-  }
+  if (draft) await discard();
+  warn("");
   say("Skipped.");
   await next();
 }
@@ -391,17 +425,24 @@ function unexpected(error) {
     pause().finally(() => {
       phase = "away";
       show();
-      warn(`${error.message}. What you said is kept in this browser.`);
+      warn(`${error.message}. What you said is kept in this browser; with a link that is valid you go on from there.`);
     });
     return;
   }
+  if (error instanceof Refusal) return warn(`${error.message}. What you said is kept in this browser.`);
   console.error(error);
   warn(`Something went wrong: ${error.message}. Load the page again; what you said is kept.`);
 }
 
 function pressed(event) {
-  if (!$("shortcuts").checked || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (document.querySelector("dialog[open]")) return;
+  const onImage = event.target === $("viewport");
+  if (view.keys[event.key] && (onImage || ($("shortcuts").checked && view.takes(event.key)))) {
+    event.preventDefault();
+    return view.keys[event.key]();
+  }
+  if (!$("shortcuts").checked || event.repeat) return;
   const onControl = event.target.closest("button, input, [contenteditable]");
   if (onControl && (event.key === " " || event.key === "Enter")) return; // they press that control
   const name = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
@@ -410,9 +451,6 @@ function pressed(event) {
     act(name);
   } else if (/^[1-9]$/.test(event.key)) {
     $(`question-${event.key}`)?.click();
-  } else if (view.keys[event.key]) {
-    event.preventDefault();
-    view.keys[event.key]();
   }
 }
 
@@ -424,17 +462,21 @@ async function askConsent() {
     $("agree").onclick = () => resolve(true);
     $("disagree").onclick = () => resolve(false);
   });
-  if (agreed) await sender.trying(() => post("consent", { text_sha256: session.consent.text_sha256 }));
+  await sender.trying(() => post("consent", { text_sha256: session.consent.text_sha256, agreed }));
   $("consent").close();
   if (!agreed) say("Nothing is recorded. Load the page again if you change your mind.");
   return agreed;
 }
 
 async function load() {
-  sender = new Sender(null, (offline) => {
-    if (offline) {
-      warn("No connection. What you say is kept in this browser, and is sent when the connection is back.");
-    } else if ($("problem").textContent.startsWith("No connection")) {
+  let told = "";
+  sender = new Sender(null, (trouble) => {
+    if (trouble) {
+      told = trouble instanceof Refusal
+        ? `Nothing can be sent: ${trouble.message}. What you say is kept in this browser, and is sent when that is over.`
+        : "No connection. What you say is kept in this browser, and is sent when the connection is back.";
+      warn(told);
+    } else if ($("problem").textContent === told) {
       warn("");
     }
   });
@@ -448,11 +490,12 @@ async function load() {
 
 async function begin() {
   if (!session.consent.is_given && !await askConsent()) return;
-  store = await Store.open(`pixmo-record ${session.annotator}`);
+  store = await Store.open(ownName());
   sender.store = store;
-  draft = (await store.load()) ?? null;
+  sender.deleteDiscarded().catch(unexpected);
+  draft = await store.load();
   if (!draft) return next();
-  const there = await sender.trying(() => call("GET", `recordings/${draft.id}`));
+  const there = await sender.there(draft);
   if (there.filed) { // the answer that said so did not arrive
     await store.forget(draft);
     draft = null;
@@ -460,16 +503,20 @@ async function begin() {
     return next();
   }
   sender.begin(there.parts);
+  lengthen(draft, there.parts.length);
   await showImage(draft.image);
   if (draft.submitted) return send();
   say("What you said before is kept. Go on, listen to it, or begin again.");
   sender.send(draft).catch(unexpected);
 }
 
+// What is kept is this person's, for this workspace: others may be at the same address.
+function ownName() { return `pixmo-record ${session.workspace} ${session.annotator}`; }
+
 // Two tabs would speak over each other: one at a time has the recorder, the next waits for it.
 async function beginAlone() {
   await load();
-  const name = `pixmo-record ${session.annotator}`;
+  const name = ownName();
   const taken = (await navigator.locks.query()).held.some((lock) => lock.name === name);
   if (taken) warn("The recorder is open in another tab. Go on there, or close it to go on here.");
   await navigator.locks.request(name, async () => {
@@ -485,7 +532,7 @@ $("zoom-out").addEventListener("click", () => view.zoom(1 / view.step));
 $("zoom-whole").addEventListener("click", view.whole);
 addEventListener("keydown", pressed);
 addEventListener("beforeunload", (event) => {
-  if (phase === "speaking" || phase === "sending") event.preventDefault();
+  if (phase === "speaking" || phase === "sending" || store?.unstored.length) event.preventDefault();
 });
 setInterval(look, LOOK_MILLISECONDS);
 if (navigator.locks) {

@@ -23,7 +23,9 @@ def record(
         list[str] | None,
         typer.Option(help="Take back this annotator's links; alone, nothing is served."),
     ] = None,
-    days: Annotated[float, typer.Option(min=0.01, help="How long such a link is good.")] = 30,
+    days: Annotated[
+        float, typer.Option(min=0.01, max=3650, help="How long such a link is good.")
+    ] = 30,
     host: Annotated[
         str, typer.Option(help="The address to listen on; 0.0.0.0: all of this machine.")
     ] = "127.0.0.1",

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from pixmo.drawing import read_upright
+from pixmo.drawing import SHOWN_BY_BROWSERS, read_upright
 from pixmo.errors import LabelError, ReleaseError
 from pixmo.files import create_atomically
 from pixmo.workspace.workspace import Workspace
 
 FOLDER = "label-studio"  # in the workspace
 UPRIGHT = 1  # EXIF's orientation of a picture that is not turned
-SHOWN_BY_BROWSERS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif"}
 LONGEST_SIDE = 1 << 16  # none is made smaller: a point is a share of it
 
 

@@ -82,7 +82,7 @@ class Page:
             await self.call("the page's files", "GET", name)
         consent = (await self.call("session", "GET", "session")).json()["consent"]
         if not consent["is_given"]:
-            agreed = {"text_sha256": consent["text_sha256"]}
+            agreed = {"text_sha256": consent["text_sha256"], "agreed": True}
             await self.call("consent", "POST", "consent", json=agreed)
         recording.image = (await self.call("next", "POST", "next", json={})).json()["image"]
         await self.call("image", "GET", f"images/{recording.image}")

@@ -2,25 +2,23 @@
 
     GET    /a/TOKEN/                        the page; its script and style beside it
     GET    /a/TOKEN/session                 who is here, what is asked, whether they consented
-    POST   /a/TOKEN/consent                 {text_sha256}
-    POST   /a/TOKEN/next                    {image}: its sha256, or null
+    POST   /a/TOKEN/consent                 {text_sha256, agreed}
+    POST   /a/TOKEN/next                    answers {image}: its sha256, or null
     GET    /a/TOKEN/images/SHA256
     POST   /a/TOKEN/skip                    {image, reason}
     GET    /a/TOKEN/recordings/ID           {parts: [bytes], filed}
-    PATCH  /a/TOKEN/recordings/ID/PART      a piece, at the byte that Upload-Offset names
+    PATCH  /a/TOKEN/recordings/ID/PART      a piece, at the byte that Upload-Offset names; of both,
+                                            ?image=SHA256 says what the annotator is at
     POST   /a/TOKEN/recordings/ID           {image, recorded_at, parts}: it is whole
     DELETE /a/TOKEN/recordings/ID           the annotator begins anew
 
 All addresses are relative to the page's own, so a proxy may put them under any path. What is wrong
 comes back as {"error": …}, for people, with 403 (no valid link, or no consent), 404, 409 (with the
-offset to go on from), 413, 415 or 422.
+offset to go on from), 413, 422 or 507 (the disk is full).
 """
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http import HTTPStatus
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -28,22 +26,20 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import (
+    FileResponse,
+    JSONResponse,
+    RedirectResponse,
+    Response,
+)
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pixmo.errors import PixmoError, ReleaseError
 from pixmo.resources import shared
-from pixmo.speech.recorder.drafts import (
-    RECORDING_ID,
-    Draft,
-    OffsetError,
-    Submission,
-    TooLargeError,
-)
-from pixmo.speech.recorder.filing import TooShortError
-from pixmo.speech.recorder.invites import InviteError
+from pixmo.speech.recorder.drafts import MOST_PARTS, RECORDING_ID, Draft, Submission
 from pixmo.speech.recorder.recorder import SKIP_REASONS, Recorder
+from pixmo.speech.recorder.requests import body, limited, refused, troubled, unusable, when
 
 PAGE = {
     "": ("recorder.html", "text/html"),
@@ -53,7 +49,6 @@ PAGE = {
     "recorder.css": ("recorder.css", "text/css"),
 }
 MOST_PIECE_BYTES = 4_000_000
-MOST_JSON_BYTES = 10_000
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' blob: data:; media-src blob:; connect-src 'self'; base-uri 'none'; "
@@ -79,12 +74,18 @@ class Handlers:
         name, kind = PAGE[name]
         return FileResponse(shared("annotation_ui", "cap", name), media_type=kind)
 
+    async def beside(self, request: Request) -> Response:
+        """A link that lost its last slash leads to the page, whatever a proxy puts it under."""
+        self.annotator(request)
+        return RedirectResponse(f"{request.path_params['token']}/")
+
     async def session(self, request: Request) -> Response:
         """Who is here, and what is asked of them."""
         annotator = self.annotator(request)
         recorder = self.recorder
         return JSONResponse(
             {
+                "workspace": recorder.workspace_id,
                 "annotator": annotator,
                 "consent": {
                     "text": recorder.consent_text,
@@ -94,17 +95,20 @@ class Handlers:
                 "questions": recorder.questions,
                 "min_seconds": recorder.inbox.length.least,
                 "max_seconds": recorder.inbox.length.most,
+                "max_parts": MOST_PARTS,
                 "skip_reasons": SKIP_REASONS,
                 "recorded": recorder.inbox.counts[annotator],
             }
         )
 
     async def consent(self, request: Request) -> Response:
-        """The annotator agrees to the text that they saw."""
+        """The annotator agrees to the text that they saw, or does not."""
         annotator = self.annotator(request)
-        if (await body(request)).get("text_sha256") != self.recorder.consent_sha256:
+        said = await body(request)
+        if said.get("text_sha256") != self.recorder.consent_sha256:
             raise HTTPException(409, "the text has changed; load the page again")
-        await run_in_threadpool(self.recorder.consent, annotator)
+        agreed = said.get("agreed") is True
+        await run_in_threadpool(self.recorder.consent, annotator, agreed=agreed)
         return JSONResponse({})
 
     async def next(self, request: Request) -> Response:
@@ -147,7 +151,7 @@ class Handlers:
         offset = request.headers.get("upload-offset", "")
         if not offset.isdecimal():
             raise HTTPException(422, "Upload-Offset is missing")
-        piece = await limited(request, MOST_PIECE_BYTES)
+        piece = await limited(request, MOST_PIECE_BYTES, "a piece")
         # No other request runs between the look at what is there and the writing.
         if recording_id in self.recorder.inbox.filed:
             raise HTTPException(409, "this recording was submitted")
@@ -191,7 +195,8 @@ class Handlers:
         recording_id = request.path_params["recording_id"]
         if not RECORDING_ID.fullmatch(recording_id):
             raise HTTPException(404, "there is no such recording")
-        return annotator, recording_id, self.recorder.draft(annotator, recording_id)
+        image = request.query_params.get("image", "")
+        return annotator, recording_id, self.recorder.draft(annotator, recording_id, image)
 
 
 def build_app(recorder: Recorder) -> Starlette:
@@ -212,9 +217,13 @@ def build_app(recorder: Recorder) -> Starlette:
         Route("/{name}", handlers.page),
     ]
     return Starlette(
-        routes=[Mount("/a/{token}", routes=routes)],
+        routes=[Mount("/a/{token}", routes=routes), Route("/a/{token}", handlers.beside)],
         middleware=[Middleware(SecurityHeaders)],
-        exception_handlers={HTTPException: refused, PixmoError: unusable},
+        exception_handlers={
+            HTTPException: refused,
+            PixmoError: unusable,
+            OSError: troubled,
+        },
     )
 
 
@@ -233,63 +242,3 @@ class SecurityHeaders:
             await send(message)
 
         await self.app(scope, receive, add)
-
-
-async def refused(_request: Request, error: Exception) -> Response:
-    """What is wrong with a request."""
-    assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, error.status_code)
-
-
-async def unusable(request: Request, error: Exception) -> Response:
-    """What is wrong with a link or with what was sent."""
-    told: dict[str, object] = {"error": str(error)}
-    if isinstance(error, InviteError):
-        if request.path_params.get("name") is None and request.method == "GET":
-            return PlainTextResponse(f"{error}\n", HTTPStatus.FORBIDDEN)
-        return JSONResponse(told, HTTPStatus.FORBIDDEN)
-    if isinstance(error, OffsetError):
-        return JSONResponse(told | {"offset": error.offset}, HTTPStatus.CONFLICT)
-    if isinstance(error, TooLargeError):
-        return JSONResponse(told, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    # What is too short stays a draft; what else is no recording was set aside.
-    kept = "draft" if isinstance(error, TooShortError) else "set aside"
-    return JSONResponse(told | {"kept": kept}, HTTPStatus.UNPROCESSABLE_ENTITY)
-
-
-async def limited(request: Request, most: int) -> bytes:
-    """The body of a request.
-
-    Raises:
-        TooLargeError: it is longer than `most` bytes, whatever it says.
-    """
-    stated = request.headers.get("content-length", "0")
-    if not stated.isdecimal() or int(stated) > most:
-        raise TooLargeError(f"a piece has at most {most // 1_000_000} MB")
-    pieces, size = [], 0
-    async for piece in request.stream():
-        size += len(piece)
-        if size > most:
-            raise TooLargeError(f"a piece has at most {most // 1_000_000} MB")
-        pieces.append(piece)
-    return b"".join(pieces)
-
-
-async def body(request: Request) -> dict[str, Any]:
-    """The JSON object that was sent."""
-    try:
-        value = json.loads(await limited(request, MOST_JSON_BYTES))
-    except (ValueError, RecursionError) as error:
-        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, "this is no JSON") from error
-    if not isinstance(value, dict):
-        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, "this is no JSON object")
-    return value
-
-
-def when(stated: object) -> str:
-    """A time that a browser stated, ISO 8601 in UTC; now, where it is none."""
-    try:
-        said = datetime.fromisoformat(str(stated)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        said = datetime.now(UTC)
-    return said.isoformat(timespec="seconds")

@@ -65,17 +65,17 @@ class Assignment:
         """The image that the annotator is at, else the one most in need; None: none is left."""
         for person in [one for one, lease in self.leases.items() if lease.until <= now]:
             self._leave(person, self.leases[person].image)
-        if annotator not in self.leases:
-            image = self._most_needed(annotator)
-            if image is None:
-                return None
+        lease = self.leases.get(annotator)
+        image = lease.image if lease else self._most_needed(annotator)
+        if image is not None:
+            self.keep(annotator, now, image)
+        return image
+
+    def keep(self, annotator: str, now: float, image: str = "") -> None:
+        """The annotator is still at their image; who is at none is at `image`, if they may be."""
+        if annotator not in self.leases and self.knows(image) and self._is_for(annotator, image):
             self.leases[annotator] = Lease(image, 0)
             self._move(image, +1)
-        self.keep(annotator, now)
-        return self.leases[annotator].image
-
-    def keep(self, annotator: str, now: float) -> None:
-        """The annotator is still at their image."""
         if annotator in self.leases:
             self.leases[annotator].until = now + AWAY_SECONDS
 

@@ -65,10 +65,12 @@ class Draft:
 
         Raises:
             OffsetError: something is missing before it, or it is there already.
-            TooLargeError: the recording would become too large.
+            TooLargeError: the recording would become too large, or be of too many parts.
         """
         sizes = self.sizes
-        if part > len(sizes) or part >= MOST_PARTS:
+        if part >= MOST_PARTS:
+            raise TooLargeError(f"a recording has at most {MOST_PARTS} parts")
+        if part > len(sizes):
             raise OffsetError(0)
         if sum(sizes) + len(piece) > MOST_BYTES:
             raise TooLargeError(f"a recording has at most {MOST_BYTES // 1_000_000} MB")

@@ -12,28 +12,21 @@ import itertools
 import json
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import av
-
-from pixmo.errors import AudioError
+from pixmo.errors import AudioError, SpeechError
 from pixmo.files import json_line, replace_atomically, write_text
 from pixmo.hashing import sha256_file
-from pixmo.speech.audio import HEAD_BYTES, SAMPLE_RATE, decode, opened, refusals
-from pixmo.speech.containers import demuxer
+from pixmo.speech.audio import SAMPLE_RATE, decode, refusals
 from pixmo.speech.recorder.drafts import Draft, Submission
+from pixmo.speech.recorder.joining import join
 from pixmo.workspace.workspace import SetAside, Workspace
 
 STAGE = "record"
 FOLDER, REFUSED = "recorder", "refused"
 METADATA = "metadata.jsonl"
-RECORDED_BY_BROWSERS = ("matroska", "mov", "ogg")
-# FFmpeg's muxer and the suffix for what browsers record; anything else goes into Matroska.
-MUXERS = {"opus": ("webm", ".webm"), "vorbis": ("webm", ".webm"), "aac": ("mp4", ".m4a")}
-ANY_CODEC = ("matroska", ".mka")
 DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 TOLERANCE_SECONDS = 1.0  # a decoded recording is up to half a second shorter than its clock said
 
@@ -66,7 +59,11 @@ class Filed:
 
 
 class TooShortError(AudioError):
-    """The annotator is to go on speaking."""
+    """The annotator is to go on speaking; `seconds` is what was heard of them."""
+
+    def __init__(self, fault: str, seconds: float) -> None:
+        super().__init__(fault)
+        self.seconds = seconds
 
 
 @dataclass
@@ -81,14 +78,7 @@ class Inbox:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        for line in lines_of(self.workspace.audio / FOLDER):
-            one = Filed(
-                recording_id=Path(line["file_name"]).stem,
-                annotator=line["annotator"],
-                image_sha256=line["image"],
-                sha256=line["sha256"],
-                seconds=line["seconds"],
-            )
+        for one in filed_in(self.workspace.audio / FOLDER):
             self.filed[one.recording_id] = one
             self.counts[one.annotator] += 1
 
@@ -105,7 +95,9 @@ class Inbox:
         try:
             whole, seconds = assemble(draft)
             if fault := self.length.fault(seconds):
-                raise (TooShortError if seconds < self.length.least else AudioError)(fault)
+                if seconds < self.length.least:
+                    raise TooShortError(fault, seconds)
+                raise AudioError(fault)
         except TooShortError:
             draft.reopen()
             raise
@@ -138,7 +130,10 @@ class Inbox:
         with self.lock:  # recordings are filed in several threads
             metadata = path.parent / METADATA
             before = metadata.read_text("utf-8") if metadata.exists() else ""
-            # A day's file is read and written whole: it is there, or it is as it was.
+            if before and not before.endswith("\n"):  # somebody edited it
+                before += "\n"
+            # A day's file is read and written whole: it is there, or it is as it was. Half a line
+            # would keep `pixmo transcribe` from reading all others.
             write_text(metadata, f"{before}{json_line(line)}\n")
             self.filed[filed.recording_id] = filed
             self.counts[filed.annotator] += 1
@@ -161,60 +156,39 @@ class Inbox:
         draft.folder.rename(target)
 
 
-def lines_of(folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield what the recorder wrote of each recording."""
+def filed_in(folder: Path) -> Iterator[Filed]:
+    """Yield what the recorder wrote of each recording.
+
+    Raises:
+        SpeechError: a line is none that the recorder wrote.
+    """
     for path in sorted(folder.glob(f"*/{METADATA}")):
-        for line in path.read_text("utf-8").splitlines():
-            yield json.loads(line)
+        for number, text in enumerate(path.read_text("utf-8").split("\n"), 1):
+            if not text.strip():
+                continue
+            try:
+                line = json.loads(text)
+                name = Path(line["file_name"]).stem
+                yield Filed(name, line["annotator"], line["image"], line["sha256"], line["seconds"])
+            except (ValueError, KeyError, TypeError) as error:
+                # Passed over, its image would be handed out again.
+                raise SpeechError(
+                    f"{path} line {number} is no line of the recorder; put right what was edited,"
+                    " or move the file and its recordings to another folder of audio/"
+                ) from error
 
 
 def assemble(draft: Draft) -> tuple[Path, float]:
     """A file of all parts beside them, and how many seconds of sound it holds.
 
     Raises:
-        AudioError: a part is no sound, or the parts do not fit together.
+        AudioError: a part is no sound, or none holds any.
     """
     try:
-        return assemble_parts(draft)
+        whole = join(draft.parts, draft.folder)
+        with refusals():
+            return whole, len(decode(whole)) / SAMPLE_RATE
     except AudioError as error:
         if isinstance(error.__cause__, OSError) and error.__cause__.errno in DISK_TROUBLE:
             raise error.__cause__ from None  # nothing is wrong with what was said
         raise
-
-
-def assemble_parts(draft: Draft) -> tuple[Path, float]:
-    """As `assemble`; trouble with the disk is an AudioError, too."""
-    parts = [path for path in draft.parts if path.stat().st_size]
-    if not parts:
-        raise AudioError("empty file: 0 bytes")
-    with parts[0].open("rb") as file:
-        head = file.read(HEAD_BYTES)
-    kind = demuxer(head)
-    if kind not in RECORDED_BY_BROWSERS:
-        raise AudioError(f"not a sound file: it begins with {head[:12]!r}")
-    with refusals():
-        with opened(parts[0], kind) as (_, stream):
-            codec = stream.codec_context.name
-        muxer, suffix = MUXERS.get(codec, ANY_CODEC)
-        whole = draft.folder / f"whole{suffix}"
-        replace_atomically(whole, lambda path: remux(parts, kind, path, muxer))
-    return whole, len(decode(whole)) / SAMPLE_RATE
-
-
-def remux(parts: Sequence[Path], kind: str, path: Path, muxer: str) -> None:
-    """The sound of all parts, one after another, stands in a new container, packet by packet."""
-    with av.open(str(path), "w", format=muxer) as target:
-        copy, end = None, 0
-        for part in parts:
-            start = end
-            with opened(part, kind) as (container, stream):
-                copy = copy or target.add_stream_from_template(stream)
-                if stream.codec_context.name != copy.codec_context.name:
-                    raise AudioError("parts of several codecs: the browser changed in between")
-                for packet in container.demux(stream):
-                    if packet.pts is None:  # the last, which is empty
-                        continue
-                    end = start + packet.pts + (packet.duration or 0)
-                    packet.pts = packet.dts = start + packet.pts
-                    packet.stream = copy
-                    target.mux(packet)

@@ -4,9 +4,11 @@ The link is all that an annotator needs, and all that the server knows them by.
 
 recorder/
   secret           signs the links; deleting it makes every link invalid
+  id               tells pages of several workspaces apart, whatever their addresses and secrets
   revoked.jsonl    annotator, and when: their links made until then are invalid
 """
 
+import contextlib
 import hashlib
 import os
 import re
@@ -18,10 +20,11 @@ from pathlib import Path
 from itsdangerous import BadData, URLSafeSerializer
 
 from pixmo.errors import SettingsError, SpeechError
-from pixmo.files import append_json, appended_objects, sync_file
+from pixmo.files import append_json, appended_objects, create_atomically, sync_file
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # of a folder on any system
 SECRET_BYTES = 32
+ID_DIGITS = 16
 REVOKED = "revoked.jsonl"
 
 
@@ -39,20 +42,7 @@ class Invites:
     @classmethod
     def of(cls, folder: Path) -> "Invites":
         """Those signed with the secret in `folder`, which is made the first time."""
-        path = folder / "secret"
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            secret = path.read_bytes()
-            if len(secret) != SECRET_BYTES:
-                raise SpeechError(
-                    f"{path} is damaged; delete it and invite everybody again"
-                ) from None
-        else:
-            secret = secrets.token_bytes(SECRET_BYTES)
-            with os.fdopen(handle, "wb") as file:
-                file.write(secret)
+        secret = kept_bytes(folder / "secret", "invite everybody again")
         return cls(folder, secret)
 
     def token(self, annotator: str, expires: datetime) -> str:
@@ -98,3 +88,27 @@ class Invites:
         return URLSafeSerializer(
             self.secret, salt="pixmo record", signer_kwargs={"digest_method": hashlib.sha256}
         )
+
+
+def workspace_id(folder: Path) -> str:
+    """What pages keep their drafts under: of this workspace, for good."""
+    return kept_bytes(folder / "id", "load all open pages again").hex()[:ID_DIGITS]
+
+
+def kept_bytes(path: Path, after: str) -> bytes:
+    """The random bytes in the file, which is made the first time, whole, for its owner only.
+
+    Raises:
+        SpeechError: it holds something else; `after` says what deleting it asks for.
+    """
+
+    def write(temporary: Path) -> None:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(SECRET_BYTES))
+
+    with contextlib.suppress(FileExistsError):
+        create_atomically(path, write)
+    kept = path.read_bytes()
+    if len(kept) != SECRET_BYTES:
+        raise SpeechError(f"{path} is damaged; delete it and {after}")
+    return kept

@@ -2,7 +2,8 @@
 
 recorder/
   secret             signs the invitations
-  consents.jsonl     annotator, sha256 of the text that they agreed to, when
+  id                 names the workspace to pages
+  consents.jsonl     annotator, sha256 of the text that they saw, whether they agreed, when
   skips.jsonl        annotator, image, reason, when
   drafts/  refused/  what is being said, and what could not be filed: see `drafts` and `filing`
 """
@@ -10,14 +11,14 @@ recorder/
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio.to_thread
 
-from pixmo.drawing import read_upright
+from pixmo.drawing import SHOWN_BY_BROWSERS, read_upright
 from pixmo.errors import AudioError, SettingsError
 from pixmo.files import append_json, appended_objects, replace_atomically, sync_file
 from pixmo.hashing import sha256_bytes
@@ -25,17 +26,10 @@ from pixmo.resources import shared
 from pixmo.speech.recorder.assignment import Assignment
 from pixmo.speech.recorder.drafts import Draft, Drafts, Submission
 from pixmo.speech.recorder.filing import FOLDER, Filed, Inbox, Length
-from pixmo.speech.recorder.invites import Invites
+from pixmo.speech.recorder.invites import Invites, workspace_id
 from pixmo.workspace.workspace import Workspace
 
 FILED_AT_ONCE = 2  # recordings; more would only wait for the cores
-# Formats that every browser shows, by the name that the table of images has for them.
-SHOWN_BY_BROWSERS = {
-    "JPEG": "image/jpeg",
-    "PNG": "image/png",
-    "WEBP": "image/webp",
-    "GIF": "image/gif",
-}
 LONGEST_SIDE = 4096  # pixels, of a picture in another format
 LARGEST_SHOWN = 8_000_000  # bytes; a larger file is sent smaller
 SKIP_REASONS = (
@@ -65,12 +59,13 @@ class Recorder:
 
     workspace: Workspace
     invites: Invites = field(init=False)
+    workspace_id: str = field(init=False)
     assignment: Assignment = field(init=False)
     drafts: Drafts = field(init=False)
     inbox: Inbox = field(init=False)
     consent_text: str = field(init=False)
     questions: Sequence[str] = field(init=False)
-    consents: set[tuple[str, str]] = field(init=False)
+    consents: dict[tuple[str, str], bool] = field(init=False)  # by annotator and text
     pictures: dict[str, Picture] = field(default_factory=dict)
     _image_parts: set[str] = field(default_factory=set)
     _drawing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -82,6 +77,7 @@ class Recorder:
         if settings.max_seconds < settings.min_seconds:
             raise SettingsError("pixmo.toml: [record] max_seconds is less than min_seconds")
         self.invites = Invites.of(self.folder)
+        self.workspace_id = workspace_id(self.folder)
         self.drafts = Drafts(self.folder / "drafts")
         self.consent_text = self.text_of(settings.consent, "consent")
         questions = self.text_of(settings.questions, "questions").splitlines()
@@ -98,7 +94,10 @@ class Recorder:
         for row in appended_objects(self.folder / "skips.jsonl"):
             self.assignment.skip(row["annotator"], row["image"])
         given = appended_objects(self.folder / "consents.jsonl")
-        self.consents = {(row["annotator"], row["text_sha256"]) for row in given}
+        # The newest answer counts. Rows of earlier versions say nothing: only who agreed had one.
+        self.consents = {
+            (row["annotator"], row["text_sha256"]): row.get("agreed", True) for row in given
+        }
 
     @property
     def folder(self) -> Path:
@@ -146,13 +145,14 @@ class Recorder:
 
     def has_consent(self, annotator: str) -> bool:
         """Whether the annotator agreed to the text as it is now."""
-        return (annotator, self.consent_sha256) in self.consents
+        return self.consents.get((annotator, self.consent_sha256), False)
 
-    def consent(self, annotator: str) -> None:
-        """The annotator's consent is on the disk."""
-        row = {"annotator": annotator, "text_sha256": self.consent_sha256, "at": now()}
-        self.note("consents.jsonl", row)
-        self.consents.add((annotator, self.consent_sha256))
+    def consent(self, annotator: str, *, agreed: bool) -> None:
+        """The annotator's answer is on the disk, and counts."""
+        text = self.consent_sha256
+        said = {"annotator": annotator, "text_sha256": text, "at": now()}
+        self.note("consents.jsonl", {**said, "agreed": agreed})
+        self.consents[annotator, text] = agreed
 
     def next_image(self, annotator: str) -> str | None:
         """The image to describe; None where there is none for them."""
@@ -165,14 +165,17 @@ class Recorder:
         await anyio.to_thread.run_sync(self.note, "skips.jsonl", row)
         self.assignment.skip(annotator, image)
 
-    def note(self, name: str, row: dict[str, str]) -> None:
+    def note(self, name: str, row: Mapping[str, str | bool]) -> None:
         """A line of a file in the recorder's folder is on the disk."""
         append_json(self.folder / name, row)
         sync_file(self.folder / name)
 
-    def draft(self, annotator: str, recording_id: str) -> Draft:
-        """The annotator's draft with this id; they are at their image still."""
-        self.assignment.keep(annotator, time.monotonic())
+    def draft(self, annotator: str, recording_id: str, image: str) -> Draft:
+        """The annotator's draft with this id; they are at their image still.
+
+        Who is at none, since the server began anew or they were away for long, is at `image`.
+        """
+        self.assignment.keep(annotator, time.monotonic(), image)
         return self.drafts.of(annotator, recording_id)
 
     async def submit(self, draft: Draft, submission: Submission) -> Filed:
@@ -231,7 +234,7 @@ class Recorder:
         if picture is None or not picture.path.is_file():
             return None
         if picture.format in SHOWN_BY_BROWSERS and picture.path.stat().st_size <= LARGEST_SHOWN:
-            return picture.path, SHOWN_BY_BROWSERS[picture.format]
+            return picture.path, f"image/{picture.format.lower()}"
         smaller = self.workspace.cache / FOLDER / f"{image}.jpg"
         # One after another: each takes much memory, and two people may want the same.
         async with self._drawing:
