@@ -128,7 +128,7 @@ def run(count: int = TASKS) -> dict[str, Any]:
             for name, each in zip(names, taken, strict=True)
         },
         "notes": [
-            "Straight after a change of all tasks each is listed again; a minute later the pull takes"
+            "Straight after a change of all tasks each is listed again; a minute later a pull takes"
             f" {pulls[3] / first:.3f} of the first; at most 1/20 is the target:"
             f" {'met' if pulls[3] < first / 20 else 'MISSED'}.",
             "After each pull, all points stand in the tables exactly as they were made.",
