@@ -22,7 +22,8 @@ select
     regexp_replace(answers.answer, '"[^"]*"|“[^”]*”', ' ', 'g') as unquoted_answer,
     verdict,
     updated_at
-from current_answers as answers
+-- Those of withdrawn people too: the build drops them first, and says so.
+from newest_answers as answers
 -- Somebody knew beforehand what is right of these.
 anti join current_gold using (image_sha256)
 left join images using (image_sha256)

@@ -176,7 +176,7 @@ class Handlers:
 
     def annotator(self, request: Request) -> str:
         """Whose link the request came by."""
-        return self.recorder.invites.annotator(request.path_params["token"], datetime.now(UTC))
+        return self.recorder.annotator(request.path_params["token"])
 
     def consenting(self, request: Request) -> str:
         """As `annotator`, who agreed to the consent text."""
