@@ -75,8 +75,10 @@ def status(workspace: Workspace) -> Status:
         images = column("select path from images") | set_aside
         recordings = (
             column("select path from recordings semi join transcripts using (recording_sha256)")
-            | column("select path from recordings semi join withdrawn_recordings using (recording_sha256)")
-            | column("select path from recordings semi join withdrawn_images using (image_sha256)")
+            | column(
+                "select path from recordings where image_sha256 in (from withdrawn_images)"
+                " or recording_sha256 in (from withdrawn_recordings)"
+            )
             | set_aside
         )
     waiting = [

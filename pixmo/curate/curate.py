@@ -42,7 +42,7 @@ DROPPED = pa.schema(
 
 @dataclass(frozen=True)
 class ImageFileStep:
-    """Drops rows of images that a release cannot hold; behind what is withdrawn, before the rest."""
+    """Drops rows of images that a release cannot hold; before every step of a recipe."""
 
     name = "image_file"
     explanation = "Images without a source URL whose file cannot be put into the release."

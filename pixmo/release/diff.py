@@ -81,8 +81,8 @@ def diff(
         raise ReleaseError(f"{rows} is none of {', '.join(ROW_FILES)}; name it so")
     stems = list(dict.fromkeys(s.stem for r in (before, after) for s in r.manifest.subsets))
     with tempfile.TemporaryDirectory(prefix="pixmo-diff-") as spilled:
-        config = {"memory_limit": f"{memory_gb}GB", "temp_directory": spilled}
-        with duckdb.connect(config=config) as connection:
+        limits = {"memory_limit": f"{memory_gb}GB", "temp_directory": spilled}
+        with duckdb.connect(config={**limits}) as connection:
             connection.execute("set enable_progress_bar = false")
             connection.execute("set preserve_insertion_order = false")  # spares memory
             connection.execute(
@@ -349,7 +349,9 @@ def number(value: Any) -> float | None:
     return int(value) if float(value).is_integer() else float(value)
 
 
-def steps(before: tuple[FunnelStep, ...], after: tuple[FunnelStep, ...]) -> tuple[StepDifference, ...]:
+def steps(
+    before: tuple[FunnelStep, ...], after: tuple[FunnelStep, ...]
+) -> tuple[StepDifference, ...]:
     """The steps that differ in what they do or in how many rows they named, in their order."""
     old = {step.step: step for step in before}
     new = {step.step: step for step in after}
