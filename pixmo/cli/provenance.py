@@ -7,6 +7,7 @@ import typer
 
 from pixmo.cli import show
 from pixmo.cli.app import AS_JSON, WORKSPACE, app, open_workspace
+from pixmo.text import counted
 
 if TYPE_CHECKING:
     from pixmo.release.difference import Difference, SubsetDifference
@@ -147,10 +148,13 @@ def number(value: float | None) -> str:
 
 
 def change(before: float | None, after: float | None) -> str:
-    """How much a figure grew."""
-    if before is None or after is None or before == after:
+    """How much a figure grew; empty where that does not show."""
+    if before is None or after is None:
         return ""
-    return number(after - before) if after < before else f"+{number(after - before)}"
+    grown = number(after - before).removeprefix("-")
+    if not float(grown):
+        return ""
+    return f"-{grown}" if after < before else f"+{grown}"
 
 
 @app.command()
@@ -294,7 +298,7 @@ def withdraw(
     else:
         show.say(f"{request} {'is withdrawn' if is_new else 'was withdrawn already'}")
         for one in held:
-            show.say(f"  {one.version} holds {one.rows:,} rows of {one.subset}")
+            show.say(f"  {one.version} holds {counted(one.rows, 'row')} of {one.subset}")
         show.say(NEXT_AFTER_HELD if held else NEXT)
     if erase:
         erase_files(opened, request, yes)
@@ -330,13 +334,12 @@ def show_standing(workspace: "Workspace", json: bool) -> None:
         ],
     )
     for one in held:
-        show.say(f"{one.version} holds {one.rows:,} rows of {one.subset}")
+        show.say(f"{one.version} holds {counted(one.rows, 'row')} of {one.subset}")
 
 
 def erase_files(workspace: "Workspace", request: "Request", yes: bool) -> None:
     """The files are deleted, once somebody said so."""
     from pixmo.release import withdraw as withdrawing
-    from pixmo.text import counted
 
     found = withdrawing.erasing(workspace, request)
     for path in found.outside:

@@ -258,12 +258,21 @@ class Comparison:
             "select count(*) filter (change != 'added'), count(*) filter (change != 'removed')"
             " from pairs"
         ).fetchall()
-        for side, found in ((self.before, old), (self.after, new)):
-            if found != side.rows:
-                raise ReleaseError(
-                    f"{side.release.root}: {self.stem} should have {side.rows} rows with an id of"
-                    f" their own, and {found} were found; pixmo validate says what is wrong"
-                )
+        if (old, new) != (self.before.rows, self.after.rows):
+            raise ReleaseError(self.not_whole())
+
+    def not_whole(self) -> str:
+        """Which side does not hold as many rows, each with an id of its own, as it promises."""
+        for side in (self.before, self.after):
+            ((rows, ids),) = self.connection.execute(
+                f"select count(*), count(distinct id) from {side.name}_rows"
+            ).fetchall()
+            if not rows == ids == side.rows:
+                break
+        return (
+            f"{side.release.root} promises {side.rows} rows of {self.stem}, each with an id of its"
+            f" own, and holds {rows} with {ids} ids; pixmo validate says what is wrong"
+        )
 
     def tell(self) -> None:
         """`fates` has every row of the subset that is not the same, with why."""
