@@ -118,11 +118,9 @@ def known_annotator(workspace: Workspace, name: str) -> str:
             " say whose recordings they are in their metadata"
         )
     with workspace.connect() as connection:
-        queries = (f"select annotator from {table}" for table in ("recordings", *PARSED))
-        written = "select annotator from transcripts where source = 'written'"
-        known = {
-            one for (one,) in connection.execute(" union ".join([*queries, written])).fetchall()
-        }
+        tables = ("speakers", "transcripts", *PARSED)
+        query = " union ".join(f"select annotator from {table}" for table in tables)
+        known = {one for (one,) in connection.execute(query).fetchall()}
     known |= {line["annotator"] for line in lines_of(workspace.audio / RECORDER)}
     known |= {path.name for path in (workspace.root / RECORDER / "drafts").glob("*")}
     if name not in known:
@@ -190,7 +188,7 @@ def belongings(
         "annotator": {
             "recording": "select recording_sha256 from speakers where annotator = $value",
             "transcript": "select distinct transcript_id from transcripts"
-            " where source = 'written' and annotator = $value",
+            " anti join speakers using (recording_sha256) where annotator = $value",
             "annotation": " union ".join(
                 f"select annotation_uid from {table} where annotator = $value" for table in PARSED
             ),

@@ -48,7 +48,7 @@ union
 select transcript_id
 from parts.transcripts
 semi join withdrawn_annotators using (annotator)
-where source = 'written';
+anti join speakers using (recording_sha256);
 
 -- The newest row of an image: it moved, or its source URL became known.
 create or replace view images as
