@@ -76,8 +76,13 @@ def find_row(release: Release, start: str) -> Found:
     return found[0]
 
 
-def rows_of(release: Release, where: str = "true", most: int | None = None) -> Iterator[Found]:
-    """Yield the rows of a release for which `where` holds: those kept, set apart, dropped.
+def rows_of(
+    release: Release,
+    where: str = "true",
+    most: int | None = None,
+    fates: Sequence[str] = ("kept", "set apart", "dropped"),
+) -> Iterator[Found]:
+    """Yield the rows of these fates for which `where` holds, at most so many of a file.
 
     Raises:
         ReleaseError: a file cannot be read.
@@ -96,7 +101,7 @@ def rows_of(release: Release, where: str = "true", most: int | None = None) -> I
             for fate, folder in (("set apart", APART), ("dropped", "dropped")):
                 if (path := f"{folder}/{subset.stem}.parquet") in known:
                     places.append((fate, path, ""))
-            for fate, path, split in places:
+            for fate, path, split in (place for place in places if place[0] in fates):
                 query = f"from read_parquet({literally(release.root / path)}) where {where}"
                 try:
                     rows = connection.sql(query + (f" limit {most}" if most else ""))
@@ -146,10 +151,10 @@ def merged_into(release: Release, found: Sequence[Found]) -> dict[str, list[str]
     """The ids of the rows that a merging step put into one of these, by its id."""
     merged: dict[str, list[str]] = {}
     if any(one.row.get("merged_from") for one in found):
-        for dropped in rows_of(release, "starts_with(reason, 'merged into row ')"):
-            if dropped.fate == "dropped":
-                into = dropped.row["reason"].rpartition(" ")[2]
-                merged.setdefault(into, []).append(dropped.row["id"])
+        where = "starts_with(reason, 'merged into row ')"
+        for dropped in rows_of(release, where, fates=("dropped",)):
+            into = dropped.row["reason"].rpartition(" ")[2]
+            merged.setdefault(into, []).append(dropped.row["id"])
     return merged
 
 
