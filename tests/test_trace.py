@@ -164,7 +164,7 @@ def test_merged_points_lead_to_every_annotation(workspace: Workspace) -> None:
         _, task, _, number = one.place.split("/")
         raw = exported[int(task)]["annotations"][int(number)]
         assert raw["unique_id"] == one.annotation_uid == f"cup-{person}"
-        assert one.annotator == str(person)
+        assert one.annotator == f"annotator-{person}"
         ids = {"annotation": raw["id"], "task": raw["task"], "project": raw["project"]}
         assert one.label_studio_ids == ids
         assert one.created_at == raw["created_at"]
@@ -237,7 +237,7 @@ def test_a_dropped_row_without_a_candidate_says_so(workspace: Workspace) -> None
 def test_what_was_withdrawn_since_is_marked(workspace: Workspace) -> None:
     for request in (
         Request("annotator", "anna"),
-        Request("annotator", "3"),
+        Request("annotator", "annotator-3"),
         Request("image", sha256_file(workspace.images / "2.png")),
     ):
         withdraw(workspace, request, "asked")
