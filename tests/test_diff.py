@@ -249,13 +249,15 @@ def test_a_release_in_the_making_is_compared(planted: tuple[Path, Path]) -> None
     assert diff(before, Release(after.root, after.manifest)) == expected
 
 
-@pytest.mark.parametrize("fault", ["gone", "damaged", "twice"])
+@pytest.mark.parametrize("fault", ["gone", "damaged", "twice", "verdicts gone"])
 def test_a_release_that_is_not_whole_is_refused(planted: tuple[Path, Path], fault: str) -> None:
     before, after = map(Release.open, planted)
     (file,) = after.manifest.parquet("pixmo-points", "train")
     path = after.root / file.path
     if fault == "gone":
         path.unlink()
+    elif fault == "verdicts gone":
+        (after.root / "dropped/points.parquet").unlink()
     elif fault == "damaged":
         path.write_bytes(path.read_bytes()[:100])
     else:

@@ -519,3 +519,12 @@ def test_the_command_names_what_to_do_next(workspace: Workspace, pixmo: Path) ->
     assert {one["version"] for one in listed["held_by"]} == {"v1"}
     assert "counts again" in run("--image", name(1), "--undo")
     assert "(undone)" in run("--list")
+
+
+def test_who_withdrew_is_in_no_report_of_annotators(workspace: Workspace) -> None:
+    from pixmo.label.report import annotations
+
+    before = {one["annotation_uid"] for one in annotations(workspace)}
+    withdraw(workspace, Request("annotator", NAME), WHY)
+    after = {one["annotation_uid"] for one in annotations(workspace)}
+    assert before - after == {f"of-{NAME}", "alone", "qa-mary", "review-mary"}

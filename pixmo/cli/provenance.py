@@ -279,7 +279,7 @@ def withdraw(
 
     opened = open_workspace(workspace)
     asked = {k: v for k, v in (("annotator", annotator), ("image", image), ("url", url)) if v}
-    if listed and not asked:
+    if listed:
         show_standing(opened, json)
         return
     if len(asked) != 1:
@@ -289,7 +289,10 @@ def withdraw(
     request = withdrawing.request_of(opened, *next(iter(asked.items())))
     if undo:
         withdrawing.undo(opened, request, reason)
-        show.say(f"{request} counts again; files that were erased are gone")
+        if json:
+            show.as_json({"request": str(request), "is_undone": True})
+        else:
+            show.say(f"{request} counts again; files that were erased are gone")
         return
     is_new = withdrawing.withdraw(opened, request, reason)
     held = withdrawing.held(opened, request)

@@ -149,12 +149,11 @@ class Side:
     def select_verdicts(self) -> str:
         """SQL for the rows that were candidates and are in no split: id, verdict, step, reason."""
         parts = ["(select '' as id, '' as verdict, '' as step, '' as reason limit 0)"]
+        promised = {file.path for file in self.release.manifest.files}
         for folder, verdict in (("dropped", "dropped"), (APART, "set apart")):
-            path = self.release.root / folder / f"{self.stem}.parquet"
-            if self.subset and path.is_file():  # a release has apart/ only where rows stand there
-                parts.append(
-                    f"select id, '{verdict}' as verdict, step, reason from {reading([path])}"
-                )
+            if (path := f"{folder}/{self.stem}.parquet") in promised:
+                source = reading([self.release.root / path])
+                parts.append(f"select id, '{verdict}' as verdict, step, reason from {source}")
         return " union all ".join(parts)
 
 
