@@ -14,7 +14,8 @@ from pixmo.errors import ReleaseError
 from pixmo.hashing import sha256_bytes, sha256_file
 from pixmo.label.ingest import ingest
 from pixmo.release.build import build_release
-from pixmo.release.trace import find_row, rows_of, trace, traces
+from pixmo.release.released_rows import find_row, rows_of
+from pixmo.release.trace import trace, traces
 from pixmo.release.traced import AS_IT_WAS, CHANGED, GONE, Passed, Trace
 from pixmo.release.withdraw import Request, withdraw
 from pixmo.speech.captioning.captions import write_captions

@@ -22,7 +22,8 @@ from pixmo.release import withdraw as withdrawing
 from pixmo.release.build import build_release
 from pixmo.release.diff import diff
 from pixmo.release.difference import Cause
-from pixmo.release.withdraw import Held, Request, erase, erasing, held, request_of, undo, withdraw
+from pixmo.release.erase import erase, erasing
+from pixmo.release.withdraw import Held, Request, held, request_of, undo, withdraw
 from pixmo.resources import shared
 from pixmo.speech.captioning.captions import write_captions
 from pixmo.speech.recordings import find, record

@@ -342,9 +342,9 @@ def show_standing(workspace: "Workspace", json: bool) -> None:
 
 def erase_files(workspace: "Workspace", request: "Request", yes: bool) -> None:
     """The files are deleted, once somebody said so."""
-    from pixmo.release import withdraw as withdrawing
+    from pixmo.release.erase import erase, erasing
 
-    found = withdrawing.erasing(workspace, request)
+    found = erasing(workspace, request)
     for path in found.outside:
         show.note(f"{path} lies outside of the workspace and is left; delete it yourself")
     if not found.inside:
@@ -356,5 +356,5 @@ def erase_files(workspace: "Workspace", request: "Request", yes: bool) -> None:
     if not yes and not typer.confirm(f"Delete {what} for good?", err=True):
         show.note("nothing was deleted")
         return
-    withdrawing.erase(workspace, found)
+    erase(workspace, found)
     show.note(f"{what} deleted; docs/provenance.md says what is left")
