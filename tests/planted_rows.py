@@ -106,6 +106,14 @@ def answer(
     }
 
 
+NOTHING_WITHDRAWN = {
+    "current_withdrawals": "kind varchar, value varchar",
+    "withdrawn_images": "image_sha256 varchar",
+    "withdrawn_annotators": "annotator varchar",
+    "withdrawn_captions": "image_sha256 varchar, is_whole bool",
+}
+
+
 def tables(
     stem: str, rows: Sequence[Row], images: Sequence[Row] = (), pointed: Sequence[Row] = ()
 ) -> duckdb.DuckDBPyConnection:
@@ -115,11 +123,14 @@ def tables(
     for name, of_table in {"point_annotations": pointed, TABLES[stem]: rows}.items():
         connection.register(name, schema.table(name).table(list(of_table)))
         connection.execute(f"create table current_{name} as from {name}")
+        connection.execute(f"create view newest_{name} as from current_{name}")
         connection.unregister(name)
     for name in ("held_out_images", "held_out_questions", "image_thumbnails"):
         connection.register(name, schema.table(name).table([]))
     for name in ("captions", "caption_reviews", "gold", "set_aside"):
         connection.register(f"current_{name}", schema.table(name).table([]))
+    for name, columns in NOTHING_WITHDRAWN.items():
+        connection.execute(f"create table {name} ({columns})")
     known = [row | {"ordinal": ordinal} for ordinal, row in enumerate(images)]
     connection.register("images", schema.table("images").table(known))
     return connection

@@ -171,7 +171,7 @@ def test_every_step_speaks_of_a_row_after_it_was_taken(
     found = explain(connection, [recipe], short[:12])
     assert (found.id, found.subset, found.taken_by) == (short, "pixmo-cap", "short")
     names = [step.name for step in recipe.steps]
-    assert [said.step for said in found.said] == ["image_file", *names]
+    assert [said.step for said in found.said] == ["withdrawn", "image_file", *names]
     by_step = {said.step: said for said in found.said}
     assert by_step["short"].reason == dropped[short]["reason"]
     assert by_step["short"].evidence == dropped[short]["evidence"]

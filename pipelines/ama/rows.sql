@@ -1,6 +1,5 @@
 -- One candidate a judged answer.
--- What each annotator said last of an answer.
-with said as (
+with said as ( -- what each annotator said last of an answer
     select image_sha256, question, proposed_answer, annotator, verdict
     from current_answers
     qualify row_number() over (
@@ -65,14 +64,15 @@ select
     regexp_replace(answers.answer, '"[^"]*"|“[^”]*”', ' ', 'g') as unquoted_answer,
     verdict,
     updated_at,
-    annotators, -- who judged this answer to this question
+    coalesce(annotators, 0) as annotators, -- who judged this answer to this question
     agreement, -- the share of every two of them with one verdict; null for one
     (image_sha256, answers.question) in (
         select (image_sha256, asked) from current_gold where subset = 'ama'
     ) as is_gold,
     coalesce(gold_tasks, 0) as gold_tasks, -- tasks with known answers that the annotator did
     gold_accuracy -- the share of them with the right verdict; null without such tasks
-from current_answers as answers
-join together using (image_sha256, question, proposed_answer)
+-- Those of withdrawn people too: the build drops them first, and says so.
+from newest_answers as answers
+left join together using (image_sha256, question, proposed_answer)
 left join on_gold using (annotator)
 left join images using (image_sha256)

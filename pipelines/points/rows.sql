@@ -9,13 +9,15 @@ with tidied as (
             points,
             lambda p: {'x': least(greatest(p.x, 0::double), 100::double), 'y': least(greatest(p.y, 0::double), 100::double)}
         ) as inside
-    from current_point_annotations
+    -- Those of withdrawn people too: the build drops them first, and says so.
+    from newest_point_annotations
 ),
 
--- What each annotator said last of an expression on an image.
+-- What each annotator said last of an expression on an image, and did not withdraw.
 said as (
     select image_sha256, expression, label, annotator, inside
     from tidied
+    semi join current_point_annotations using (state_sha256)
     qualify row_number() over (
         partition by image_sha256, expression, annotator order by updated_at desc, annotation_uid desc
     ) = 1
@@ -68,13 +70,13 @@ select
     -- What the steps judge; a release does not hold these.
     presence,
     updated_at,
-    annotators, -- who did this expression on this image
+    coalesce(annotators, 0) as annotators, -- who did this expression on this image
     agreement, -- the mean F1 of every two of them; null for one
     known_points is not null as is_gold,
     coalesce(gold_tasks, 0) as gold_tasks, -- tasks with known answers that the annotator did
     gold_accuracy -- the mean F1 of their points and the right ones; null without such tasks
 from tidied
-join together using (image_sha256, expression)
+left join together using (image_sha256, expression)
 left join known using (image_sha256, label)
 left join on_gold using (annotator)
 left join images using (image_sha256)

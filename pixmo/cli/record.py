@@ -45,11 +45,12 @@ def record(
     """
     from datetime import UTC, datetime, timedelta
 
-    from pixmo.errors import WorkspaceError
+    from pixmo.errors import SpeechError, WorkspaceError
     from pixmo.speech.recorder.filing import FOLDER
     from pixmo.speech.recorder.invites import Invites
     from pixmo.speech.recorder.recorder import Recorder
     from pixmo.speech.recorder.server import LOCK, running_at, serve
+    from pixmo.workspace.withdrawals import read_withdrawn
 
     opened = open_workspace(workspace)
     invites = Invites.of(opened.root / FOLDER)
@@ -59,6 +60,11 @@ def record(
     if revoke and not invite:
         return
     expires = datetime.now(UTC) + timedelta(days=days)
+    for name in sorted(set(invite or []) & read_withdrawn(opened).annotators):
+        raise SpeechError(
+            f"{name} withdrew what they did and cannot be invited; if they changed their mind:"
+            f" pixmo withdraw --annotator {name} --undo"
+        )
     tokens = {name: invites.token(name, expires) for name in invite or []}
     public_url = opened.settings.record.public_url.rstrip("/")
 

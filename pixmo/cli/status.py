@@ -16,7 +16,7 @@ from pixmo.workspace.workspace import Workspace
 
 RELEASED_TABLES = (
     *("annotations", "captions", "point_annotations", "answers", "caption_reviews"),
-    *("held_out_images", "held_out_questions"),
+    *("held_out_images", "held_out_questions", "withdrawals"),
 )
 # Of a table whose rows are corrected by newer ones: what a release repeats of it.
 CORRECTED = {
@@ -75,6 +75,10 @@ def status(workspace: Workspace) -> Status:
         images = column("select path from images") | set_aside
         recordings = (
             column("select path from recordings semi join transcripts using (recording_sha256)")
+            | column(
+                "select path from recordings where image_sha256 in (from withdrawn_images)"
+                " or recording_sha256 in (from withdrawn_recordings)"
+            )
             | set_aside
         )
     waiting = [

@@ -20,6 +20,7 @@ from pixmo.curate.rows import Rows
 from pixmo.curate.splits import place
 from pixmo.curate.step_kinds import MergeStep, NearImagesStep, Step
 from pixmo.curate.steps import create_as, create_from, first_id, judge
+from pixmo.curate.withdrawn import WithdrawnStep, find_withdrawn
 from pixmo.dataset.manifest import FunnelStep
 from pixmo.errors import RecipeError
 from pixmo.execution.progress import SILENT, Progress
@@ -46,6 +47,9 @@ class ImageFileStep:
     name = "image_file"
     explanation = "Images without a source URL whose file cannot be put into the release."
     then = "drop"
+
+
+BuiltInStep = WithdrawnStep | ImageFileStep
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ def curate(
         work.begin()
         advance(1)
         candidates = work.alive
-        funnel = [work.drop_unusable(unusable_images or {})]
+        funnel = [line for line in work.begin_dropping(unusable_images or {}) if line.rows]
         for number, step in enumerate(recipe.steps, 1):
             work.judge(step)
             funnel.append(work.settle(number, step))
@@ -100,7 +104,7 @@ def curate(
             work.kept(),
             work.apart(),
             work.dropped(),
-            tuple(funnel if funnel[0].rows else funnel[1:]),
+            tuple(funnel),
         )
         advance(1)
     return result
@@ -196,10 +200,20 @@ class Curation:
         if self.count(f"{made} where id is null or image_sha256 is null"):
             raise RecipeError(f"{path} gives a row a null id or image_sha256")
 
-    def drop_unusable(self, unusable: Mapping[str, str]) -> FunnelStep:
-        """Rows of images whose file cannot be used are dropped."""
+    def begin_dropping(self, unusable: Mapping[str, str]) -> tuple[FunnelStep, FunnelStep]:
+        """What was withdrawn is dropped, then rows of images whose file cannot be used.
+
+        No recipe names these two steps, so that none can leave them out.
+        """
+        self.find_withdrawn()
+        withdrawn = self.settle(-1, WithdrawnStep())
         self.find_unusable(unusable)
-        return self.settle(0, ImageFileStep())
+        return withdrawn, self.settle(0, ImageFileStep())
+
+    def find_withdrawn(self) -> None:
+        """`verdicts` shows the rows that were withdrawn."""
+        likeness = self.recipe.splits.likeness
+        find_withdrawn(self.connection, self.stem, lambda: self.pictures, likeness)
 
     def find_unusable(self, unusable: Mapping[str, str]) -> None:
         """`verdicts` shows the rows of images whose file cannot be used."""
@@ -267,7 +281,7 @@ class Curation:
         ).fetchall()
         return [str(value) for value in found[0]]
 
-    def settle(self, number: int, step: Step | ImageFileStep, but: str = "") -> FunnelStep:
+    def settle(self, number: int, step: Step | BuiltInStep, but: str = "") -> FunnelStep:
         """The rows in `verdicts` are gone or flagged; returns the step's line of the funnel.
 
         The row with the id `but` stays alive all the same.

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pixmo.curate.cache import Cache
-from pixmo.curate.curate import NOTHING_KEPT, Curation, ImageFileStep
+from pixmo.curate.curate import NOTHING_KEPT, BuiltInStep, Curation, ImageFileStep
 from pixmo.curate.recipe import Recipe
 from pixmo.curate.step_kinds import Step
+from pixmo.curate.withdrawn import WithdrawnStep
 from pixmo.errors import RecipeError
 from pixmo.execution.progress import SILENT, Progress
 
@@ -102,7 +103,7 @@ def try_step(
     work = Curation(connection, recipe, cache)
     with progress.task(f"Trying {tried.name}", total=place + 2, unit="steps") as advance:
         work.begin()
-        work.drop_unusable(unusable_images or {})
+        work.begin_dropping(unusable_images or {})
         advance(1)
         for number, step in enumerate(recipe.steps[:place], 1):
             work.judge(step)
@@ -182,7 +183,7 @@ def explain_in(
     said: list[Said] = []
     steps = work.recipe.steps
 
-    def hear(number: int, step: Step | ImageFileStep) -> None:
+    def hear(number: int, step: Step | BuiltInStep) -> None:
         found = work.connection.execute(
             "select reason, evidence from verdicts where id = ?", [row]
         ).fetchall()
@@ -193,6 +194,8 @@ def explain_in(
             work.keeps_verdicts = False  # what is said from now on holds for this row alone
 
     with progress.task(f"Explaining {row}", total=len(steps), unit="steps") as advance:
+        work.find_withdrawn()
+        hear(-1, WithdrawnStep())
         work.find_unusable(unusable)
         hear(0, ImageFileStep())
         for number, step in enumerate(steps, 1):

@@ -20,6 +20,7 @@ from pixmo.label.tasks import READERS, Task, image_of
 from pixmo.label.values import Json, as_number
 from pixmo.workspace.image_links import ImageLinks
 from pixmo.workspace.lines import Line, read_lines
+from pixmo.workspace.withdrawals import read_withdrawn
 from pixmo.workspace.workspace import Workspace
 
 FOLDER = "gold"
@@ -31,6 +32,8 @@ COLUMNS = {
 
 def take_in(workspace: Workspace, subset: str) -> list[Task]:
     """The gold tasks of a subset, in the order of their ids; the table `gold` has their answers.
+
+    Those on images that were withdrawn are left out.
 
     Raises:
         LabelError: there is no file of them, or a line is malformed; nothing is taken in then.
@@ -67,7 +70,8 @@ def take_in(workspace: Workspace, subset: str) -> list[Task]:
         )
     known = list(answers(workspace).values())
     workspace.append("gold", [row for row in rows if row not in known])
-    return [tasks[pixmo_id] for pixmo_id in sorted(tasks)]
+    withdrawn = read_withdrawn(workspace).images
+    return [tasks[name] for name in sorted(tasks) if tasks[name].image_sha256 not in withdrawn]
 
 
 def points_in(row: Json, where: str) -> list[dict[str, float]]:

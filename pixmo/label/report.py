@@ -23,6 +23,7 @@ from pixmo.label.ingest import parse_stored
 from pixmo.label.parse import Parsed
 from pixmo.label.values import Json, Refused, annotator_of, as_number
 from pixmo.points import Point
+from pixmo.workspace.withdrawals import read_withdrawn
 from pixmo.workspace.workspace import Workspace
 
 MOST_SECONDS = 600.0  # of one annotation; Label Studio's clock runs on through a lunch
@@ -222,13 +223,19 @@ def report(
 
 
 def annotations(workspace: Workspace) -> Iterator[Json]:
-    """Yield the annotations that count now, as they are kept."""
+    """Yield the annotations that count now and nobody withdrew, as they are kept."""
     names = ("subset", "annotation_uid", "updated_at", "task_json", "annotation_json")
+    gone = read_withdrawn(workspace).annotators
     with workspace.connect() as connection:
-        found = connection.execute(f"select {', '.join(names)} from current_annotations")
+        found = connection.execute(
+            f"select {', '.join(names)} from current_annotations where annotation_uid not in"
+            " (select value from current_withdrawals where kind = 'annotation')"
+        )
         while rows := found.fetchmany(PIECE):
             for row in rows:
-                yield dict(zip(names, row, strict=True))
+                raw = dict(zip(names, row, strict=True))
+                if not gone or named(loaded(raw)) not in gone:
+                    yield raw
 
 
 def loaded(raw: Json) -> Json:

@@ -250,7 +250,8 @@ def captions_of(workspace: Workspace) -> Mapping[str, str]:
     """The dense caption of every image that has one."""
     with workspace.connect() as connection:
         rows = connection.execute(
-            "select image_sha256, caption from current_captions where caption <> ''"
+            "select image_sha256, caption from current_captions"
+            " anti join withdrawn_captions using (image_sha256) where caption <> ''"
         ).fetchall()
     return dict(rows)
 

@@ -16,6 +16,7 @@ from pixmo.label.rounds import to_judge
 from pixmo.label.values import Json
 from pixmo.workspace.image_links import ImageLinks
 from pixmo.workspace.lines import Line, read_lines
+from pixmo.workspace.withdrawals import read_withdrawn
 from pixmo.workspace.workspace import Workspace
 
 COLUMNS = {
@@ -54,7 +55,7 @@ class Task:
 def tasks_for(
     workspace: Workspace, subset: str, asked: Path | None, per_image: int = 1
 ) -> list[Task]:
-    """The tasks of a subset that nobody has done yet.
+    """The tasks of a subset that nobody has done yet, on images that nobody withdrew.
 
     `cap`: the captions that nobody has reviewed. `ama`: the answers that a language model proposed.
     `questions` and `points`: so many for every image, each for what an annotator comes up with.
@@ -72,8 +73,12 @@ def tasks_for(
         found = invitations(workspace, subset, per_image)
     else:
         found = OWN[subset](workspace)
-    known = done(workspace)
-    return [task for task in found if task.data["pixmo_id"] not in known]
+    known, withdrawn = done(workspace), read_withdrawn(workspace).images
+    return [
+        task
+        for task in found
+        if task.data["pixmo_id"] not in known and task.image_sha256 not in withdrawn
+    ]
 
 
 def captions(workspace: Workspace) -> Iterator[Task]:
@@ -95,6 +100,7 @@ def captions(workspace: Workspace) -> Iterator[Task]:
             select image_sha256, caption_id, caption, coalesce(transcript, ''), coalesce(sounds, [])
             from current_captions left join said using (image_sha256)
             anti join current_caption_reviews using (caption_id)
+            anti join withdrawn_captions using (image_sha256)
             where caption <> ''
             order by caption_id
             """

@@ -15,6 +15,7 @@ from pixmo.speech.recogniser import Recogniser
 from pixmo.speech.recordings import STAGE, Recording, find, record
 from pixmo.speech.signals import Signals
 from pixmo.speech.transcripts import spoken_row
+from pixmo.workspace.withdrawals import read_withdrawn
 from pixmo.workspace.workspace import SetAside, Workspace
 
 METHOD = "pixmo-transcribe-2"  # changes with whatever of this room decides a text
@@ -31,6 +32,7 @@ class Transcribed:
     set_aside: int  # of the folder's input, now or before
     audio_seconds: float  # decoded length of what was heard
     speech_seconds: float
+    withdrawn: int = 0  # recordings that nobody is to hear any more
 
 
 @dataclass
@@ -79,7 +81,8 @@ def transcribe(
     with workspace.lock("transcribe"):
         found = find(workspace, folder, progress)
         record(workspace, found)
-        pending = without_transcript(workspace, found.recordings, options_sha256)
+        wanted = not_withdrawn(workspace, found.recordings)
+        pending = without_transcript(workspace, wanted, options_sha256)
         unsaved = Unsaved(workspace)
         measured: list[Signals] = []
         audio_hours, begun = 0.0, time.monotonic()
@@ -107,10 +110,11 @@ def transcribe(
         workspace.mend(STAGE, folder, [*found.set_aside, *faults])
     return Transcribed(
         transcribed=len(measured),
-        known=len(found.recordings) - len(pending),
+        known=len(wanted) - len(pending),
         set_aside=len(found.set_aside) + len(faults),
         audio_seconds=sum(signals.duration_seconds for signals in measured),
         speech_seconds=sum(signals.speech_seconds for signals in measured),
+        withdrawn=len(found.recordings) - len(wanted),
     )
 
 
@@ -124,6 +128,16 @@ def options(recogniser: Recogniser, language: str) -> dict[str, object]:
         "speech_activity": speech_activity.OPTIONS,
         "windows": windows.OPTIONS,
     }
+
+
+def not_withdrawn(workspace: Workspace, recordings: Sequence[Recording]) -> list[Recording]:
+    """The recordings that neither who spoke nor whoever speaks for the image withdrew, in order."""
+    gone = read_withdrawn(workspace)
+    return [
+        recording
+        for recording in recordings
+        if recording.sha256 not in gone.recordings and recording.image_sha256 not in gone.images
+    ]
 
 
 def without_transcript(

@@ -11,6 +11,7 @@ from pixmo.speech.transcripts import written_row
 from pixmo.text import squeeze
 from pixmo.workspace.image_links import ImageLinks
 from pixmo.workspace.lines import Line, read_lines
+from pixmo.workspace.withdrawals import Withdrawn, read_withdrawn
 from pixmo.workspace.workspace import SetAside, Workspace
 
 STAGE = "transcripts"
@@ -43,12 +44,15 @@ def add_written(workspace: Workspace, path: Path) -> Added:
         raise SpeechError(f"{path} is not a file; name a .jsonl or .csv file of transcripts")
     with workspace.lock("written"):
         links = ImageLinks.of(workspace)
+        gone = read_withdrawn(workspace)
         taken: dict[str, dict[str, Any]] = {}
         faults: list[SetAside] = []
         for line in read_lines(path, COLUMNS):
             item = examine(workspace, links, path, line)
             if not isinstance(item, SetAside) and item["transcript_id"] in taken:
                 item = set_aside(workspace, path, line, "transcript given twice", "")
+            elif not isinstance(item, SetAside) and is_withdrawn(item, gone):
+                item = set_aside(workspace, path, line, "withdrawn", "")
             if isinstance(item, SetAside):
                 faults.append(item)
             else:
@@ -79,6 +83,15 @@ def examine(
     language = workspace.settings.speech.language
     return written_row(
         transcript_id, image_sha256, annotator, text, language, sha256_value(OPTIONS)
+    )
+
+
+def is_withdrawn(row: dict[str, Any], gone: Withdrawn) -> bool:
+    """Whether who wrote it, or whoever speaks for its image, withdrew it."""
+    return (
+        row["annotator"] in gone.annotators
+        or row["image_sha256"] in gone.images
+        or row["transcript_id"] in gone.transcripts
     )
 
 

@@ -1,5 +1,55 @@
 -- What counts now, of tables that only ever grow.
 
+-- What is withdrawn: of each request that stands, what it names and what was its own when it came.
+create view current_withdrawals as
+with newest as (
+    select request, is_undone
+    from parts.withdrawals
+    qualify row_number() over (
+        partition by request order by filename desc, file_row_number desc
+    ) = 1
+)
+
+select distinct request, kind, value
+from withdrawals
+semi join (from newest where not is_undone) using (request)
+where not is_undone;
+
+create view withdrawn_annotators as
+select distinct value as annotator from current_withdrawals where kind = 'annotator';
+
+-- By its bytes, or by a source URL that it ever had.
+create view withdrawn_images as
+select value as image_sha256 from current_withdrawals where kind = 'image'
+union
+select image_sha256
+from parts.images
+where image_url in (select value from current_withdrawals where kind = 'url');
+
+-- Who speaks in a recording, as said last; a file that lost its metadata is still theirs.
+create view speakers as
+select recording_sha256, annotator
+from parts.recordings
+where annotator != 'unknown'
+qualify row_number() over (
+    partition by recording_sha256 order by filename desc, file_row_number desc
+) = 1;
+
+create view withdrawn_recordings as
+select value as recording_sha256 from current_withdrawals where kind = 'recording'
+union
+select recording_sha256 from speakers semi join withdrawn_annotators using (annotator);
+
+create view withdrawn_transcripts as
+select value as transcript_id from current_withdrawals where kind = 'transcript'
+union
+select transcript_id from parts.transcripts semi join withdrawn_recordings using (recording_sha256)
+union
+select transcript_id
+from parts.transcripts
+semi join withdrawn_annotators using (annotator)
+anti join speakers using (recording_sha256);
+
 -- The newest row of an image: it moved, or its source URL became known.
 create or replace view images as
 select * exclude (filename, file_row_number)
@@ -47,10 +97,13 @@ qualify row_number() over (
     partition by transcript_id order by filename desc, file_row_number desc
 ) = 1;
 
--- The newest transcript of a recording; a written transcript is its own.
+-- The newest transcript of a recording; a written transcript is its own. None that was withdrawn, nor
+-- of an image that was.
 create view current_transcripts as
 select * exclude (filename, file_row_number)
 from linked_transcripts
+where transcript_id not in (select transcript_id from withdrawn_transcripts)
+    and image_sha256 not in (select image_sha256 from withdrawn_images)
 qualify row_number() over (
     partition by coalesce(recording_sha256, transcript_id)
     order by filename desc, file_row_number desc
@@ -63,6 +116,19 @@ from parts.captions
 qualify row_number() over (
     partition by image_sha256 order by filename desc, file_row_number desc
 ) = 1;
+
+-- Newest captions that are written from a transcript that was withdrawn, or from such ones alone.
+create view withdrawn_captions as
+with written as (
+    select image_sha256, unnest(transcript_ids) as transcript_id from current_captions
+)
+
+select
+    image_sha256,
+    bool_and(transcript_id in (select transcript_id from withdrawn_transcripts)) as is_whole
+from written
+group by image_sha256
+having bool_or(transcript_id in (select transcript_id from withdrawn_transcripts));
 
 -- Images whose newest caption, if any, is not written from what is said about them now.
 create view stale_captions as
@@ -138,21 +204,48 @@ select newest.* from newest
 anti join gone_annotations as gone
     on newest.annotation_uid = gone.annotation_uid and newest.updated_at <= gone.updated_at;
 
-create view current_point_annotations as
+-- What annotations say, those that were withdrawn included: a recipe drops these by its first step,
+-- and says so.
+create view newest_point_annotations as
 select point_annotations.* from point_annotations
 semi join current_annotations using (state_sha256);
 
-create view current_answers as
+create view newest_answers as
 select answers.* from answers
 semi join current_annotations using (state_sha256);
 
-create view current_questions as
+create view newest_questions as
 select questions.* from questions
 semi join current_annotations using (state_sha256);
 
-create view current_caption_reviews as
+create view newest_caption_reviews as
 select caption_reviews.* from caption_reviews
 semi join current_annotations using (state_sha256);
+
+-- What annotations say and nobody withdrew.
+create view current_point_annotations as
+from newest_point_annotations
+where annotator not in (select annotator from withdrawn_annotators)
+    and annotation_uid not in (select value from current_withdrawals where kind = 'annotation')
+    and image_sha256 not in (select image_sha256 from withdrawn_images);
+
+create view current_answers as
+from newest_answers
+where annotator not in (select annotator from withdrawn_annotators)
+    and annotation_uid not in (select value from current_withdrawals where kind = 'annotation')
+    and image_sha256 not in (select image_sha256 from withdrawn_images);
+
+create view current_questions as
+from newest_questions
+where annotator not in (select annotator from withdrawn_annotators)
+    and annotation_uid not in (select value from current_withdrawals where kind = 'annotation')
+    and image_sha256 not in (select image_sha256 from withdrawn_images);
+
+create view current_caption_reviews as
+from newest_caption_reviews
+where annotator not in (select annotator from withdrawn_annotators)
+    and annotation_uid not in (select value from current_withdrawals where kind = 'annotation')
+    and image_sha256 not in (select image_sha256 from withdrawn_images);
 
 -- Reviews of a caption that was written anew since: they say nothing of the one that counts now.
 -- They count again when that caption does, and are done with when somebody reviews the new one.
@@ -185,14 +278,14 @@ where not is_mended and not coalesce(
             when 'exported twice' then false
             when 'not a JSON export' then path in (select path from exports)
             when 'review of a caption that is not there' then key not in (
-                select annotation_uid from current_caption_reviews
+                select annotation_uid from newest_caption_reviews
                 anti join captions using (caption_id)
             )
             else key not in (select annotation_uid from current_annotations) or key in (
-                select annotation_uid from current_point_annotations
-                union all select annotation_uid from current_answers
-                union all select annotation_uid from current_questions
-                union all select annotation_uid from current_caption_reviews
+                select annotation_uid from newest_point_annotations
+                union all select annotation_uid from newest_answers
+                union all select annotation_uid from newest_questions
+                union all select annotation_uid from newest_caption_reviews
             )
         end
     end,

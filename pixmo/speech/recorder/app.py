@@ -18,7 +18,6 @@ offset to go on from), 413, 422 or 507 (the disk is full).
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -180,7 +179,7 @@ class Handlers:
 
     def annotator(self, request: Request) -> str:
         """Whose link the request came by."""
-        return self.recorder.invites.annotator(request.path_params["token"], datetime.now(UTC))
+        return self.recorder.annotator(request.path_params["token"])
 
     def consenting(self, request: Request) -> str:
         """As `annotator`, who agreed to the consent text."""

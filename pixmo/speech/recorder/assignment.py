@@ -31,6 +31,7 @@ class Assignment:
         self._seen: defaultdict[str, set[str]] = defaultdict(set)  # by annotator
         self._skips: defaultdict[str, set[str]] = defaultdict(set)  # by image
         self._recorded: set[tuple[str, str]] = set()
+        self._withdrawn: frozenset[str] = frozenset()
 
     def add(self, images: Iterable[str]) -> None:
         """The images can be handed out; known ones stay as they are."""
@@ -38,6 +39,12 @@ class Assignment:
             if image not in self._need:
                 self._need[image] = 0
                 self._levels[0][image] = None
+
+    def withdraw(self, images: frozenset[str]) -> None:
+        """These images, and no others, are handed out to nobody; who is at one is given another."""
+        self._withdrawn = images
+        for person in [one for one, lease in self.leases.items() if lease.image in images]:
+            self._leave(person, self.leases[person].image)
 
     def knows(self, image: str) -> bool:
         """Whether it was added."""
@@ -85,7 +92,11 @@ class Assignment:
         return next((image for image in images if self._is_for(annotator, image)), None)
 
     def _is_for(self, annotator: str, image: str) -> bool:
-        return image not in self._seen[annotator] and len(self._skips.get(image, ())) < MOST_SKIPS
+        return (
+            image not in self._seen[annotator]
+            and image not in self._withdrawn
+            and len(self._skips.get(image, ())) < MOST_SKIPS
+        )
 
     def _leave(self, annotator: str, image: str) -> None:
         lease = self.leases.get(annotator)

@@ -26,7 +26,8 @@ from pixmo.resources import shared
 from pixmo.speech.recorder.assignment import Assignment
 from pixmo.speech.recorder.drafts import Draft, Drafts, Submission
 from pixmo.speech.recorder.filing import FOLDER, Filed, Inbox, Length
-from pixmo.speech.recorder.invites import Invites, workspace_id
+from pixmo.speech.recorder.invites import InviteError, Invites, workspace_id
+from pixmo.workspace.withdrawals import Withdrawn, read_withdrawn
 from pixmo.workspace.workspace import Workspace
 
 FILED_AT_ONCE = 2  # recordings; more would only wait for the cores
@@ -68,6 +69,8 @@ class Recorder:
     consents: dict[tuple[str, str], bool] = field(init=False)  # by annotator and text
     pictures: dict[str, Picture] = field(default_factory=dict)
     _image_parts: set[str] = field(default_factory=set)
+    _withdrawn: Withdrawn = field(init=False)
+    _withdrawn_parts: list[str] | None = None  # the parts that it follows from
     _drawing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _busy: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     _filing: anyio.CapacityLimiter | None = None
@@ -130,6 +133,27 @@ class Recorder:
                 self.pictures[row["image_sha256"]] = Picture(path, row["format"])
             self.assignment.add(row["image_sha256"] for row in rows)
             self._image_parts.add(part.name)
+        self.assignment.withdraw(self.withdrawn.images)
+
+    @property
+    def withdrawn(self) -> Withdrawn:
+        """What was withdrawn, while the server runs, too."""
+        parts = [part.name for part in self.workspace.table("withdrawals").parts()]
+        parts += sorted(self._image_parts) if parts else []  # a withdrawn URL may name a new image
+        if parts != self._withdrawn_parts:
+            self._withdrawn, self._withdrawn_parts = read_withdrawn(self.workspace), parts
+        return self._withdrawn
+
+    def annotator(self, token: str) -> str:
+        """Whose link it is.
+
+        Raises:
+            InviteError: it is no valid link, or who had it withdrew.
+        """
+        annotator = self.invites.annotator(token, datetime.now(UTC))
+        if annotator in self.withdrawn.annotators:
+            raise InviteError("what you recorded was withdrawn, so this link is closed")
+        return annotator
 
     def recorded_before(self) -> set[tuple[str, str]]:
         """Annotator and image of every recording, those that nobody has transcribed yet, too."""
@@ -214,6 +238,8 @@ class Recorder:
         """Recordings that a server which was killed had not filed yet are; returns how many."""
         filed = 0
         for draft, submission in list(self.drafts.submitted()):
+            if submission.annotator in self.withdrawn.annotators:
+                continue
             try:
                 one = self.file(draft, submission)
             except (AudioError, OSError):
@@ -231,7 +257,8 @@ class Recorder:
             ReleaseError: the image cannot be read.
         """
         picture = self.pictures.get(image)
-        if picture is None or not picture.path.is_file():
+        is_withdrawn = image in self.withdrawn.images
+        if picture is None or is_withdrawn or not picture.path.is_file():
             return None
         if picture.format in SHOWN_BY_BROWSERS and picture.path.stat().st_size <= LARGEST_SHOWN:
             return picture.path, f"image/{picture.format.lower()}"

@@ -1,0 +1,396 @@
+"""Two releases compared: which rows came, went, changed or moved, and why.
+
+A row is known by its id. Its content is compared by a hash of the columns that both releases hold
+under one type; only of rows whose hash differs are the columns looked at one by one. DuckDB joins
+what it needs of the Parquet files and puts on the disk what does not fit into memory, so releases
+of millions of rows are compared in the memory that is given.
+"""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pixmo.curate.curate import HASH_OR_NUMBER
+from pixmo.dataset.manifest import APART, FunnelStep, Subset
+from pixmo.dataset.reader import SPLITS, Release
+from pixmo.errors import ReleaseError
+from pixmo.execution.progress import SILENT, Progress
+from pixmo.files import replace_atomically
+from pixmo.release.difference import (
+    CHANGES,
+    Cause,
+    Difference,
+    Figure,
+    Flow,
+    Retyped,
+    StepDifference,
+    SubsetDifference,
+)
+from pixmo.release.statistics import words
+from pixmo.workspace.workspace import literally
+
+if TYPE_CHECKING:
+    import duckdb
+
+MEMORY_GB = 1.0
+FETCHED_ROWS = 10_000
+ROW_FILES = {".parquet": "parquet", ".csv": "csv", ".jsonl": "json"}
+# What is counted, the column that the rows need for it, and the SQL.
+FIGURES = (
+    ("rows", "id", "count(*)"),
+    ("images", "image_sha256", "count(distinct image_sha256)"),
+    ("annotators", "annotator", "count(distinct annotator)"),
+    ("annotators", "annotators", "len(list_distinct(flatten(list(distinct annotators))))"),
+    ("words a caption, mean", "caption", f"avg({words('caption')})"),
+    ("transcripts", "transcripts", "sum(len(transcripts))"),
+    ("hours of recordings", "duration_seconds", "sum(duration_seconds) / 3600"),
+    ("words a question, mean", "question", f"avg({words('question')})"),
+    ("words an answer, mean", "answer", f"avg({words('answer')})"),
+    ("expressions", "label", "count(distinct label)"),
+    ("points", "count", "sum(count)"),
+    ("points a row, mean", "count", "avg(count)"),
+    ("rows without a point", "count", "count(*) filter (count = 0)"),
+    ("rows merged from several people's", "merged_from", "count(*) filter (len(merged_from) > 0)"),
+    ("rows with a flag", "flags", "count(*) filter (len(flags) > 0)"),
+)
+
+
+def diff(
+    before: Release,
+    after: Release,
+    rows: Path | None = None,
+    progress: Progress = SILENT,
+    memory_gb: float = MEMORY_GB,
+) -> Difference:
+    """What differs between two releases; `after` may be one whose manifest is not written yet.
+
+    With `rows`, that file (.parquet, .csv or .jsonl) holds every row that is not the same: subset,
+    id, image_sha256, change, split_before, split_after, columns (that changed), and the verdict,
+    step and reason that took a row away, or that had held an added one back.
+
+    Raises:
+        ReleaseError: a file of a release is missing or damaged, an id stands twice in a subset, or
+            `rows` ends in no known suffix.
+    """
+    import duckdb
+
+    if rows is not None and rows.suffix not in ROW_FILES:
+        raise ReleaseError(f"{rows} is none of {', '.join(ROW_FILES)}; name it so")
+    stems = list(dict.fromkeys(s.stem for r in (before, after) for s in r.manifest.subsets))
+    with tempfile.TemporaryDirectory(prefix="pixmo-diff-") as spilled:
+        limits = {"memory_limit": f"{memory_gb}GB", "temp_directory": spilled}
+        with duckdb.connect(config={**limits}) as connection:
+            connection.execute("set enable_progress_bar = false")
+            connection.execute("set preserve_insertion_order = false")  # spares memory
+            connection.execute(
+                "create table fates (subset varchar, id varchar, image_sha256 varchar,"
+                " change varchar, split_before varchar, split_after varchar, columns varchar[],"
+                " verdict varchar, step varchar, reason varchar)"
+            )
+            with progress.task("Comparing", total=len(stems), unit="subsets") as advance:
+                subsets = []
+                for stem in stems:
+                    sides = (Side("before", before, stem), Side("after", after, stem))
+                    with refusals(sides):
+                        subsets.append(Comparison(connection, stem, *sides).compare())
+                    advance(1)
+            if rows is not None:
+                write_rows(connection, rows)
+    return Difference(
+        before.manifest.version,
+        after.manifest.version,
+        before.manifest.pixmo,
+        after.manifest.pixmo,
+        before.manifest.license,
+        after.manifest.license,
+        tuple(subsets),
+    )
+
+
+@dataclass(frozen=True)
+class Side:
+    """A subset of one of the two releases."""
+
+    name: str  # before or after
+    release: Release
+    stem: str
+
+    @property
+    def subset(self) -> Subset | None:
+        """What the manifest says of it; None where the release has none."""
+        subsets = self.release.manifest.subsets
+        return next((subset for subset in subsets if subset.stem == self.stem), None)
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        return sum(self.subset.rows.values()) if self.subset else 0
+
+    def files(self, split: str) -> list[Path]:
+        """The Parquet files of a split."""
+        if self.subset is None:
+            return []
+        files = self.release.manifest.parquet(self.subset.name, split)
+        return [self.release.root / file.path for file in files]
+
+    def select_rows(self) -> str:
+        """SQL for all rows, each with its split."""
+        parts = [
+            f"select *, '{split}' as split from {reading(files)}"
+            for split in SPLITS
+            if (files := self.files(split))
+        ]
+        nothing = "select '' as id, '' as image_sha256, '' as split limit 0"
+        return " union all by name ".join(parts) or nothing
+
+    def select_verdicts(self) -> str:
+        """SQL for the rows that were candidates and are in no split: id, verdict, step, reason."""
+        parts = ["(select '' as id, '' as verdict, '' as step, '' as reason limit 0)"]
+        promised = {file.path for file in self.release.manifest.files}
+        for folder, verdict in (("dropped", "dropped"), (APART, "set apart")):
+            if (path := f"{folder}/{self.stem}.parquet") in promised:
+                source = reading([self.release.root / path])
+                parts.append(f"select id, '{verdict}' as verdict, step, reason from {source}")
+        return " union all ".join(parts)
+
+
+def reading(files: list[Path]) -> str:
+    """SQL for the rows of Parquet files."""
+    return f"read_parquet([{', '.join(map(literally, files))}], hive_partitioning = false)"
+
+
+@contextlib.contextmanager
+def refusals(sides: tuple[Side, Side]) -> Iterator[None]:
+    """Whatever a missing or damaged file makes DuckDB raise is a ReleaseError."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        folders = " or ".join(str(side.release.root) for side in sides)
+        why = " ".join(str(error).split())
+        raise ReleaseError(
+            f"{sides[0].stem} of {folders} cannot be compared: {why};"
+            " pixmo validate says what is damaged"
+        ) from error
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A subset of two releases, compared over a connection."""
+
+    connection: "duckdb.DuckDBPyConnection"
+    stem: str
+    before: Side
+    after: Side
+    types: dict[str, dict[str, str]] = field(default_factory=dict)  # of columns, by side
+
+    def compare(self) -> SubsetDifference:
+        """What differs; `fates` has the rows that do."""
+        for side in (self.before, self.after):
+            self.connection.execute(
+                f"create or replace temp view {side.name}_rows as {side.select_rows()}"
+            )
+            self.connection.execute(
+                f"create or replace temp view {side.name}_verdicts as {side.select_verdicts()}"
+            )
+            described = self.connection.execute(f"describe {side.name}_rows").fetchall()
+            self.types[side.name] = {name: kind for name, kind, *_ in described}
+        self.pair()
+        self.tell()
+        (old, new) = (self.before.subset, self.after.subset)
+        is_old, is_new = (bool(side.rows) for side in (self.before, self.after))
+        flows = self.flows()
+        count = {c: sum(flow.rows for flow in flows if flow.change == c) for c in CHANGES}
+        types_old, types_new = self.types["before"], self.types["after"]
+        both = is_old and is_new
+        return SubsetDifference(
+            stem=self.stem,
+            name=(new or old or Subset(self.stem, self.stem, 0, {}, 0, (), "", "")).name,
+            presence="both" if is_old == is_new else "new" if is_new else "gone",
+            **count,
+            flows=tuple(flow for flow in flows if flow.rows),
+            columns_changed=self.columns_changed(),
+            removed_because=self.causes("removed"),
+            added_from=self.causes("added"),
+            columns_added=tuple(c for c in types_new if both and c not in types_old),
+            columns_removed=tuple(c for c in types_old if both and c not in types_new),
+            columns_retyped=tuple(
+                Retyped(c, kind, types_new[c])
+                for c, kind in types_old.items()
+                if both and c in types_new and types_new[c] != kind
+            ),
+            is_recipe_changed=bool(old and new and old.recipe_sha256 != new.recipe_sha256),
+            steps=steps(old.funnel if old else (), new.funnel if new else ()),
+            figures=self.figures(),
+        )
+
+    @property
+    def compared(self) -> list[str]:
+        """The columns that both hold under one type."""
+        old, new = self.types["before"], self.types["after"]
+        return [c for c in old if new.get(c) == old[c] and c not in ("id", "split")]
+
+    def pair(self) -> None:
+        """`pairs` holds every row of either side once, with its change.
+
+        Raises:
+            ReleaseError: an id stands twice.
+        """
+        columns = ", ".join(f'"{column}"' for column in self.compared) or "1"
+        content = f"select id, image_sha256, split, hash({columns}) as content"
+        self.connection.execute(
+            "create or replace temp table pairs as select"
+            " coalesce(old.id, new.id) as id,"
+            " coalesce(old.image_sha256, new.image_sha256) as image_sha256,"
+            " coalesce(old.split, '') as split_before, coalesce(new.split, '') as split_after,"
+            " case when old.id is null then 'added' when new.id is null then 'removed'"
+            " when old.content != new.content then 'changed'"
+            " when old.split != new.split then 'moved' else 'same' end as change"
+            f" from ({content} from before_rows) as old"
+            f" full join ({content} from after_rows) as new on old.id = new.id"
+        )
+        ((old, new),) = self.connection.execute(
+            "select count(*) filter (change != 'added'), count(*) filter (change != 'removed')"
+            " from pairs"
+        ).fetchall()
+        if (old, new) != (self.before.rows, self.after.rows):
+            raise ReleaseError(self.not_whole())
+
+    def not_whole(self) -> str:
+        """Which side does not hold as many rows, each with an id of its own, as it promises."""
+        for side in (self.before, self.after):
+            ((rows, ids),) = self.connection.execute(
+                f"select count(*), count(distinct id) from {side.name}_rows"
+            ).fetchall()
+            if not rows == ids == side.rows:
+                break
+        return (
+            f"{side.release.root} promises {side.rows} rows of {self.stem}, each with an id of its"
+            f" own, and holds {rows} with {ids} ids; pixmo validate says what is wrong"
+        )
+
+    def tell(self) -> None:
+        """`fates` has every row of the subset that is not the same, with why."""
+        differing = ", ".join(
+            f"""if(old."{c}" is distinct from new."{c}", '{c}', null)""" for c in self.compared
+        )
+        self.connection.execute(
+            "create or replace temp table changes as"
+            f" select old.id, list_filter([{differing or 'null'}], lambda name: name is not null)"
+            " as columns"
+            " from (select id from pairs where change = 'changed') as wanted"
+            " join before_rows as old on old.id = wanted.id"
+            " join after_rows as new on new.id = wanted.id"
+        )
+        self.connection.execute(
+            "insert into fates select ?, id, image_sha256, change, split_before, split_after,"
+            " coalesce(columns, []), coalesce(verdict, ''), coalesce(step, ''),"
+            " coalesce(reason, '')"
+            " from (from pairs where change != 'same') left join changes using (id)"
+            # A row of both is in no verdicts; one that went is judged by the release after.
+            " left join (select *, 'removed' as change from after_verdicts union all"
+            "  select *, 'added' from before_verdicts) using (id, change)",
+            [self.stem],
+        )
+
+    def flows(self) -> tuple[Flow, ...]:
+        """How many rows went from which split to which."""
+        found = self.connection.execute(
+            "select change, split_before, split_after, count(*) from pairs group by all"
+        ).fetchall()
+        splits = ("", *SPLITS)
+        found.sort(key=lambda row: (CHANGES.index(row[0]), *map(splits.index, row[1:3])))
+        return tuple(Flow(*row) for row in found)
+
+    def columns_changed(self) -> dict[str, int]:
+        """Of the rows whose content changed, how many by which column."""
+        return dict(
+            self.connection.execute(
+                "select unnest(columns) as name, count(*) as rows from changes group by name"
+                " order by rows desc, name"
+            ).fetchall()
+        )
+
+    def causes(self, change: str) -> tuple[Cause, ...]:
+        """Why rows went or came, most frequent first."""
+        rows: dict[tuple[str, str, str], int] = {}
+        found = self.connection.execute(
+            "select verdict, step, reason, count(*) from fates where subset = ? and change = ?"
+            " group by all",
+            [self.stem, change],
+        )
+        # Reasons name other rows and numbers: read in pieces, there may be one for each row.
+        while some := found.fetchmany(FETCHED_ROWS):
+            for verdict, step, reason, count in some:
+                key = (verdict, step, HASH_OR_NUMBER.sub("#", reason))
+                rows[key] = rows.get(key, 0) + count
+        return tuple(
+            Cause(*key, count) for key, count in sorted(rows.items(), key=lambda x: (-x[1], x[0]))
+        )
+
+    def figures(self) -> tuple[Figure, ...]:
+        """What can be counted on either side."""
+        values: dict[str, dict[str, Any]] = {}
+        for side, types in self.types.items():
+            known = {name: sql for name, needs, sql in FIGURES if needs in types}
+            if getattr(self, side).rows:
+                ((*found,),) = self.connection.execute(
+                    f"select {', '.join(known.values())} from {side}_rows"
+                ).fetchall()
+                values[side] = dict(zip(known, found, strict=True))
+        old, new = values.get("before", {}), values.get("after", {})
+        return tuple(
+            Figure(name, number(old.get(name)), number(new.get(name)))
+            for name in dict.fromkeys(name for name, *_ in FIGURES)
+            if name in old or name in new
+        )
+
+
+def number(value: Any) -> float | None:
+    """A number of DuckDB's as Python's own; whole ones stay whole."""
+    if value is None:
+        return None
+    return int(value) if float(value).is_integer() else float(value)
+
+
+def steps(
+    before: tuple[FunnelStep, ...], after: tuple[FunnelStep, ...]
+) -> tuple[StepDifference, ...]:
+    """The steps that differ in what they do or in how many rows they named, in their order."""
+    old = {step.step: step for step in before}
+    new = {step.step: step for step in after}
+    found = []
+    for name in dict.fromkeys([*new, *old]):
+        one, other = old.get(name), new.get(name)
+        difference = StepDifference(
+            step=name,
+            then_before=one.then if one else "",
+            then_after=other.then if other else "",
+            rows_before=one.rows if one else None,
+            rows_after=other.rows if other else None,
+            is_reworded=bool(one and other and one.explanation != other.explanation),
+        )
+        is_same = one and other and (one.then, one.rows) == (other.then, other.rows)
+        if not is_same or difference.is_reworded:
+            found.append(difference)
+    return tuple(found)
+
+
+def write_rows(connection: "duckdb.DuckDBPyConnection", path: Path) -> None:
+    """The file holds all of `fates`, sorted by subset and id; it is whole or not there."""
+    kind = ROW_FILES[path.suffix]
+    # A table cell is no list: names of columns stand behind one another there.
+    columns = "* replace (array_to_string(columns, ' ') as columns)" if kind == "csv" else "*"
+
+    def write(temporary: Path) -> None:
+        target = str(temporary).replace("'", "''")
+        connection.execute(
+            f"copy (select {columns} from fates order by subset, id)"
+            f" to '{target}' (format {kind}{', header' if kind == 'csv' else ''})"
+        )
+
+    replace_atomically(path, write)

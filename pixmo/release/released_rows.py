@@ -1,0 +1,85 @@
+"""Rows of a release, wherever they stand in it: kept, set apart or dropped."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pixmo.dataset.manifest import APART, Subset
+from pixmo.dataset.reader import SPLITS, Release
+from pixmo.errors import ReleaseError
+from pixmo.release.traced import Row
+from pixmo.workspace.workspace import literally
+
+LEAST_PREFIX = 6  # characters of an id
+
+
+@dataclass(frozen=True)
+class Found:
+    """A row as a release has it."""
+
+    subset: Subset
+    fate: str
+    file: str
+    row: Row
+
+    @property
+    def split(self) -> str:
+        """The split it is in, or would be in."""
+        return str(self.row.get("split") or "")
+
+
+def find_row(release: Release, start: str) -> Found:
+    """The row of the release whose id begins with `start`, kept or not.
+
+    Raises:
+        ReleaseError: there is none, or several begin so, or `start` is too short to say.
+    """
+    if len(start) < LEAST_PREFIX:
+        raise ReleaseError(f"{start!r} is too short: give at least {LEAST_PREFIX} signs of the id")
+    found = list(rows_of(release, f"starts_with(id, '{start.replace(chr(39), chr(39) * 2)}')", 3))
+    found = [one for one in found if one.row["id"] == start] or found
+    if not found:
+        raise ReleaseError(
+            f"no row of {release.root} has an id that begins with {start}; ids stand in its"
+            " Parquet files and in dropped/"
+        )
+    if len(found) > 1:
+        ids = ", ".join(f"{one.row['id']} of {one.subset.name}" for one in found)
+        raise ReleaseError(f"several rows have an id that begins with {start}: {ids}")
+    return found[0]
+
+
+def rows_of(
+    release: Release,
+    where: str = "true",
+    most: int | None = None,
+    fates: Sequence[str] = ("kept", "set apart", "dropped"),
+) -> Iterator[Found]:
+    """Yield the rows of these fates for which `where` holds, at most so many of a file.
+
+    Raises:
+        ReleaseError: a file cannot be read.
+    """
+    import duckdb
+
+    with duckdb.connect() as connection:
+        connection.execute("set enable_progress_bar = false")
+        for subset in release.manifest.subsets:
+            places = [
+                ("kept", file.path, split)
+                for split in SPLITS
+                for file in release.manifest.parquet(subset.name, split)
+            ]
+            known = {file.path for file in release.manifest.files}
+            for fate, folder in (("set apart", APART), ("dropped", "dropped")):
+                if (path := f"{folder}/{subset.stem}.parquet") in known:
+                    places.append((fate, path, ""))
+            for fate, path, split in (place for place in places if place[0] in fates):
+                query = f"from read_parquet({literally(release.root / path)}) where {where}"
+                try:
+                    rows = connection.sql(query + (f" limit {most}" if most else ""))
+                    table = rows.to_arrow_table()
+                except duckdb.Error as error:
+                    why = " ".join(str(error).split())
+                    raise ReleaseError(f"{release.root / path} cannot be read: {why}") from error
+                for row in table.to_pylist():
+                    yield Found(subset, fate, path, row | ({"split": split} if split else {}))

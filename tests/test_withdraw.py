@@ -1,0 +1,531 @@
+"""What people withdraw is in no release to come, however it comes in again, and may be erased."""
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from pixmo.curate.curate import Curation
+from pixmo.curate.recipe import load
+from pixmo.curate.trial import explain
+from pixmo.curate.withdrawn import BY_ANNOTATOR, BY_COPY, BY_IMAGE, BY_TRANSCRIPT
+from pixmo.dataset.reader import Release
+from pixmo.errors import ReleaseError, WorkspaceError
+from pixmo.hashing import sha256_bytes, sha256_file
+from pixmo.label.gold import take_in
+from pixmo.label.tasks import tasks_for
+from pixmo.release import withdraw as withdrawing
+from pixmo.release.build import build_release
+from pixmo.release.diff import diff
+from pixmo.release.difference import Cause
+from pixmo.release.erase import erase, erasing
+from pixmo.release.withdraw import Held, Request, held, request_of, undo, withdraw
+from pixmo.resources import shared
+from pixmo.speech.captioning.captions import write_captions
+from pixmo.speech.recordings import find, record
+from pixmo.speech.transcribe import not_withdrawn
+from pixmo.speech.written import Added, add_written
+from pixmo.workspace.workspace import Workspace
+from tests import workspaces
+from tests.conftest import run_pixmo
+from tests.recorders import as_browsers_record, make_workspace, recording_with
+from tests.workspaces import WRITTEN, Planter, name, picture, prose
+
+NAME, WHY = "mary-quant", "she asked by letter of 3 May"
+Row = dict[str, Any]
+
+
+def make(root: Path) -> tuple[Workspace, Planter]:
+    """The small workspace; besides, NAME spoke, wrote, pointed, answered and reviewed."""
+    planter = workspaces.make(root)[1]
+    planter.image("spoken.png", picture(200))
+    planter.caption("spoken.png", prose(200), annotator=NAME)
+    planter.image("written.png", picture(201))
+    planter.caption("written.png", prose(201), **WRITTEN, annotator=NAME)
+    planter.image("together.png", picture(202))
+    for person, points in (
+        (NAME, [(10.0, 10.0), (50.0, 50.0)]),
+        ("2", [(10.5, 10.0), (50.0, 50.5)]),
+        ("3", [(10.0, 10.5), (50.5, 50.0)]),
+    ):
+        planter.points(f"of-{person}", "together.png", points, "cup", annotator=person)
+    planter.points("alone", "together.png", [(1.0, 1.0)], "plate", annotator=NAME)
+    planter.answer("qa-mary", "together.png", "How many?", "There are two cups.")
+    planter.rows["answers"][-1]["annotator"] = NAME
+    mended = planter.caption("together.png", prose(203))
+    planter.review("review-mary", "together.png", mended, prose(204), "accept")
+    planter.rows["caption_reviews"][-1]["annotator"] = NAME
+    return planter.write(), planter
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Planter]:
+    """Made and released once, as v1. Never to be changed."""
+    workspace, planter = make(tmp_path_factory.mktemp("untouched") / "world")
+    build_release(workspace, "v1")
+    return workspace, planter
+
+
+@pytest.fixture
+def workspace(untouched: tuple[Workspace, Planter], tmp_path: Path) -> Workspace:
+    """A copy, with all that a build has computed before."""
+    return Workspace.open(Path(shutil.copytree(untouched[0].root, tmp_path / "world")))
+
+
+@pytest.fixture
+def planter(untouched: tuple[Workspace, Planter], workspace: Workspace) -> Planter:
+    """Plants more in the copy."""
+    return Planter(workspace, dict(untouched[1].sha256))
+
+
+def dropped(workspace: Workspace, version: str, step: str = "withdrawn") -> Counter[str]:
+    """What a step dropped: subset and reason."""
+    release = Release.open(workspace.releases / version)
+    return Counter(
+        f"{subset.stem}: {row['reason']}"
+        for subset in release.manifest.subsets
+        for row in release.dropped(subset.stem).to_pylist()
+        if row["step"] == step
+    )
+
+
+def rows(workspace: Workspace, version: str, stem: str) -> list[Row]:
+    """The rows of a subset."""
+    release = Release.open(workspace.releases / version)
+    return [row for split in release.splits(stem) for row in release.read(stem, split).to_pylist()]
+
+
+def cups(workspace: Workspace, version: str) -> Row:
+    (row,) = (row for row in rows(workspace, version, "points") if row["label"] == "cup")
+    return row
+
+
+def test_all_that_a_person_did_goes_and_says_so(workspace: Workspace) -> None:
+    before = {stem: rows(workspace, "v1", stem) for stem in ("ama", "cap", "points")}
+    assert cups(workspace, "v1")["merged_from"] == ["of-2", "of-3", f"of-{NAME}"]
+    assert withdraw(workspace, Request("annotator", NAME), WHY)
+    build_release(workspace, "v2")
+    assert dropped(workspace, "v2") == {
+        f"ama: {BY_ANNOTATOR}": 1,
+        f"cap: {BY_ANNOTATOR}": 2,
+        f"points: {BY_ANNOTATOR}": 2,
+    }
+    assert cups(workspace, "v2")["merged_from"] == ["of-2", "of-3"]
+    (mended,) = (row for row in before["cap"] if row["caption"] == prose(204))
+    (again,) = (row for row in rows(workspace, "v2", "cap") if row["id"] == mended["id"])
+    assert again["caption"] == prose(203)  # as it was before her review
+    for subset in Release.open(workspace.releases / "v2").manifest.subsets:
+        step = subset.funnel[0]
+        assert (step.step, step.then) == ("withdrawn", "drop")
+        kept = sum(subset.rows.values())
+        assert kept == subset.candidates - sum(one.gone for one in subset.funnel)
+    assert "withdrawn" in (workspace.releases / "v2/README.md").read_text("utf-8")
+
+
+def test_no_file_of_a_release_names_who_withdrew_or_why(workspace: Workspace) -> None:
+    withdraw(workspace, Request("annotator", NAME), WHY)
+    build_release(workspace, "v2")
+    told = []
+    for path in (workspace.releases / "v2").rglob("*"):
+        if path.suffix == ".parquet":
+            told.append(json.dumps(pq.read_table(path, partitioning=None).to_pylist()))
+        elif path.is_file() and path.suffix != ".png":
+            told.append(path.read_text("utf-8"))
+    assert "two cups" not in "".join(told)
+    assert not any(NAME in text or WHY in text for text in told)
+
+
+def test_an_image_goes_from_every_subset_with_its_near_copies(
+    workspace: Workspace, planter: Planter
+) -> None:
+    withdraw(workspace, Request("image", planter.sha256[name(1)]), WHY)
+    build_release(workspace, "v2")
+    # copy-small.png is a smaller copy of it, with a row of each subset.
+    assert dropped(workspace, "v2") == {
+        f"{stem}: {why}": 1 for stem in ("ama", "cap", "points") for why in (BY_IMAGE, BY_COPY)
+    }
+    gone = {planter.sha256[name(1)], planter.sha256["copy-small.png"]}
+    for stem in ("ama", "cap", "points"):
+        assert not gone & {row["image_sha256"] for row in rows(workspace, "v2", stem)}
+        kept = {row["id"] for row in rows(workspace, "v1", stem) if row["image_sha256"] not in gone}
+        assert {row["id"] for row in rows(workspace, "v2", stem)} == kept
+    assert not list((workspace.releases / "v2/images").rglob(f"{planter.sha256[name(1)]}*"))
+
+
+def test_a_url_stays_out_when_it_comes_with_other_bytes(
+    workspace: Workspace, planter: Planter
+) -> None:
+    url = "https://example.org/p00.png"
+    withdraw(workspace, Request("url", url), WHY)
+    planter.image("other-bytes.png", picture(300), url)
+    planter.points("later", "other-bytes.png", [(5.0, 5.0)])
+    planter.image("elsewhere.png", picture(301), "https://example.org/p01.png")
+    planter.points("fine", "elsewhere.png", [(5.0, 5.0)])
+    planter.write()
+    build_release(workspace, "v2")
+    uids = {row["annotation_uid"] for row in rows(workspace, "v2", "points")}
+    assert "fine" in uids
+    assert not {"later", "good-0"} & uids
+    assert dropped(workspace, "v2")[f"points: {BY_IMAGE}"] == 2
+
+
+def test_what_was_theirs_does_not_come_back_under_another_name(
+    workspace: Workspace, planter: Planter
+) -> None:
+    withdraw(workspace, Request("annotator", NAME), WHY)
+    later = "2026-05-01T00:00:00.000000Z"
+    planter.points("alone", "together.png", [(2.0, 1.0)], "plate", "", later, "somebody")
+    planter.points("new", "together.png", [(3.0, 1.0)], "fork", "", later, NAME)
+    planter.write()
+    build_release(workspace, "v2")
+    assert dropped(workspace, "v2")[f"points: {BY_ANNOTATOR}"] == 3
+    assert not [r for r in rows(workspace, "v2", "points") if r["label"] in ("plate", "fork")]
+
+
+def test_no_recipe_can_leave_it_out(workspace: Workspace) -> None:
+    workspace.recipes.mkdir()
+    folder = workspace.recipes / "ama"
+    folder.mkdir()
+    text = shared("pipelines", "ama.toml").read_text("utf-8")
+    own = text[: text.index("[[step]]")] + '[[step]]\nsql = "ama/image_unknown.sql"\n'
+    (workspace.recipes / "ama.toml").write_text(own, "utf-8")
+    sql = shared("pipelines", "ama/rows.sql").read_text("utf-8")
+    (folder / "rows.sql").write_text(sql.replace("newest_answers", "answers"), "utf-8")
+    withdraw(workspace, Request("annotator", NAME), WHY)
+    build_release(workspace, "v2")
+    assert dropped(workspace, "v2")[f"ama: {BY_ANNOTATOR}"] == 1
+    assert not [row for row in rows(workspace, "v2", "ama") if row["annotator"] == NAME]
+    assert len(rows(workspace, "v2", "ama")) > len(rows(workspace, "v1", "ama"))  # no other step
+
+
+def test_agreement_is_that_of_the_others(workspace: Workspace) -> None:
+    def agreement() -> dict[str, tuple[int, float | None]]:
+        with workspace.connect() as connection:
+            work = Curation(connection, load("points", workspace.recipes))
+            work.begin()
+            found = connection.execute(
+                "select annotation_uid, annotators, agreement from points where label = 'cup'"
+            ).fetchall()
+        return {uid: (annotators, value) for uid, annotators, value in found}
+
+    assert agreement()["of-2"] == (3, 1.0)
+    withdraw(workspace, Request("annotator", NAME), WHY)
+    assert agreement()["of-2"] == (2, 1.0)
+    withdraw(workspace, Request("annotator", "3"), WHY)
+    assert agreement()["of-2"] == (1, None)
+    assert set(agreement()) == {"of-2", "of-3", f"of-{NAME}"}  # those that go are candidates still
+
+
+def test_a_caption_of_several_people_is_written_anew_without_theirs(tmp_path: Path) -> None:
+    planter = Planter(Workspace.init(tmp_path / "world"))
+    for number, one in enumerate(("both.png", "hers.png")):
+        planter.image(one, picture(number))
+    workspace = planter.write()
+    lines = [
+        {"image": "both.png", "annotator": NAME, "text": prose(1)},
+        {"image": "both.png", "annotator": "ben", "text": prose(2)},
+        {"image": "hers.png", "annotator": NAME, "text": prose(3)},
+    ]
+    file = workspace.root / "said.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    assert add_written(workspace, file) == Added(3, 0, 0)
+    write_captions(workspace)
+    withdraw(workspace, Request("annotator", NAME), WHY)
+    with pytest.raises(ReleaseError, match="withdrawn 2"):
+        build_release(workspace, "early")
+    with workspace.connect() as connection:
+        (found,) = explain_rows(workspace, connection, planter.sha256["both.png"])
+    assert found == BY_TRANSCRIPT
+    assert write_captions(workspace).written == 1
+    assert write_captions(workspace).written == 0
+    build_release(workspace, "v1")
+    (row,) = rows(workspace, "v1", "cap")
+    assert (row["image_sha256"], row["annotators"]) == (planter.sha256["both.png"], ["ben"])
+    assert not set(prose(1).lower().split()[1:4]) <= set(row["caption"].lower().split())
+    assert dropped(workspace, "v1") == {f"cap: {BY_ANNOTATOR}": 1}
+    # The same file once more, and the same text under an id of its own.
+    file.write_text(
+        file.read_text("utf-8") + json.dumps(lines[0] | {"transcript_id": "t"}), "utf-8"
+    )
+    assert add_written(workspace, file) == Added(0, 1, 3)
+    assert write_captions(workspace).written == 0
+
+
+def explain_rows(workspace: Workspace, connection: Any, image: str) -> list[str]:
+    """The reason of the first step to take the caption of an image."""
+    row = sha256_bytes(f"cap/{image}".encode())[:16]
+    found = explain(connection, [load("cap", workspace.recipes)], row)
+    return [said.reason for said in found.said if said.step == found.taken_by]
+
+
+def test_a_recording_that_lost_its_name_stays_out(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path / "world", images=2)
+    audio = workspace.audio
+    audio.mkdir()
+    for number, person in enumerate((NAME, "ben")):
+        (audio / f"{person}.webm").write_bytes(as_browsers_record(tmp_path, 1.0 + number))
+    sources = [
+        {"file_name": f"{person}.webm", "image": "picture 0.png", "annotator": person}
+        for person in (NAME, "ben")
+    ]
+    metadata = audio / "metadata.jsonl"
+    metadata.write_text("".join(json.dumps(line) + "\n" for line in sources), "utf-8")
+
+    def heard() -> set[str]:
+        found = find(workspace, audio)
+        record(workspace, found)
+        return {recording.file.name for recording in not_withdrawn(workspace, found.recordings)}
+
+    assert heard() == {f"{NAME}.webm", "ben.webm"}
+    withdraw(workspace, Request("annotator", NAME), WHY)
+    assert heard() == {"ben.webm"}
+    metadata.unlink()
+    (audio / f"{NAME}.webm").rename(audio / "picture 1.webm")  # named by its image alone
+    (audio / "ben.webm").rename(audio / "picture 0.webm")
+    assert heard() == {"picture 0.webm"}
+    other = as_browsers_record(tmp_path, 3.0)
+    (audio / f"picture 1__{NAME}.webm").write_bytes(other)  # new, and hers
+    line = {"file_name": f"picture 1__{NAME}.webm", "annotator": NAME}
+    metadata.write_text(json.dumps(line), "utf-8")
+    assert heard() == {"picture 0.webm"}
+    undo(workspace, Request("annotator", NAME), "")
+    assert heard() == {"picture 0.webm", "picture 1.webm", f"picture 1__{NAME}.webm"}
+
+
+def test_it_can_be_taken_back(workspace: Workspace) -> None:
+    request = Request("annotator", NAME)
+    with pytest.raises(WorkspaceError, match="is not withdrawn"):
+        undo(workspace, request, "")
+    assert withdraw(workspace, request, WHY)
+    assert not withdraw(workspace, request, WHY)
+    undo(workspace, request, "she changed her mind")
+    build_release(workspace, "v2")
+    assert dropped(workspace, "v2") == {}
+    for stem in ("ama", "cap", "points"):
+        assert rows(workspace, "v2", stem) == rows(workspace, "v1", stem)
+    assert withdraw(workspace, request, "and again")
+    (one,) = withdrawing.standing(workspace)
+    assert (one.request, one.reason, one.is_undone) == (f"annotator {NAME}", "and again", False)
+    assert (one.recordings, one.transcripts, one.annotations) == (0, 2, 4)
+
+
+def test_releases_that_hold_it_are_named(workspace: Workspace, planter: Planter) -> None:
+    request = Request("annotator", NAME)
+    withdraw(workspace, request, WHY)
+    image = Request("image", planter.sha256[name(1)])
+    withdraw(workspace, image, WHY)
+    expected = []
+    for stem, column in (("ama", "annotator"), ("cap", "annotators"), ("points", "merged_from")):
+        hers = {NAME, f"of-{NAME}", "alone"}
+        found = rows(workspace, "v1", stem)
+        some = [
+            r
+            for r in found
+            if hers & {*r.get(column, ()), r.get("annotator"), r.get("annotation_uid")}
+        ]
+        subset = Release.open(workspace.releases / "v1").manifest.subset(stem)
+        expected.append(Held("v1", subset.name, len(some)))
+    assert [one.rows for one in expected] == [1, 2, 2]
+    assert held(workspace, request) == expected
+    on_image = [
+        len([r for r in rows(workspace, "v1", stem) if r["image_sha256"] == image.value])
+        for stem in ("ama", "cap", "points")
+    ]
+    assert [one.rows for one in held(workspace, image)] == on_image
+    together = [one.rows + more for one, more in zip(expected, on_image, strict=True)]
+    assert [one.rows for one in held(workspace)] == together
+    build_release(workspace, "v2")
+    assert {one.version for one in held(workspace)} == {"v1"}
+
+
+def test_the_diff_says_what_was_withdrawn(workspace: Workspace) -> None:
+    withdraw(workspace, Request("annotator", NAME), WHY)
+    build_release(workspace, "v2")
+    found = diff(*(Release.open(workspace.releases / version) for version in ("v1", "v2")))
+    causes = {subset.stem: subset.removed_because for subset in found.subsets}
+    why = ("dropped", "withdrawn", BY_ANNOTATOR)
+    assert causes["ama"] == (Cause(*why, 1),)
+    assert causes["cap"] == (Cause(*why, 2),)
+    assert causes["points"] == (Cause(*why, 1),)  # the other was merged, and its row stays
+    points = next(subset for subset in found.subsets if subset.stem == "points")
+    assert points.changed == 1
+    assert "merged_from" in points.columns_changed
+
+
+@pytest.mark.parametrize("subset", ["points", "questions", "cap"])
+def test_nobody_is_asked_about_a_withdrawn_image(
+    workspace: Workspace, planter: Planter, subset: str
+) -> None:
+    image = planter.sha256[name(5)]
+    before = {task.image_sha256 for task in tasks_for(workspace, subset, None)}
+    withdraw(workspace, Request("image", image), WHY)
+    after = {task.image_sha256 for task in tasks_for(workspace, subset, None)}
+    assert before - after == {image}
+
+
+def test_nobody_reviews_a_caption_or_meets_gold_that_was_withdrawn(
+    workspace: Workspace, planter: Planter
+) -> None:
+    hers = {planter.sha256["spoken.png"], planter.sha256["written.png"]}
+    before = {task.image_sha256 for task in tasks_for(workspace, "cap", None)}
+    withdraw(workspace, Request("annotator", NAME), WHY)
+    after = {task.image_sha256 for task in tasks_for(workspace, "cap", None)}
+    assert before - after == hers
+    gold = workspace.root / "gold/points.jsonl"
+    gold.parent.mkdir()
+    lines = [{"image": name(n), "label": "mug", "points": []} for n in (5, 6)]
+    gold.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    withdraw(workspace, Request("image", planter.sha256[name(5)]), WHY)
+    (task,) = take_in(workspace, "points")
+    assert task.image_sha256 == planter.sha256[name(6)]
+
+
+def test_the_recorder_obeys_while_it_runs(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path / "world", images=2)
+    with recording_with(workspace, NAME, "ben") as (mary, ben):
+        hers, his = mary.next(), ben.next()
+        assert hers != his
+        sent = mary.record(hers, as_browsers_record(tmp_path, 3.0))
+        assert sent.status_code == 200, sent.text
+        withdraw(workspace, Request("image", his), WHY)
+        assert ben.next() == hers
+        assert ben.call("GET", f"images/{his}").status_code == 404
+        assert ben.call("GET", f"images/{hers}").status_code == 200
+        withdraw(workspace, request_of(workspace, "annotator", NAME), WHY)
+        refused = mary.call("POST", "next")
+        assert refused.status_code == 403
+        assert "withdrawn" in refused.json()["error"]
+        assert ben.call("POST", "next").status_code == 200
+
+
+def test_who_withdrew_is_not_invited(workspace: Workspace, pixmo: Path) -> None:
+    withdraw(workspace, Request("annotator", NAME), WHY)
+    told = run_pixmo(pixmo, "record", "--invite", NAME, cwd=workspace.root)
+    assert told.returncode == 1
+    assert f"{NAME} withdrew what they did and cannot be invited" in told.stderr
+
+
+def test_erasing_deletes_their_files_and_nothing_else(tmp_path: Path, pixmo: Path) -> None:
+    workspace = make_workspace(tmp_path / "world", images=2)
+    outside = tmp_path / "elsewhere.webm"
+    outside.write_bytes(as_browsers_record(tmp_path, 4.0))
+    with recording_with(workspace, NAME, "ben") as (mary, ben):
+        for person in (mary, ben):
+            assert (
+                person.record(person.next(), as_browsers_record(tmp_path, 3.0)).status_code == 200
+            )
+        mary.send("11111111-1111-1111-1111-111111111111", 0, b"begun")
+        ben.send("22222222-2222-2222-2222-222222222222", 0, b"begun")
+    found = find(workspace, workspace.audio)
+    record(workspace, found)
+    served = workspace.root / "label-studio/audio"
+    served.mkdir(parents=True)
+    for one in found.recordings:
+        (served / f"{one.sha256}.webm").write_bytes(one.file.read_bytes())
+    hers = [one for one in found.recordings if one.annotator == NAME]
+    others = next(one for one in found.recordings if one.annotator == "ben")
+    workspace.append(
+        "recordings",
+        [
+            {
+                **workspace.read("recordings").to_pylist()[0],
+                "recording_sha256": sha256_file(outside),
+                "path": str(outside),
+                "annotator": NAME,
+            },
+        ],
+    )
+    tables = {path: path.read_bytes() for path in (workspace.root / "tables").rglob("*.parquet")}
+
+    def run(*words: str) -> Any:
+        return run_pixmo(pixmo, "withdraw", "--annotator", NAME, *words, cwd=workspace.root)
+
+    asked = run("--reason", WHY, "--erase")  # nobody answers
+    assert asked.returncode == 1
+    assert "Delete 3 files for good?" in asked.stderr
+    assert hers[0].file.is_file()
+    done = run("--reason", WHY, "--erase", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert f"{outside} lies outside" in done.stderr
+    left = set(workspace.root.rglob("*.webm"))
+    assert left == {others.file, served / f"{others.sha256}.webm"}
+    assert outside.is_file()
+    drafts = {path.name for path in (workspace.root / "recorder/drafts").iterdir()}
+    assert drafts == {"ben"}
+    for path, data in tables.items():
+        assert path.read_bytes() == data
+    assert len(list(workspace.images.iterdir())) == 2
+
+
+def test_erasing_an_image_deletes_its_file_and_copies(
+    workspace: Workspace, planter: Planter
+) -> None:
+    image = planter.sha256[name(4)]
+    served = workspace.root / f"label-studio/images/{image}.png"
+    served.parent.mkdir(parents=True)
+    shutil.copy(workspace.images / name(4), served)
+    request = Request("image", image)
+    withdraw(workspace, request, WHY)
+    found = erasing(workspace, request)
+    cache = workspace.cache / "curate"
+    assert set(found.inside) == {workspace.images / name(4), served, cache}
+    assert found.outside == ()
+    erase(workspace, found)
+    assert not any(path.exists() for path in found.inside)
+    assert (workspace.images / name(5)).is_file()
+    build_release(workspace, "v2")
+    assert dropped(workspace, "v2", "image_file") == {}  # what is withdrawn is said first
+    assert dropped(workspace, "v2")[f"points: {BY_IMAGE}"] == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--annotator", "mary", "--reason", "x"], "nobody called 'mary' recorded"),
+        (["--annotator", "unknown", "--reason", "x"], "stands for everybody"),
+        (["--image", "p99.png", "--reason", "x"], "p99.png names no image"),
+        (["--image", "p01.png"], "say why with --reason"),
+        (["--reason", "x"], "name one of --annotator, --image or --url"),
+        (["--image", "p01.png", "--url", "u", "--reason", "x"], "name one of"),
+        (["--url", "u", "--undo"], "url u is not withdrawn"),
+    ],
+)
+def test_a_slip_withdraws_nothing(
+    workspace: Workspace, pixmo: Path, words: list[str], said: str
+) -> None:
+    told = run_pixmo(pixmo, "withdraw", *words, cwd=workspace.root)
+    assert told.returncode == 1
+    assert said in told.stderr
+    assert len(told.stderr.splitlines()) == 1
+    assert not workspace.table("withdrawals").parts()
+
+
+def test_the_command_names_what_to_do_next(workspace: Workspace, pixmo: Path) -> None:
+    def run(*words: str) -> str:
+        told = run_pixmo(pixmo, "withdraw", *words, cwd=workspace.root)
+        assert told.returncode == 0, told.stderr
+        return told.stdout
+
+    first = run("--image", name(1), "--reason", WHY)
+    assert "v1 holds 1 row of pixmo-points" in first
+    assert "pixmo build-release" in first
+    assert "was withdrawn already" in run("--image", f"images/{name(1)}", "--reason", WHY)
+    assert WHY in run("--list")
+    listed = json.loads(run("--list", "--json"))
+    assert [one["request"][:6] for one in listed["withdrawals"]] == ["image "]
+    assert {one["version"] for one in listed["held_by"]} == {"v1"}
+    assert "counts again" in run("--image", name(1), "--undo")
+    assert "(undone)" in run("--list")
+
+
+def test_who_withdrew_is_in_no_report_of_annotators(workspace: Workspace) -> None:
+    from pixmo.label.report import annotations
+
+    before = {one["annotation_uid"] for one in annotations(workspace)}
+    withdraw(workspace, Request("annotator", NAME), WHY)
+    after = {one["annotation_uid"] for one in annotations(workspace)}
+    assert before - after == {f"of-{NAME}", "alone", "qa-mary", "review-mary"}
