@@ -52,8 +52,10 @@ def validate(
     opened = open_workspace(workspace)
     root = release_folder(opened, version)
     images = opened.local_images()
-    release = Release.open(root, images)
-    earlier = Release.open(release_folder(opened, against), images) if against else None
+    release = Release.open(root, images, opened.unpacked)
+    earlier = (
+        Release.open(release_folder(opened, against), images, opened.unpacked) if against else None
+    )
     if earlier and earlier.manifest == release.manifest:
         raise TrainingError(
             f"--against {against}: it is the release that is validated; name an earlier one"

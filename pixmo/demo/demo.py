@@ -98,7 +98,7 @@ def run_demo(
     root = workspace.releases / VERSION
     if not (root / FILE_NAME).is_file():
         build_release(workspace, VERSION, progress)
-    release = Release.open(root, workspace.local_images())
+    release = Release.open(root, workspace.local_images(), workspace.unpacked)
     say(f"5/6  pixmo validate {VERSION}")
     checks = check_release(root, workspace.local_images())
     say(f"6/6  pixmo validate {VERSION} --train-probe")
