@@ -72,6 +72,7 @@ def test_a_release_holds_what_the_design_says(release: Path) -> None:
     assert top == {
         "README.md",
         "report.html",
+        "croissant.json",
         "manifest.json",
         "images",
         "dropped",

@@ -63,8 +63,7 @@ def build_release(
     that was killed leaves nothing under the release's name, and the next one sweeps what it left.
 
     Raises:
-        ReleaseError: the name is wrong or taken, there is no such way for images to travel, or
-            there is no row to release.
+        ReleaseError: the name is wrong or taken, or there is no row to release.
         RecipeError: a recipe is wrong.
         WorkspaceError: another process builds a release, or a table is damaged.
     """

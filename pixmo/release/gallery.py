@@ -94,7 +94,7 @@ def place(sha256: str) -> float:
 def figure(image: SourceImage, rows: Mapping[str, list[dict[str, Any]]], voice: str = "") -> str:
     """One image with its points drawn over it, and its texts and its voice beside it."""
     expressions = rows.get("points", [])[:MOST_EXPRESSIONS]
-    player = f'<audio controls="" preload="none" aria-label="recording" src="{voice}"></audio>'
+    player = f'<audio controls="" preload="metadata" aria-label="recording" src="{voice}"></audio>'
     texts = [f'<p class="caption">{escape(row["caption"])}</p>' for row in rows.get("cap", [])]
     texts += [player] if voice else []
     texts += [

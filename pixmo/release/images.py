@@ -77,13 +77,7 @@ class Travel:
 
     @classmethod
     def of(cls, settings: ReleaseSettings, mode: Mode = "url", is_forced: bool = False) -> "Travel":
-        """As the workspace's settings have it.
-
-        Raises:
-            ReleaseError: there is no such mode.
-        """
-        if mode not in MODES:
-            raise ReleaseError(f"images {mode!r}: one of {', '.join(MODES)}")
+        """As the workspace's settings have it."""
         return cls(mode, is_forced, frozenset(settings.free_licenses.upper().split()))
 
     def may(self, image: SourceImage) -> bool:
@@ -100,6 +94,18 @@ class Travel:
         others = {image.sha256: image for image in images if image.url and self.may(image)}
         faults = unusable(others, progress, with_url=True)
         return frozenset(without_url | (others.keys() - faults.keys()))
+
+
+def mode(name: str) -> Mode:
+    """The way for images to travel that has this name.
+
+    Raises:
+        ReleaseError: there is none.
+    """
+    for known in MODES:
+        if known == name:
+            return known
+    raise ReleaseError(f"--images {name}: images travel as one of {', '.join(MODES)}")
 
 
 def source_images(workspace: Workspace) -> dict[str, SourceImage]:

@@ -177,21 +177,25 @@ of tasks with known answers that they got right. A dash: not known.</p>
 
 
 def annotators(subset: SubsetContent, people: Sequence[AnnotatorRows]) -> str:
-    """A table of a subset's annotators."""
+    """A table of a subset's annotators; what is known of none of them has no column."""
     shown, others = people[:MOST_ANNOTATORS], people[MOST_ANNOTATORS:]
+    cells: dict[str, list[str]] = {
+        "rows": [f"{one.candidates:,}" for one in shown],
+        "dropped": [f"{one.dropped_share:.1%}" for one in shown],
+    }
+    if any(one.agreement is not None for one in people):
+        cells["agreement"] = [share(one.agreement) for one in shown]
+    if any(one.gold_accuracy is not None for one in people):
+        cells["gold"] = [share(one.gold_accuracy) for one in shown]
+    heads = "".join(f'<th scope="col" class="number">{name}</th>' for name in cells)
     rows = "".join(
-        f'<tr><th scope="row">annotator {one.number}</th><td class="number">{one.candidates:,}</td>'
-        f'<td class="number">{one.dropped_share:.1%}</td>'
-        f'<td class="number">{share(one.agreement)}</td>'
-        f'<td class="number">{share(one.gold_accuracy)}</td></tr>\n'
-        for one in shown
+        f'<tr><th scope="row">annotator {one.number}</th>'
+        + "".join(f'<td class="number">{column[n]}</td>' for column in cells.values())
+        + "</tr>\n"
+        for n, one in enumerate(shown)
     )
     rest = sum(one.candidates for one in others)
     more = f"<p>{counted(len(others), 'other')} with {rest:,} rows.</p>\n" if others else ""
-    heads = "".join(
-        f'<th scope="col" class="number">{name}</th>'
-        for name in ("rows", "dropped", "agreement", "gold")
-    )
     label = escape(f"Annotators of {subset.recipe.name}")
     return (
         f"<div><h3>{escape(subset.recipe.name)}</h3>\n"
