@@ -137,7 +137,8 @@ def details(subset: SubsetChanges) -> str:
     )
     table = (
         f"<h3>{escape(subset.name)}</h3>\n"
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(subset.name)}">'
+        f'<div class="scroll" tabindex="0" role="region"'
+        f' aria-label="Figures of {escape(subset.name)}">'
         '<table class="figures">\n<tr><th scope="col">figure</th>'
         '<th scope="col" class="number">before</th>'
         f'<th scope="col" class="number">now</th></tr>\n{figures}</table></div>\n'

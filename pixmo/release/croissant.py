@@ -3,6 +3,7 @@
 Source: the Croissant format, https://docs.mlcommons.org/croissant/docs/croissant-spec.html
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from pixmo.release.content import Content, SubsetContent
 from pixmo.release.front_matter import members
 
 Json = dict[str, Any]
+
+NUMBERS = re.compile(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?")
 
 VERSION = "http://mlcommons.org/croissant/1.0"
 PARQUET = "application/x-parquet"
@@ -57,7 +60,7 @@ def describe(content: Content, files: Sequence[File]) -> Json:
         "description": " ".join(
             schema.subset(subset.stem).description for subset in content.filled
         ),
-        "version": content.version,
+        "version": version(content.version),
         "license": [f"{LICENSE_PAGE}{name}.html" for name in content.licenses],
         "inLanguage": content.settings.speech.language,
         "distribution": [
@@ -71,6 +74,14 @@ def describe(content: Content, files: Sequence[File]) -> Json:
     }
     page = content.settings.dataset.homepage
     return described | {"url": page} if page else described
+
+
+def version(name: str) -> str:
+    """A release's name as a version of three numbers where it is one: v1 is 1.0.0."""
+    numbers = NUMBERS.fullmatch(name)
+    if numbers is None:
+        return name
+    return ".".join(part or "0" for part in numbers.groups())
 
 
 def file_object(file: File) -> Json:

@@ -117,20 +117,21 @@ def funnel(subset: SubsetContent) -> str:
     """A table of the steps that named rows, and one of those that named none."""
     steps = subset.curated.funnel
     idle = [step for step in steps if not step.rows]
-    found = table(subset, [step for step in steps if step.rows])
+    name = subset.recipe.name
+    found = table(subset, [step for step in steps if step.rows], f"Steps of {name}")
     others = (
         f"<details><summary>{counted(len(idle), 'step')} found nothing</summary>\n"
-        f"{table(subset, idle)}</details>\n"
+        f"{table(subset, idle, f'Steps of {name} that found nothing')}</details>\n"
         if idle
         else ""
     )
     return (
-        f"<h3>{escape(subset.recipe.name)}</h3>\n<p>{subset.curated.candidates:,} candidates,"
+        f"<h3>{escape(name)}</h3>\n<p>{subset.curated.candidates:,} candidates,"
         f" {subset.rows.num_rows:,} rows kept.</p>\n{found}{others}"
     )
 
 
-def table(subset: SubsetContent, steps: Sequence[FunnelStep]) -> str:
+def table(subset: SubsetContent, steps: Sequence[FunnelStep], label: str) -> str:
     """Steps as a table; a bar shows what a step left and what it took of all candidates."""
     if not steps:
         return ""
@@ -155,9 +156,8 @@ def table(subset: SubsetContent, steps: Sequence[FunnelStep]) -> str:
             *(("left", ' class="number"'), ("of all", ""), ("reasons", "")),
         )
     )
-    label = escape(f"Steps of {subset.recipe.name}")
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table>\n'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(label)}"><table>\n'
         f"<tr>{head}</tr>\n" + "\n".join(rows) + "\n</table></div>\n"
     )
 
