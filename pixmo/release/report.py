@@ -169,7 +169,7 @@ def annotators_section(content: Content) -> str:
 <h2>Annotators, without their names</h2>
 <p class="soft">A number is one person in all tables. Dropped counts what was set apart, too.
 Agreement is the mean F1 of a person's points with others' on the same expression; gold is the share
-of tasks with known answers that they got right. A dash: not known.</p>
+of tasks with known answers that they got right. Either is there where it is known of somebody.</p>
 <div class="people">
 {"".join(annotators(subset, people[subset.stem]) for subset in content.subsets)}</div>
 </section>
@@ -212,9 +212,10 @@ def share(value: float | None) -> str:
 
 def images_section(content: Content, workspace: Workspace) -> str:
     """The gallery."""
+    first = ", those with a recording first" if content.settings.release.audio else ""
     return f"""<section id="images">
 <h2>Some of the images</h2>
-<p class="soft">Drawn at random among the images that have rows in most subsets; points as
+<p class="soft">Drawn at random among the images that have rows in most subsets{first}; points as
 annotators set them.</p>
 {gallery(content, workspace)}
 </section>
