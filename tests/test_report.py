@@ -27,6 +27,7 @@ from pixmo.validate.verdict import FAIL, PASS, Gate, Skill, SubsetVerdict, Verdi
 from pixmo.workspace.workspace import Workspace
 from tests import workspaces
 from tests.browsers import browser
+from tests.conftest import run_pixmo
 from tests.sounds import sweep, write_sound
 from tests.workspaces import Planter
 
@@ -410,3 +411,17 @@ def test_a_report_without_a_place_for_a_verdict_gets_it_at_its_end(
     text = path.read_text("utf-8")
     assert text.index("<p>rows</p>") < text.index('<section id="probe">') < text.index("</body>")
     ET.fromstring(text)
+
+
+def test_validate_says_where_the_copy_with_the_verdict_is(
+    planter: Planter, release: Path, pixmo: Path
+) -> None:
+    root = planter.workspace.root
+    result = run_pixmo(pixmo, "validate", "v1", "--train-probe", cwd=root)
+    assert result.returncode == 2, result.stdout + result.stderr  # too small to be judged
+    path = root / "runs/probe-v1/release.html"
+    assert "report with this verdict: runs/probe-v1/release.html" in result.stdout
+    text = path.read_text("utf-8")
+    assert 'Train probe: <span class="verdict INVALID">INVALID</span>' in text
+    assert "; a verdict needs 512 different images to train on" in text
+    ET.fromstring(text.removeprefix("<!DOCTYPE html>"))

@@ -12,9 +12,9 @@ from pixmo.release.content import Content, SubsetContent
 
 Values = np.ndarray[Any, Any]
 
-# SQL for the words of a caption; marks are parts of letters.
+# A word is letters, marks that are parts of them, and digits, with apostrophes and hyphens inside.
 LETTERS = r"[\p{L}\p{M}\p{N}]+"
-WORDS = f"regexp_extract_all(lower(caption), '{LETTERS}(?:[''’-]{LETTERS})*')"
+WORD = f"{LETTERS}(?:[''’-]{LETTERS})*"
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,12 @@ def distributions(content: Content) -> list[Distribution]:
 
 def words(column: str) -> str:
     """SQL for the number of words of a text, as spaces and line ends part them."""
-    spaced = f"translate({column}, chr(9) || chr(10) || chr(13), '   ')"
-    return f"len(list_filter(string_split({spaced}, ' '), lambda word: word != ''))"
+    return f"len(list_filter(string_split({spaced(column)}, ' '), lambda word: word != ''))"
+
+
+def spaced(column: str) -> str:
+    """SQL for a text whose tabs and line ends are spaces."""
+    return f"translate({column}, chr(9) || chr(10) || chr(13), '   ')"
 
 
 def of_captions(cap: SubsetContent) -> Iterator[Distribution]:
@@ -104,10 +108,21 @@ def facts_of_captions(cap: SubsetContent) -> Iterator[str]:
     yield (
         f"Transcripts: {spoken:,} spoken ({hours:,.2f} hours of recordings), {written:,} written"
     )
-    ((vocabulary, running),) = cap.rows.query(
-        "count(distinct word), count(word)", f", unnest({WORDS}) as found(word)"
-    )
+    vocabulary, running = count_words(cap, "caption")
     yield f"Vocabulary of the captions: {vocabulary:,} different words of {running:,}"
+
+
+def count_words(subset: SubsetContent, column: str) -> tuple[int, int]:
+    """How many different words the texts have, case aside, and how many in all."""
+    # What stands between spaces is counted first: of those few the words are looked for.
+    ((different, running),) = subset.rows.connection.execute(
+        "with pieces as (select piece, count(*) as times from"
+        f" (select unnest(string_split({spaced(f'lower({column})')}, ' ')) as piece"
+        f" from {subset.rows.view}) group by piece),"
+        f" found as (select unnest(regexp_extract_all(piece, '{WORD}')) as word, times from pieces)"
+        " select count(distinct word), coalesce(sum(times), 0)::bigint from found"
+    ).fetchall()
+    return different, running
 
 
 def facts_of_points(points: SubsetContent) -> Iterator[str]:
