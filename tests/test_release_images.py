@@ -241,7 +241,7 @@ def test_another_image_in_a_row_is_found_and_not_unpacked(world: World, tmp_path
     (wrong,) = (check for check in checks.checks if not check.passed)
     assert wrong.name == "images are those of their rows"
     assert "its image has another sha256 than" in wrong.examples[0]
-    release = elsewhere(built, tmp_path)
+    release = elsewhere(built, tmp_path / "elsewhere")
     row = next(row for row in rows_of(release) if row["image_sha256"] == planter.sha256["own.png"])
     with pytest.raises(ReleaseError, match=r"train-00000.*an image has another sha256"):
         release.image_path(str(row["image_url"]), str(row["image_sha256"]))
