@@ -1,4 +1,4 @@
-"""Takes the pictures in `docs/` of what annotators see, with scenes of the sample."""
+"""Takes the pictures in `docs/` of what people see, with scenes of the sample."""
 
 import io
 import json
@@ -15,17 +15,22 @@ from playwright.sync_api import Browser, Page, expect
 
 from pixmo.demo.describe import describe, expressions, questions_and_answers
 from pixmo.demo.drawing import draw_file
-from pixmo.demo.sample import SPEAKERS
+from pixmo.demo.sample import SPEAKERS, make_sample
 from pixmo.demo.scenes import image_name, scene
 from pixmo.demo.voice import recite
 from pixmo.images.store import add_images
+from pixmo.label.ingest import ingest
 from pixmo.label.push import push
 from pixmo.label.studio import TOKEN as TOKEN_VARIABLE
 from pixmo.label.studio import connected
+from pixmo.release.build import build_release
 from pixmo.speech.audio import SAMPLE_RATE
 from pixmo.speech.captioning.captions import write_captions
+from pixmo.speech.engines import open_recogniser
 from pixmo.speech.recordings import find, record
+from pixmo.speech.transcribe import transcribe
 from pixmo.speech.transcripts import written_row
+from pixmo.speech.written import add_written
 from pixmo.workspace.workspace import Workspace
 from tests.browsers import browser, serving
 from tests.label_studio_server import TOKEN, click_at, log_in, running
@@ -33,6 +38,7 @@ from tests.sounds import write_sound
 
 DOCS = Path(__file__).parents[1] / "docs"
 SEED, SCENE = 0, 14
+SAMPLE_SCENES = 400  # of the release whose report is shown
 SCREENS: dict[str, dict[str, Any]] = {
     "recorder": {"viewport": {"width": 1120, "height": 700}},
     "recorder-phone": {
@@ -133,8 +139,30 @@ def take_label_studio(place: Path) -> None:
                 keep(page, f"label-{subset}")
 
 
+def take_report(place: Path) -> None:
+    """The report of a release of the sample: its beginning, and some of its images."""
+    root = place / "sample"
+    make_sample(root, SAMPLE_SCENES, SEED)
+    workspace = Workspace.open(root)
+    add_images(workspace, workspace.images)
+    ingest(workspace, [workspace.exports])
+    add_written(workspace, root / "transcripts/written.jsonl")
+    transcribe(workspace, workspace.audio, open_recogniser(workspace))
+    write_captions(workspace)
+    release = build_release(workspace, "v1")
+    with browser() as chrome:
+        page = chrome.new_page(viewport={"width": 1120, "height": 940})
+        page.goto((release / "report.html").as_uri())
+        keep(page, "report")
+        page.set_viewport_size({"width": 1120, "height": 760})
+        page.locator("#images").evaluate("images => images.scrollIntoView()")
+        keep(page, "report-images")
+
+
 def main() -> None:
     """All pictures are taken anew; those of the recorder each by an annotator of its own."""
+    with tempfile.TemporaryDirectory() as place:
+        take_report(Path(place))
     with tempfile.TemporaryDirectory() as place:
         take_label_studio(Path(place))
     with tempfile.TemporaryDirectory() as place:

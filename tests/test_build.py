@@ -35,19 +35,13 @@ from tests import workspaces
 from tests.workspaces import Planter
 
 ROOT = Path(__file__).parents[1]
-SHARES = {"train": 0.4, "validation": 0.3, "test": 0.3}
 NAMES = {stem: schema.subset(stem).name for stem in schema.stems()}
 
 
 def make(root: Path) -> tuple[Workspace, Planter]:
     """The small workspace, with recipes of its own whose shares fill every split."""
     workspace, planter = workspaces.make(root)
-    workspace.recipes.mkdir()
-    for stem in schema.stems():
-        text = shared("pipelines", f"{stem}.toml").read_text("utf-8")
-        for split, share in SHARES.items():
-            text = re.sub(rf"^{split} = .*$", f"{split} = {share}", text, flags=re.MULTILINE)
-        (workspace.recipes / f"{stem}.toml").write_text(text, "utf-8")
+    workspaces.share_out(workspace)
     return workspace, planter
 
 
@@ -72,6 +66,7 @@ def test_a_release_holds_what_the_design_says(release: Path) -> None:
     assert top == {
         "README.md",
         "report.html",
+        "croissant.json",
         "manifest.json",
         "images",
         "dropped",

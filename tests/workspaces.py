@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,14 +12,17 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+from pixmo import schema
 from pixmo.hashing import sha256_bytes
 from pixmo.images.fingerprint import fingerprint
+from pixmo.resources import shared
 from pixmo.speech.guards import repeated_share
 from pixmo.speech.transcripts import NOT_SPOKEN
 from pixmo.workspace.workspace import Workspace
 
 SIZE = (128, 96)  # pixels
 GOOD_PICTURES = 14
+SHARES = {"train": 0.4, "validation": 0.3, "test": 0.3}
 SYLLABLES = ("ba", "ce", "di", "fo", "gu", "la", "me", "ni", "po", "ru", "sa", "te", "vi", "zo")
 COMMON = ("the", "a", "with", "of", "in", "and", "is", "on")
 WRITER = "cleaner 1"
@@ -63,7 +67,9 @@ class Planter:
     def row(self, table: str, **values: Any) -> None:
         self.rows.setdefault(table, []).append(values)
 
-    def image(self, name: str, image: Image.Image, url: str | None = None) -> str:
+    def image(
+        self, name: str, image: Image.Image, url: str | None = None, license: str | None = None
+    ) -> str:
         """The image file is in the workspace and in its table."""
         path = self.workspace.images / name
         path.parent.mkdir(exist_ok=True)
@@ -76,7 +82,7 @@ class Planter:
             **print_of,
             path=self.workspace.relative(path),
             image_url=url,
-            license=None,
+            license=license,
             ordinal=len(self.rows.get("images", [])),
         )
         return sha256
@@ -338,3 +344,13 @@ def make(root: Path) -> tuple[Workspace, Planter]:
     plant_points(planter)
     plant_answers(planter)
     return planter.write(), planter
+
+
+def share_out(workspace: Workspace) -> None:
+    """The workspace has recipes of its own, whose shares fill every split."""
+    workspace.recipes.mkdir()
+    for stem in schema.stems():
+        text = shared("pipelines", f"{stem}.toml").read_text("utf-8")
+        for split, share in SHARES.items():
+            text = re.sub(rf"^{split} = .*$", f"{split} = {share}", text, flags=re.MULTILINE)
+        (workspace.recipes / f"{stem}.toml").write_text(text, "utf-8")

@@ -131,7 +131,7 @@ def held_out_release(opened: "Workspace", version: str, split: str) -> "Release"
 
     if split not in ("", "validation", "test"):
         raise EvaluationError(f"{split!r} is not held out; validation and test are")
-    return Release.open(release_folder(opened, version), opened.local_images())
+    return Release.open(release_folder(opened, version), opened.local_images(), opened.unpacked)
 
 
 def asked_of(

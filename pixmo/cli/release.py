@@ -13,12 +13,27 @@ from pixmo.cli.recipes import DONE
 @app.command("build-release")
 def build_release(
     version: Annotated[str, typer.Argument(help="The release's name, such as v1.")],
+    images: Annotated[
+        str,
+        typer.Option(
+            help="How images travel: url (those without one as files), embedded in the rows, or as"
+            " files.",
+            metavar="url|embedded|files",
+        ),
+    ] = "url",
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Embed or copy images whatever their licence says."),
+    ] = False,
     workspace: WORKSPACE = Path(),
     json: AS_JSON = False,
 ) -> None:
     """Judge every row and write a release.
 
     The recipes in pipelines/ decide; a release that exists is never changed.
+
+    Embedded or as files travel images without a source URL, and those whose licence is among
+    free_licenses in pixmo.toml; the others stay named by URL, and the card counts them.
 
     What was dropped or set apart, and why, stands in dropped/ and apart/, in the card's funnel and
     in report.html.
@@ -28,10 +43,11 @@ def build_release(
     from pixmo.curate.recipe import load
     from pixmo.dataset import manifest
     from pixmo.release.build import build_release as build
+    from pixmo.release.images import mode
     from pixmo.text import counted
 
     opened = open_workspace(workspace)
-    release = build(opened, version, show.Bars())
+    release = build(opened, version, show.Bars(), mode(images), force)
     built = manifest.read(release)
     for subset in built.subsets:
         if not subset.rows:

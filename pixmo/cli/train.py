@@ -93,7 +93,7 @@ def train(
     recipe = stage_for(chosen, stage)
     steps = steps or recipe.steps
     options = RunOptions(
-        release=Release.open(root, opened.local_images()),
+        release=Release.open(root, opened.local_images(), opened.unpacked),
         stage=recipe,
         size=chosen,
         steps=steps,

@@ -33,7 +33,8 @@ def validate(
 ) -> None:
     """Check a release; train a probe on it.
 
-    Every byte, row and point; with --train-probe also whether it teaches what its images show.
+    Every byte, row and point; with --train-probe also whether it teaches what its images show: the
+    verdict is in a copy of the release's report, in runs/.
 
     Exit status 0 where everything holds, 1 where anything does not, 2 where the probe could not
     tell: too few images or steps, or too little learnt of them.
@@ -52,8 +53,10 @@ def validate(
     opened = open_workspace(workspace)
     root = release_folder(opened, version)
     images = opened.local_images()
-    release = Release.open(root, images)
-    earlier = Release.open(release_folder(opened, against), images) if against else None
+    release = Release.open(root, images, opened.unpacked)
+    earlier = (
+        Release.open(release_folder(opened, against), images, opened.unpacked) if against else None
+    )
     if earlier and earlier.manifest == release.manifest:
         raise TrainingError(
             f"--against {against}: it is the release that is validated; name an earlier one"
@@ -66,12 +69,13 @@ def validate(
     checks = check_release(root, images)
     if not json:
         show.say(checks.text())  # before the probe, which takes minutes
-    verdict, comparisons = None, []
+    verdict, page, comparisons = None, None, []
     if train_probe and checks.passed:
         from pixmo.validate import suspects
         from pixmo.validate.against import compare
         from pixmo.validate.probe import ProbeOptions
         from pixmo.validate.probe import train_probe as train
+        from pixmo.validate.release_report import write_copy
 
         settings = opened.settings.probe
         verdict = train(
@@ -80,6 +84,7 @@ def validate(
             folder := opened.runs / f"probe-{root.name}",
             show.Bars(),
         )
+        page = write_copy(folder, release, verdict)
         suspects.remember(opened, root.name, verdict.key, folder / suspects.FILE_NAME)
         if earlier:
             before = opened.runs / f"probe-{earlier.root.name}"
@@ -90,6 +95,8 @@ def validate(
         show.say(verdict.text())
         for comparison in comparisons:
             show.say(f"  against {against}: {comparison.text()}")
+        if page:
+            show.say(f"  the release's report with this verdict: {show.here(page)}")
     elif train_probe:
         show.say("train probe: not run, mend what the checks found first")
     end(checks, verdict)

@@ -11,6 +11,9 @@ from pixmo.files import write_json
 from pixmo.hashing import sha256_file
 
 FILE_NAME = "manifest.json"
+IMAGES = "images"  # the folder of image files
+EMBEDDED = "embedded"  # `images` of a release whose images stand in its rows
+EMBEDDED_COLUMN = "image"  # where they do
 APART = "apart"  # the folder of the rows that were set apart, a file a subset
 
 
@@ -64,6 +67,12 @@ class Manifest:
     license: str
     subsets: tuple[Subset, ...]
     files: tuple[File, ...]  # every file but the manifest, sorted by path
+    images: str = "url"  # how images travel: url, embedded, files
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether rows hold their images, in a column more than their schema promises."""
+        return self.images == EMBEDDED
 
     def subset(self, stem: str) -> Subset:
         """The subset with this stem.

@@ -1,5 +1,6 @@
 """A release on disk, read."""
 
+import bisect
 import errno
 import os
 from collections.abc import Mapping
@@ -11,8 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pixmo.dataset import manifest as manifests
-from pixmo.dataset.manifest import Manifest
+from pixmo.dataset.manifest import IMAGES, Manifest
+from pixmo.dataset.unpack import unpack, unpacked
 from pixmo.errors import ReleaseError
+from pixmo.files import write_text
+from pixmo.hashing import sha256_value
 
 SPLITS = ("train", "validation", "test")
 
@@ -32,9 +36,15 @@ class Release:
     manifest: Manifest
     # Files of images that the release only names by URL, by sha256: a workspace has them.
     local_images: Mapping[str, Path] = field(default_factory=dict)
+    unpacked: Path | None = None  # where images that stand in the rows become files
 
     @classmethod
-    def open(cls, root: Path, local_images: Mapping[str, Path] | None = None) -> "Release":
+    def open(
+        cls,
+        root: Path,
+        local_images: Mapping[str, Path] | None = None,
+        unpacked: Path | None = None,
+    ) -> "Release":
         """The release in the folder `root`.
 
         Raises:
@@ -44,7 +54,7 @@ class Release:
             raise ReleaseError(
                 f"there is no release at {root}; build it: pixmo build-release {quote(root.name)}"
             )
-        return cls(root, manifests.read(root), local_images or {})
+        return cls(root, manifests.read(root), local_images or {}, unpacked)
 
     @property
     def stems(self) -> list[str]:
@@ -57,7 +67,7 @@ class Release:
         return [split for split in SPLITS if rows.get(split)]
 
     def read(self, stem: str, split: str) -> pa.Table:
-        """The rows of one split of a subset; no rows where the split is not there.
+        """The rows of one split of a subset, without images; none where the split is not there.
 
         Raises:
             ReleaseError: a promised file is missing or is no Parquet file.
@@ -66,9 +76,11 @@ class Release:
 
         promise = schema.subset(stem)
         tables = [promise.arrow().empty_table()]
+        columns = promise.column_names if self.manifest.is_embedded else None
         for file in self.manifest.parquet(promise.name, split):
             try:
-                tables.append(pq.read_table(self.root / file.path, partitioning=None))
+                path = self.root / file.path
+                tables.append(pq.read_table(path, columns=columns, partitioning=None))
             except (OSError, pa.ArrowException) as error:
                 raise ReleaseError(
                     f"{self.root / file.path} cannot be read: {why_unread(error)}"
@@ -111,13 +123,50 @@ class Release:
             raise ReleaseError(f"{path} cannot be read: {why_unread(error)}") from error
 
     def image_path(self, image_url: str, image_sha256: str) -> Path:
-        """The file of a row's image.
+        """The file of a row's image; of an image in the rows a copy, which was unpacked.
 
         Raises:
             ReleaseError: it is not in the release, or named by URL only and there is no local copy.
         """
-        inside = self.root / image_url
-        path = self.local_images.get(image_sha256) if "://" in image_url else inside
-        if path is None or not path.is_file():
-            raise ReleaseError(f"no file for image {image_url} (sha256 {image_sha256[:12]}…)")
-        return path
+        path = self.file_inside(image_url, image_sha256) or self.local_images.get(image_sha256)
+        if path is not None and path.is_file():
+            return path
+        if self.manifest.is_embedded and (copy := self.unpacked_image(image_sha256)):
+            return copy
+        raise ReleaseError(f"no file for image {image_url} (sha256 {image_sha256[:12]}…)")
+
+    def file_inside(self, image_url: str, image_sha256: str) -> Path | None:
+        """Where the release has the file of an image; None where it only names it, or embeds it."""
+        if self.manifest.is_embedded:
+            return None
+        if "://" not in image_url:
+            return self.root / image_url
+        begins = f"{IMAGES}/{image_sha256[:2]}/{image_sha256}"
+        files = self.manifest.files  # sorted by path
+        place = bisect.bisect_left(files, begins, key=lambda file: file.path)
+        is_there = place < len(files) and files[place].path.startswith(begins)
+        return self.root / files[place].path if is_there else None
+
+    def unpacked_image(self, image_sha256: str) -> Path | None:
+        """A file of an image that stands in the rows; None where none of them holds it.
+
+        The first time, all of them are unpacked.
+
+        Raises:
+            ReleaseError: it is not said where to, or a file of the release cannot be read.
+        """
+        if self.unpacked is None:
+            raise ReleaseError(
+                f"the images of {self.root} stand in its rows; open it with a folder to unpack to"
+            )
+        path = unpacked(self.unpacked, image_sha256)
+        mark = self.unpacked / self.unpacked_mark
+        if not path.is_file() and not mark.is_file():
+            unpack(self.root, self.manifest, self.unpacked)
+            write_text(mark, "")
+        return path if path.is_file() else None
+
+    @property
+    def unpacked_mark(self) -> str:
+        """A name of these bytes: it says that all of this release is unpacked."""
+        return sha256_value([file.sha256 for file in self.manifest.files])

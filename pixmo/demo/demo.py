@@ -23,6 +23,7 @@ from pixmo.text import normalise
 from pixmo.validate import suspects
 from pixmo.validate.checks import Checks, check_release
 from pixmo.validate.probe import ProbeOptions, train_probe
+from pixmo.validate.release_report import write_copy
 from pixmo.validate.verdict import Verdict
 from pixmo.workspace.settings import Settings
 from pixmo.workspace.workspace import Workspace
@@ -98,7 +99,7 @@ def run_demo(
     root = workspace.releases / VERSION
     if not (root / FILE_NAME).is_file():
         build_release(workspace, VERSION, progress)
-    release = Release.open(root, workspace.local_images())
+    release = Release.open(root, workspace.local_images(), workspace.unpacked)
     say(f"5/6  pixmo validate {VERSION}")
     checks = check_release(root, workspace.local_images())
     say(f"6/6  pixmo validate {VERSION} --train-probe")
@@ -106,6 +107,7 @@ def run_demo(
     options = ProbeOptions(steps=settings.steps, seed=settings.seed)
     runs = workspace.runs / f"probe-{VERSION}"
     verdict = train_probe(release, options, runs, progress)
+    write_copy(runs, release, verdict)
     suspects.remember(workspace, VERSION, verdict.key, runs / suspects.FILE_NAME)
     heard = transcripts_heard(workspace)
     lines = (folder / "truth/spoken.jsonl").read_text("utf-8").splitlines()

@@ -254,7 +254,8 @@ def write_settings(folder: Path) -> None:
         folder / FILE_NAME,
         "# Settings of the sample; `pixmo init` writes a file with every setting explained.\n\n"
         '[dataset]\ntitle = "The pixmo sample: a synthetic world"\n\n'
-        f'[speech]\nmodel = "{model.relative_to(folder)}"  # knows the sample\'s language only\n',
+        f'[speech]\nmodel = "{model.relative_to(folder)}"  # knows the sample\'s language only\n\n'
+        "[release]\naudio = true  # its voices are nobody's\n",
     )
 
 

@@ -4,34 +4,26 @@ import contextlib
 import re
 import shutil
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-import pixmo
 from pixmo import agreement, hashing, schema, text
 from pixmo.curate import curate as curating
 from pixmo.curate.cache import Cache
 from pixmo.curate.curate import Curated, curate
 from pixmo.curate.recipe import Recipe, load
-from pixmo.dataset.manifest import APART, FILE_NAME, File, Manifest, Subset, file_entry
+from pixmo.dataset.manifest import FILE_NAME
 from pixmo.errors import RecipeError, ReleaseError, WorkspaceError
 from pixmo.execution.progress import SILENT, Progress
-from pixmo.files import sync_file, sync_folder, write_text
+from pixmo.files import sync_folder
 from pixmo.hashing import sha256_file
 from pixmo.label import consensus
-from pixmo.release.card import card
 from pixmo.release.content import Content, HeldOut, SubsetContent
-from pixmo.release.images import copy_images, source_images, unusable
-from pixmo.release.report import report
-from pixmo.release.shards import Shards, write_parquet
-from pixmo.release.statistics import distributions, facts
+from pixmo.release.images import Mode, Travel, source_images, unusable
 from pixmo.release.versions import released_splits
+from pixmo.release.write import write
 from pixmo.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -40,7 +32,6 @@ if TYPE_CHECKING:
 VERSION = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 BUILDING = ".building"
 DAMAGED = "Corrupt database file"  # in what DuckDB says of a result whose bytes changed
-FLUSHING_THREADS = 16
 USED_BY_CURATE = (
     agreement,
     consensus,
@@ -54,8 +45,16 @@ SOURCES = (
 )
 
 
-def build_release(workspace: Workspace, version: str, progress: Progress = SILENT) -> Path:
+def build_release(
+    workspace: Workspace,
+    version: str,
+    progress: Progress = SILENT,
+    images: Mode = "url",
+    is_forced: bool = False,
+) -> Path:
     """`releases/<version>` holds a complete release; returns its folder.
+
+    Images travel as `images` says: see `Travel`; with `is_forced` whatever their licences say.
 
     Everything is written to a hidden folder, the manifest last, and the folder is renamed: a build
     that was killed leaves nothing under the release's name, and the next one sweeps what it left.
@@ -69,6 +68,7 @@ def build_release(workspace: Workspace, version: str, progress: Progress = SILEN
         raise ReleaseError(
             f"{version!r} is no name for a release; use letters, digits, dots, dashes, such as v1"
         )
+    travel = Travel.of(workspace.settings.release, images, is_forced)
     target = workspace.releases / version
     with workspace.lock("release"):
         if target.exists():
@@ -85,7 +85,7 @@ def build_release(workspace: Workspace, version: str, progress: Progress = SILEN
             check_tables(workspace, progress)
             # The views are as of now and the images are read after: all that rows name are there.
             with opened(workspace) as (connection, cache):
-                content = choose(workspace, connection, version, progress, cache)
+                content = choose(workspace, connection, version, progress, cache, travel)
                 write(content, workspace, staging, progress)
             staging.rename(target)
             sync_folder(workspace.releases)
@@ -117,6 +117,7 @@ def choose(
     version: str,
     progress: Progress,
     cache: Cache,
+    travel: Travel,
 ) -> Content:
     """The rows of every subset, chosen by its recipe.
 
@@ -140,12 +141,15 @@ def choose(
         for rows in (subset.kept, subset.apart)
         for (sha256,) in rows.query("distinct image_sha256")
     }
+    shown = {sha256: image for sha256, image in images.items() if sha256 in kept}
     return Content(
         version,
         workspace.settings,
         tuple(SubsetContent(subset, images) for subset in curated),
-        {sha256: image for sha256, image in images.items() if sha256 in kept},
+        shown,
         held_out(connection),
+        travel,
+        travel.inside(shown.values(), progress),
     )
 
 
@@ -242,89 +246,3 @@ def check_not_empty(workspace: Workspace, curated: Sequence[Curated]) -> None:
             f"no candidate of {workspace.root} passed its recipe, so there is nothing to release;"
             f" rows gone by step: {', '.join(drops)}"
         )
-
-
-def write(content: Content, workspace: Workspace, staging: Path, progress: Progress) -> None:
-    """The folder `staging` holds the whole release, on the disk for good; the manifest last."""
-    rows_of: dict[Path, int] = {}
-    rows = sum(subset.rows.num_rows for subset in content.subsets)
-    with progress.task("Writing subsets", total=rows, unit="rows") as advance:
-        for subset in content.subsets:
-            rows_of |= write_subset(subset, staging, advance)
-    copy_images(list(content.images.values()), staging, progress)
-    with progress.task("Writing card and report", total=2, unit="pages") as advance:
-        measured = distributions(content)
-        figures = facts(content, measured)
-        write_text(staging / "README.md", card(content, figures, workspace.recipes))
-        advance(1)
-        write_text(staging / "report.html", report(content, figures, measured))
-        advance(1)
-    paths = sorted(path for path in staging.rglob("*") if path.is_file())
-    with progress.task("Hashing files", total=len(paths), unit="files") as advance:
-        files = []
-        for path in paths:
-            files.append(file_entry(staging, path, rows_of.get(path)))
-            advance(1)
-    flush(staging)
-    manifest(content, files).write(staging)
-
-
-def flush(staging: Path) -> None:
-    """Every file and folder in `staging` would survive a power cut."""
-    paths = list(staging.rglob("*"))
-    # A disk commits what several threads ask for at once in one go.
-    with ThreadPoolExecutor(FLUSHING_THREADS) as pool:
-        for _ in pool.map(sync_file, [path for path in paths if path.is_file()]):
-            pass
-        for _ in pool.map(sync_folder, [path for path in paths if path.is_dir()]):
-            pass
-
-
-def write_subset(
-    subset: SubsetContent, staging: Path, advance: Callable[[int], None]
-) -> dict[Path, int]:
-    """The subset's splits, what was dropped and what was set apart; returns each file's rows.
-
-    `advance` is called with the number of rows written.
-    """
-    promise = schema.subset(subset.stem)
-    folder = staging / subset.recipe.name
-    shards = {split: Shards(folder, split, promise.arrow()) for split in subset.splits}
-    for table in subset.filled(subset.rows):
-        for split, files in shards.items():
-            rows = table.filter(pc.equal(table.column("split"), split))
-            files.add(rows.select(promise.column_names).cast(promise.arrow()))
-        advance(table.num_rows)
-    rows_of = {path: rows for files in shards.values() for path, rows in files.close().items()}
-    dropped, apart = subset.curated.dropped, subset.curated.apart
-    path = staging / "dropped" / f"{subset.stem}.parquet"
-    rows_of[path] = write_parquet(path, dropped.tables(), dropped.schema)
-    if apart.num_rows:
-        path = staging / APART / f"{subset.stem}.parquet"
-        target = pa.schema([*promise.arrow(), *list(apart.schema)[len(promise.columns) :]])
-        tables = (table.cast(target) for table in subset.filled(apart))
-        rows_of[path] = write_parquet(path, tables, target)
-    return rows_of
-
-
-def manifest(content: Content, files: Sequence[File]) -> Manifest:
-    """What the release promises."""
-    return Manifest(
-        version=content.version,
-        pixmo=pixmo.__version__,
-        license=" AND ".join(content.licenses),
-        subsets=tuple(
-            Subset(
-                stem=subset.stem,
-                name=subset.recipe.name,
-                candidates=subset.curated.candidates,
-                rows=subset.splits,
-                apart=subset.curated.apart.num_rows,
-                funnel=subset.curated.funnel,
-                recipe_sha256=subset.recipe.sha256,
-                schema_sha256=schema.subset(subset.stem).sha256,
-            )
-            for subset in content.subsets
-        ),
-        files=tuple(sorted(files, key=lambda file: file.path)),
-    )

@@ -3,23 +3,39 @@
 import string
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-from huggingface_hub import DatasetCardData
 
 from pixmo import schema
-from pixmo.curate.recipe import LICENSES, find
+from pixmo.curate.recipe import find
 from pixmo.curate.step_kinds import HeldOutImagesStep, HeldOutTextsStep
 from pixmo.errors import RecipeError
 from pixmo.release.content import Content, SubsetContent
+from pixmo.release.front_matter import front_matter
+from pixmo.release.sizes import Sizes
+from pixmo.release.statistics import image_licenses
 
 TEMPLATE = "card.md"
-HUB_TYPES = {"string": "string", "int64": "int64", "double": "float64", "bool": "bool"}
-SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
-LARGEST_SIZE = "1M<n<10M"
+WITHDRAWN = "withdrawn"  # the step that takes out what people asked to be taken out
 
 
-def card(content: Content, figures: Sequence[str], own: Path | None = None) -> str:
+# How each subset is made, whoever makes it.
+COLLECTED = {
+    "cap": "people look at an image and describe it aloud for a minute or more, or in writing; the"
+    " recordings are transcribed, and a caption is written from all transcripts of an image.",
+    "ama": "people ask a question about an image; an answer is proposed, and a person accepts it,"
+    " mends it or rejects it. Rows hold what was accepted.",
+    "points": "people are given an expression and click on every instance of it in the image, or"
+    " say that there is none.",
+}
+LIMITS = {
+    "cap": "Captions say what somebody saw and said: miscounts, mistaken names and guesses of"
+    " theirs are in them, and so are mistakes of speech recognition that no step caught.",
+    "ama": "One person judged each answer. What lies outside the image may be wrong in it.",
+    "points": "A point is a click somewhere on the thing, not its centre or outline. Small or"
+    " crowded things are missed first.",
+}
+
+
+def card(content: Content, figures: Sequence[str], sizes: Sizes, own: Path | None = None) -> str:
     """The card of a release, from the template in the folder `own` where it has one.
 
     `figures` are sentences.
@@ -29,15 +45,20 @@ def card(content: Content, figures: Sequence[str], own: Path | None = None) -> s
     """
     path = find(TEMPLATE, own, RecipeError(f"there is no {TEMPLATE} in pipelines/"))
     template = string.Template(path.read_text("utf-8"))
-    example = content.subset("cap") or content.filled[0]
+    example = content.example
     parts = {
         "title": content.settings.dataset.title,
         "version": content.version,
         "homepage": homepage(content),
         "licenses": " and ".join(content.licenses),
-        "subsets": subsets_table(content),
+        "contact": contact(content),
+        "subsets": subsets_table(content, sizes),
         "facts": "\n".join(f"- {figure}" for figure in figures),
+        "collection": collection(content),
         "captions": how_captions_were_made(content),
+        "limits": limits(content),
+        "images": images(content),
+        "withdrawals": withdrawals(content),
         "funnel": "\n\n".join(funnel(subset) for subset in content.subsets),
         "decontamination": decontamination(content),
         "preference": preference(content),
@@ -52,49 +73,7 @@ def card(content: Content, figures: Sequence[str], own: Path | None = None) -> s
             f"{path}: {error} is not known to a card; known are {', '.join(parts)};"
             " a dollar sign is written $$"
         ) from error
-    return f"---\n{front_matter(content)}\n---\n\n{text}"
-
-
-def front_matter(content: Content) -> str:
-    """What the hub and `datasets` read: a config per subset, features, licence, language, size."""
-    rows = sum(subset.rows.num_rows for subset in content.filled)
-    data: dict[str, Any] = {
-        "pretty_name": content.settings.dataset.title,
-        "language": [content.settings.speech.language],
-        "license": [LICENSES[name] for name in content.licenses],
-        "size_categories": [next((size for most, size in SIZES if rows < most), LARGEST_SIZE)],
-        "task_categories": ["image-to-text", "visual-question-answering"],
-        "configs": [config(subset) for subset in content.filled],
-        "dataset_info": [
-            {"config_name": subset.recipe.name, "features": features(schema.subset(subset.stem))}
-            for subset in content.filled
-        ],
-    }
-    return DatasetCardData(**data).to_yaml()
-
-
-def config(subset: SubsetContent) -> dict[str, Any]:
-    """Where the rows of a subset are; `datasets` cannot load a split without rows."""
-    name = subset.recipe.name
-    files = [{"split": split, "path": f"{name}/{split}-*.parquet"} for split in subset.splits]
-    return {"config_name": name, "data_files": files}
-
-
-def features(promise: schema.Schema) -> list[dict[str, Any]]:
-    """The schema's columns as `datasets` declares them."""
-    return [{"name": column.name} | feature(column.type) for column in promise.columns]
-
-
-def feature(kind: str) -> dict[str, Any]:
-    """A column type in the card's words."""
-    if kind in HUB_TYPES:
-        return {"dtype": HUB_TYPES[kind]}
-    inner = kind.removeprefix("list<").removesuffix(">")
-    if inner.startswith("struct<"):
-        members = inner.removeprefix("struct<").removesuffix(">").split(",")
-        pairs = [[part.strip() for part in member.split(":")] for member in members]
-        return {"list": [{"name": name} | feature(of) for name, of in pairs]}
-    return {"list": HUB_TYPES[inner]}
+    return f"---\n{front_matter(content, sizes)}\n---\n\n{text}"
 
 
 def homepage(content: Content) -> str:
@@ -103,13 +82,81 @@ def homepage(content: Content) -> str:
     return f"More about it: {page}" if page else ""
 
 
-def subsets_table(content: Content) -> str:
-    """Rows of each subset and split."""
-    lines = ["| subset | split | rows |", "|---|---|---:|"]
+def contact(content: Content) -> str:
+    """Whom to ask."""
+    said = content.settings.dataset.contact or content.settings.dataset.homepage
+    return said or "the people you have this release from"
+
+
+def subsets_table(content: Content, sizes: Sizes) -> str:
+    """Rows and size of each subset and split."""
+    lines = ["| subset | split | rows | MB on disk |", "|---|---|---:|---:|"]
     for subset in content.filled:
-        for split, rows in subset.splits.items():
-            lines.append(f"| {subset.recipe.name} | {split} | {rows:,} |")
+        for split, size in sizes[subset.recipe.name].items():
+            lines.append(
+                f"| {subset.recipe.name} | {split} | {size.rows:,} | {size.file_bytes / 1e6:,.1f} |"
+            )
     return "\n".join(lines)
+
+
+def collection(content: Content) -> str:
+    """How the rows of each subset came about."""
+    return "\n".join(f"- **{s.recipe.name}**: {COLLECTED[s.stem]}" for s in content.filled)
+
+
+def limits(content: Content) -> str:
+    """What the rows cannot be used for, as far as it can be told from them."""
+    lines = [LIMITS[subset.stem] for subset in content.filled]
+    lines.append(
+        f"All texts are in one language, `{content.settings.speech.language}`, and show what the"
+        " people who made them found worth saying."
+    )
+    if not content.held_out:
+        lines.append("Rows were compared with no evaluation data; see Decontamination.")
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def images(content: Content) -> str:
+    """Where the images are, and under which licences."""
+    inside = len(content.inside & content.images.keys())
+    by_url = len(content.images) - inside
+    where = "in the column `image` of the rows" if content.is_embedded else "as files in `images/`"
+    lines = ["| image | images |", "|---|---:|", f"| in this release, {where} | {inside:,} |"]
+    lines.append(f"| named by source URL only | {by_url:,} |")
+    held_back = sum(not content.travel.may(image) for image in content.images.values())
+    said = "Whether a URL still answers is not known: nobody asked when this release was built."
+    if content.travel.mode != "url":
+        said += (
+            f" {held_back:,} images are named by URL because no licence is known of them that"
+            " allows a copy."
+        )
+        if content.travel.is_forced:
+            said += " Copies were put in whatever the licences say, as whoever built it asked for."
+        if content.is_embedded:
+            said += " The column `image` is null in their rows."
+    lines += ["", said, "", "| licence of the image | images |", "|---|---:|"]
+    lines += [
+        f"| {cell(license) or 'not known'} | {count:,} |"
+        for license, count in image_licenses(content).items()
+    ]
+    return "\n".join(lines)
+
+
+def withdrawals(content: Content) -> str:
+    """What people asked to be taken out, by subset; reasons name nobody."""
+    gone = {
+        subset.recipe.name: step
+        for subset in content.subsets
+        for step in subset.curated.funnel
+        if step.step == WITHDRAWN and step.rows
+    }
+    if not gone:
+        return "No row was withdrawn from this version."
+    return "\n".join(
+        f"- {name}: {step.rows:,} rows were taken out"
+        f" ({'; '.join(f'{reason}: {rows:,}' for reason, rows in step.reasons.items())})."
+        for name, step in gone.items()
+    )
 
 
 def how_captions_were_made(content: Content) -> str:

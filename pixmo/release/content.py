@@ -11,7 +11,7 @@ from pixmo.curate.curate import Curated
 from pixmo.curate.recipe import Recipe
 from pixmo.curate.rows import Rows
 from pixmo.dataset.reader import SPLITS
-from pixmo.release.images import SourceImage
+from pixmo.release.images import SourceImage, Travel
 from pixmo.workspace.settings import Settings
 
 
@@ -75,11 +75,23 @@ class Content:
     subsets: tuple[SubsetContent, ...]  # those with candidates; some may have kept no row
     images: Mapping[str, SourceImage]  # of the rows kept or set apart, by sha256, as they arrived
     held_out: tuple[HeldOut, ...]
+    travel: Travel
+    inside: frozenset[str]  # the images that travel inside the release, by sha256
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether rows hold their images."""
+        return self.travel.mode == "embedded"
 
     @property
     def filled(self) -> tuple[SubsetContent, ...]:
         """The subsets that have rows."""
         return tuple(subset for subset in self.subsets if subset.rows.num_rows)
+
+    @property
+    def example(self) -> SubsetContent:
+        """The subset to look at first."""
+        return self.subset("cap") or self.filled[0]
 
     def subset(self, stem: str) -> SubsetContent | None:
         """The subset with this stem, if it has rows."""

@@ -13,12 +13,18 @@ from PIL import Image, ImageOps
 from pixmo.hashing import unit_interval
 from pixmo.release.content import Content, SubsetContent
 from pixmo.release.images import SourceImage
+from pixmo.release.voices import voices
+from pixmo.workspace.workspace import Workspace
 
 IMAGES = 12
 THUMBNAIL_PIXELS = 360
 WEBP_QUALITY = 80
 MOST_EXPRESSIONS = 8
 MARKS = ("●", "■", "▲", "◆", "✚", "★", "⬟", "⬢")
+NONE_TO_SHOW = (
+    "<p>No image of this release may be shown here: as <code>thumbnails</code> in pixmo.toml has"
+    " it, only those are whose licence allows a copy.</p>"
+)
 
 # What a figure tells of the rows of each subset.
 TOLD = {
@@ -30,21 +36,40 @@ TOLD = {
 Rows = dict[str, list[dict[str, Any]]]  # by image
 
 
-def gallery(content: Content) -> str:
-    """Figures of a few images, the same for the same release."""
+def gallery(content: Content, workspace: Workspace) -> str:
+    """Figures of a few images, the same for the same release; those with a voice come first."""
+    order = drawn(content)
+    cap = content.subset("cap")
+    heard = voices(cap, workspace, order) if cap and content.settings.release.audio else {}
+    shown = [*heard, *(sha256 for sha256 in order if sha256 not in heard)][:IMAGES]
+    rows = {subset.stem: by_image(subset, shown) for subset in content.filled}
+    figures = [
+        figure(
+            content.images[sha256],
+            {stem: of.get(sha256, []) for stem, of in rows.items()},
+            heard.get(sha256, ""),
+        )
+        for sha256 in shown
+    ]
+    return "\n".join(figures) or NONE_TO_SHOW
+
+
+def drawn(content: Content) -> list[str]:
+    """The images that may be shown, by sha256, those with rows in most subsets first, as drawn."""
+    only_free = content.settings.release.thumbnails == "free"
 
     def richness(sha256: str) -> int:
         """In how many subsets an image has rows: those in most say most about the release."""
         return sum(sha256 in subset.image_sha256s for subset in content.filled)
 
-    shown = sorted(
-        {sha256 for subset in content.filled for sha256 in subset.image_sha256s},
+    return sorted(
+        {
+            sha256
+            for subset in content.filled
+            for sha256 in subset.image_sha256s
+            if not only_free or content.travel.may(content.images[sha256])
+        },
         key=lambda sha256: (-richness(sha256), place(sha256)),
-    )[:IMAGES]
-    rows = {subset.stem: by_image(subset, shown) for subset in content.filled}
-    return "\n".join(
-        figure(content.images[sha256], {stem: of.get(sha256, []) for stem, of in rows.items()})
-        for sha256 in shown
     )
 
 
@@ -66,16 +91,18 @@ def place(sha256: str) -> float:
     return unit_interval(f"gallery {sha256}")
 
 
-def figure(image: SourceImage, rows: Mapping[str, list[dict[str, Any]]]) -> str:
-    """One image with its points drawn over it, and its texts beside it."""
+def figure(image: SourceImage, rows: Mapping[str, list[dict[str, Any]]], voice: str = "") -> str:
+    """One image with its points drawn over it, and its texts and its voice beside it."""
     expressions = rows.get("points", [])[:MOST_EXPRESSIONS]
-    texts = [f"<p>{escape(row['caption'])}</p>" for row in rows.get("cap", [])]
+    player = f'<audio controls="" preload="metadata" aria-label="recording" src="{voice}"></audio>'
+    texts = [f'<p class="caption">{escape(row["caption"])}</p>' for row in rows.get("cap", [])]
+    texts += [player] if voice else []
     texts += [
         f"<p><b>{escape(row['question'])}</b> {escape(row['answer'])}</p>"
         for row in rows.get("ama", [])
     ]
     legend = [
-        f'<li class="c{n}"><b>{MARKS[n]}</b> {escape(row["label"])}: {row["count"]}</li>'
+        f'<li><b class="mark c{n}">{MARKS[n]}</b> {escape(row["label"])}: {row["count"]}</li>'
         for n, row in enumerate(expressions)
     ]
     points = [
@@ -92,8 +119,18 @@ def figure(image: SourceImage, rows: Mapping[str, list[dict[str, Any]]]) -> str:
     listed = f'<ul class="legend">{"".join(legend)}</ul>' if legend else ""
     return (
         f"<figure>{picture}<figcaption>{''.join(texts)}{listed}"
-        f"<code>{image.sha256[:12]}</code></figcaption></figure>"
+        f'<p class="soft">{credit(image)}</p></figcaption></figure>'
     )
+
+
+def credit(image: SourceImage) -> str:
+    """Which image it is, whence, and under which licence."""
+    parts = [f"<code>{image.sha256[:12]}</code>"]
+    if image.license:
+        parts.append(escape(image.license))
+    if image.url and image.url.startswith(("http://", "https://")):
+        parts.append(f'<a href="{escape(image.url)}" rel="noreferrer">source</a>')
+    return " · ".join(parts)
 
 
 def thumbnail(path: Path) -> str:

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 SHARD_BYTES = 256 << 20  # of rows in memory; a shard on disk is a few times smaller
-ROW_GROUP_ROWS = 20_000  # what a viewer reads to show one page
+ROW_GROUP_ROWS = 20_000  # what a viewer reads to show one page: tens of megabytes
+IMAGE_ROW_GROUP_ROWS = 100  # the same of rows that hold their image
 
 
 class ParquetFile:
@@ -16,12 +17,15 @@ class ParquetFile:
     Its bytes depend on the rows, the schema and pyarrow's version alone.
     """
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
+    def __init__(self, path: Path, schema: pa.Schema, row_group_rows: int = ROW_GROUP_ROWS) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
+        self.row_group_rows = row_group_rows
         self.rows = 0
         self.bytes = 0  # of the rows in memory
         self.waiting = schema.empty_table()  # less than a row group
+        # Dictionaries hold an image of several rows once. Content-defined chunks were measured:
+        # files grow by 1 %, and as much is new in a version that lacks a few rows of points.
         self.writer = pq.ParquetWriter(
             path, schema, compression="zstd", write_page_checksum=True, write_page_index=True
         )
@@ -31,14 +35,14 @@ class ParquetFile:
         self.rows += table.num_rows
         self.bytes += table.nbytes
         waiting = pa.concat_tables([self.waiting, table])
-        whole = waiting.num_rows - waiting.num_rows % ROW_GROUP_ROWS
+        whole = waiting.num_rows - waiting.num_rows % self.row_group_rows
         self.write(waiting.slice(0, whole))
         self.waiting = waiting.slice(whole)
 
     def write(self, rows: pa.Table) -> None:
         """These rows are row groups of their own."""
         if rows.num_rows:
-            self.writer.write_table(rows.combine_chunks(), row_group_size=ROW_GROUP_ROWS)
+            self.writer.write_table(rows.combine_chunks(), row_group_size=self.row_group_rows)
 
     def close(self) -> None:
         """The file is complete."""
@@ -50,10 +54,15 @@ class Shards:
     """The files `<split>-00000-of-00002.parquet` … that hold the rows of a split, in order."""
 
     def __init__(
-        self, folder: Path, split: str, schema: pa.Schema, shard_bytes: int = SHARD_BYTES
+        self,
+        folder: Path,
+        split: str,
+        schema: pa.Schema,
+        shard_bytes: int = SHARD_BYTES,
+        row_group_rows: int = ROW_GROUP_ROWS,
     ) -> None:
         self.folder, self.split, self.schema = folder, split, schema
-        self.shard_bytes = shard_bytes
+        self.shard_bytes, self.row_group_rows = shard_bytes, row_group_rows
         self.files: list[ParquetFile] = []
 
     def add(self, table: pa.Table) -> None:
@@ -62,7 +71,7 @@ class Shards:
             if self.files:
                 self.files[-1].close()
             path = self.folder / f"{self.split}-{len(self.files):05d}.parquet"
-            self.files.append(ParquetFile(path, self.schema))
+            self.files.append(ParquetFile(path, self.schema, self.row_group_rows))
         self.files[-1].add(table)
 
     def close(self) -> dict[Path, int]:
@@ -76,9 +85,14 @@ class Shards:
         return rows_of
 
 
-def write_parquet(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> int:
+def write_parquet(
+    path: Path,
+    tables: Iterable[pa.Table],
+    schema: pa.Schema,
+    row_group_rows: int = ROW_GROUP_ROWS,
+) -> int:
     """`path` holds the rows of all tables; returns how many there are."""
-    file = ParquetFile(path, schema)
+    file = ParquetFile(path, schema, row_group_rows)
     for table in tables:
         file.add(table)
     file.close()

@@ -1,14 +1,20 @@
 """Figures of a release, for its card and its report."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from pixmo.release.annotators import by_person
 from pixmo.release.content import Content, SubsetContent
 
 Values = np.ndarray[Any, Any]
+
+# A word is letters, marks that are parts of them, and digits, with apostrophes and hyphens inside.
+LETTERS = r"[\p{L}\p{M}\p{N}]+"
+WORD = f"{LETTERS}(?:[''’-]{LETTERS})*"
 
 
 @dataclass(frozen=True)
@@ -44,8 +50,12 @@ def distributions(content: Content) -> list[Distribution]:
 
 def words(column: str) -> str:
     """SQL for the number of words of a text, as spaces and line ends part them."""
-    spaced = f"translate({column}, chr(9) || chr(10) || chr(13), '   ')"
-    return f"len(list_filter(string_split({spaced}, ' '), lambda word: word != ''))"
+    return f"len(list_filter(string_split({spaced(column)}, ' '), lambda word: word != ''))"
+
+
+def spaced(column: str) -> str:
+    """SQL for a text whose tabs and line ends are spaces."""
+    return f"translate({column}, chr(9) || chr(10) || chr(13), '   ')"
 
 
 def of_captions(cap: SubsetContent) -> Iterator[Distribution]:
@@ -75,23 +85,77 @@ def facts(content: Content, measured: list[Distribution]) -> list[str]:
     ]
     lines += [f"{distribution.title}: {distribution}" for distribution in measured]
     if cap := content.subset("cap"):
-        ((spoken, written, hours),) = cap.rows.query(
-            "sum(len(list_filter(transcript_sources, lambda source: source = 'speech'))),"
-            " sum(len(list_filter(transcript_sources, lambda source: source != 'speech'))),"
-            " sum(duration_seconds) / 3600"
-        )
-        lines.append(
-            f"Transcripts: {spoken:,} spoken ({hours:,.2f} hours of recordings),"
-            f" {written:,} written"
-        )
+        lines += facts_of_captions(cap)
     if points := content.subset("points"):
-        ((none,),) = points.rows.query("count(*)", "where count = 0")
-        lines.append(
-            f"Expressions with no instance in the image: {none / points.rows.num_rows:.1%}"
-        )
-    with_url = sum(image.url is not None for image in content.images.values())
+        lines += facts_of_points(points)
+    people = sum(any(one.kept for one in rows) for rows in by_person(content).values())
+    lines.append(f"Annotators with a row: {people:,}")
+    inside = len(content.inside & content.images.keys())
     lines.append(
-        f"Images: {len(content.images):,}, of which {with_url:,} are named by their source URL and"
-        f" {len(content.images) - with_url:,} lie in this release"
+        f"Images: {len(content.images):,}, of which {len(content.images) - inside:,} are named by"
+        f" their source URL and {inside:,} lie in this release"
     )
     return lines
+
+
+def facts_of_captions(cap: SubsetContent) -> Iterator[str]:
+    """Yield sentences on transcripts and on the words that captions use."""
+    ((spoken, written, hours),) = cap.rows.query(
+        "sum(len(list_filter(transcript_sources, lambda source: source = 'speech'))),"
+        " sum(len(list_filter(transcript_sources, lambda source: source != 'speech'))),"
+        " sum(duration_seconds) / 3600"
+    )
+    yield (
+        f"Transcripts: {spoken:,} spoken ({hours:,.2f} hours of recordings), {written:,} written"
+    )
+    vocabulary, running = count_words(cap, "caption")
+    yield f"Vocabulary of the captions: {vocabulary:,} different words of {running:,}"
+
+
+def count_words(subset: SubsetContent, column: str) -> tuple[int, int]:
+    """How many different words the texts have, case aside, and how many in all."""
+    # What stands between spaces is counted first: of those few the words are looked for.
+    ((different, running),) = subset.rows.connection.execute(
+        "with pieces as (select piece, count(*) as times from"
+        f" (select unnest(string_split({spaced(f'lower({column})')}, ' ')) as piece"
+        f" from {subset.rows.view}) group by piece),"
+        f" found as (select unnest(regexp_extract_all(piece, '{WORD}')) as word, times from pieces)"
+        " select count(distinct word), coalesce(sum(times), 0)::bigint from found"
+    ).fetchall()
+    return different, running
+
+
+def facts_of_points(points: SubsetContent) -> Iterator[str]:
+    """Yield sentences on expressions, on counts, and on how alike people pointed."""
+    ((labels, rows, none, counting, merged),) = points.rows.query(
+        "count(distinct label), count(*), count(*) filter (count = 0),"
+        " count(*) filter (collection_method = 'counting'), count(*) filter (len(merged_from) > 0)"
+    )
+    yield f"Different expressions: {labels:,}"
+    yield f"Expressions with no instance in the image: {none / rows:.1%}"
+    yield f"Collected by counting: {counting / rows:.1%} of the rows, the others by pointing"
+    if (alike := agreement(points)) is not None:
+        several, f1 = alike
+        yield (
+            f"Several people pointed at {several:,} expressions: they agree to a mean F1 of"
+            f" {f1:.2f}, and {merged:,} rows are their consensus"
+        )
+
+
+def agreement(points: SubsetContent) -> tuple[int, float] | None:
+    """How many expressions several people pointed at, and their mean F1; None: no such column."""
+    connection = points.rows.connection
+    described = connection.execute("describe points_candidates").fetchall()
+    if not {"annotators", "agreement"} <= {name for name, *_ in described}:
+        return None
+    ((several, f1),) = connection.execute(
+        "select count(*), avg(agreement) from (select any_value(agreement) as agreement"
+        " from points_candidates where annotators > 1 group by image_sha256, label)"
+    ).fetchall()
+    return (several, f1) if several and f1 is not None else None
+
+
+def image_licenses(content: Content) -> dict[str, int]:
+    """The images of the release by licence, most frequent first; not known is an empty name."""
+    counted = Counter(image.license or "" for image in content.images.values())
+    return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))

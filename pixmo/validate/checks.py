@@ -16,6 +16,7 @@ from pixmo import schema
 from pixmo.dataset import manifest as manifests
 from pixmo.dataset.manifest import Manifest
 from pixmo.dataset.reader import Release, why_unread
+from pixmo.dataset.unpack import embedded_sha256s
 from pixmo.errors import SchemaError
 from pixmo.hashing import sha256_file
 from pixmo.text import counted
@@ -141,10 +142,12 @@ def read_shards(root: Path, promised: Manifest) -> tuple[list[Shard], list[str],
     """The Parquet files that keep their schema, the paths of those that do not, and why not."""
     shards, unreadable, faults = [], [], []
     for subset in promised.subsets:
+        # The images that rows hold are looked at by themselves, a few at a time.
+        names = schema.subset(subset.stem).column_names if promised.is_embedded else None
         for split in sorted(subset.rows):
             for file in promised.parquet(subset.name, split):
                 try:
-                    table = pq.read_table(root / file.path, partitioning=None)
+                    table = pq.read_table(root / file.path, columns=names, partitioning=None)
                     schema.subset(subset.stem).check(table, file.path)
                     shards.append(Shard(file.path, subset.stem, split, table.to_pylist()))
                 except (OSError, pa.ArrowException) as error:
@@ -189,24 +192,31 @@ def repeated_ids(shards: list[Shard]) -> Iterable[str]:
 
 
 def image_check(release: Release, shards: list[Shard], note: str) -> Check:
-    """Every image that a row names is there, with the sha256 that the row names."""
+    """Every image that a row names or holds is there, with the sha256 that the row names."""
     users: dict[tuple[str, str], str] = {}
     for shard in shards:
         for row in shard.rows:
             users.setdefault((row["image_url"], row["image_sha256"]), shard.where(row))
-    violations, remote, checked = [], 0, 0
+    held, violations = held_images(release, shards)
+    remote, checked = 0, len(held)
     for (url, sha256), user in sorted(users.items()):
-        if "://" in url:
+        if sha256 in held:
+            continue
+        path = release.file_inside(url, sha256)
+        if path is None:
             path = release.local_images.get(sha256)
+            if "://" not in url:
+                violations.append(f"{user}: no row holds image {url}")
+                continue
             # The release promises a URL; a copy that has gone from here breaks no promise.
             if path is None or not path.is_file():
                 remote += 1
                 continue
-        elif PurePosixPath(url).is_absolute() or ".." in PurePosixPath(url).parts:
+        elif "://" not in url and (
+            PurePosixPath(url).is_absolute() or ".." in PurePosixPath(url).parts
+        ):
             violations.append(f"{user}: image {url} lies outside the release")
             continue
-        else:
-            path = release.root / url
         checked += 1
         if not path.is_file():
             violations.append(f"{user}: image {url} is missing")
@@ -216,6 +226,24 @@ def image_check(release: Release, shards: list[Shard], note: str) -> Check:
     notes = [unseen] if remote else []
     notes += [note] if note else []
     return check("images are those of their rows", checked, "images", violations, "; ".join(notes))
+
+
+def held_images(release: Release, shards: list[Shard]) -> tuple[set[str], list[str]]:
+    """The images that rows hold, by sha256, and a line for every row that holds another one."""
+    held: set[str] = set()
+    violations: list[str] = []
+    for shard in shards if release.manifest.is_embedded else ():
+        try:
+            for row, image_sha256, found in embedded_sha256s(release.root / shard.path):
+                held.add(image_sha256)
+                if found != image_sha256:
+                    violations.append(
+                        f"{shard.path} row {row}: its image has another sha256 than"
+                        f" {image_sha256[:12]}…"
+                    )
+        except (OSError, KeyError, pa.ArrowException) as error:
+            violations.append(f"{shard.path}: its images cannot be read: {why_unread(error)}")
+    return held, violations
 
 
 def wrong_counts(shards: list[Shard]) -> Iterable[str]:

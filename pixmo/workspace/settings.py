@@ -18,6 +18,7 @@ class DatasetSettings:
 
     title: str = "A pixmo dataset"
     homepage: str = ""
+    contact: str = ""  # who answers questions, and takes requests to withdraw
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,21 @@ class CurateSettings:
 
 
 @dataclass(frozen=True)
+class ReleaseSettings:
+    """`[release]`: what a release holds of people's voices and of other people's images."""
+
+    ONE_OF: ClassVar = {"thumbnails": ("all", "free")}
+
+    audio: bool = False  # a few recordings in report.html; a voice tells who spoke
+    thumbnails: str = "all"  # in report.html; free: only of images that may travel
+    # Those under which a copy may be given on. An image without a source URL travels anyhow.
+    free_licenses: str = (
+        "CC0-1.0 CC-PDM-1.0 CC-BY-2.0 CC-BY-2.5 CC-BY-3.0 CC-BY-4.0"
+        " CC-BY-SA-2.0 CC-BY-SA-3.0 CC-BY-SA-4.0"
+    )
+
+
+@dataclass(frozen=True)
 class ProbeSettings:
     """`[probe]`: the small model that `validate --train-probe` trains."""
 
@@ -184,6 +200,7 @@ class Settings:
     label_studio: LabelStudioSettings = field(default_factory=LabelStudioSettings)
     answer: AnswerSettings = field(default_factory=AnswerSettings)
     curate: CurateSettings = field(default_factory=CurateSettings)
+    release: ReleaseSettings = field(default_factory=ReleaseSettings)
     probe: ProbeSettings = field(default_factory=ProbeSettings)
     evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)
 
@@ -253,6 +270,7 @@ def template() -> str:
 [dataset]
 title = "A pixmo dataset"   # the heading of a release's card
 homepage = ""               # where people find out more
+contact = ""                # who answers questions, and takes requests to withdraw
 
 [speech]
 model = "turbo"             # an openai-whisper name (downloaded once), or the path of a checkpoint
@@ -305,6 +323,14 @@ timeout_seconds = 120.0     # for one answer
 [curate]
 memory_limit_gb = 4.0       # of DuckDB; what does not fit goes to the disk
 cache_gb = 20.0             # of results kept for the next build or try, in .cache/curate
+
+[release]
+audio = false               # a few recordings in report.html; a voice tells who spoke
+thumbnails = "all"          # in report.html; free: only of images that may travel
+# Under which a copy of an image may be given on; one without a source URL travels anyhow.
+free_licenses = \"\"\"\\
+CC0-1.0 CC-PDM-1.0 CC-BY-2.0 CC-BY-2.5 CC-BY-3.0 CC-BY-4.0 \\
+CC-BY-SA-2.0 CC-BY-SA-3.0 CC-BY-SA-4.0\"\"\"
 
 [probe]
 steps = 1100                # optimiser steps of each run of `pixmo validate --train-probe`

@@ -112,6 +112,11 @@ class Workspace:
         return self.root / ".cache"
 
     @property
+    def unpacked(self) -> Path:
+        """Where images that releases hold in their rows become files."""
+        return self.cache / "unpacked"
+
+    @property
     def recipes(self) -> Path:
         """Where recipes of this workspace's own stand before those that ship."""
         return self.root / "pipelines"

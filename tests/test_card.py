@@ -1,0 +1,178 @@
+"""The card says what a release holds, in words that the hub knows."""
+
+import re
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from huggingface_hub import DatasetCard
+
+from pixmo import schema
+from pixmo.curate.recipe import LICENSES
+from pixmo.dataset.reader import Release
+from pixmo.release.build import build_release
+from pixmo.release.front_matter import LARGEST_SIZE, SIZES, TASKS
+from pixmo.release.withdraw import Request, withdraw
+from pixmo.workspace.workspace import Workspace
+from tests import workspaces
+from tests.workspaces import Planter
+
+# Of https://huggingface.co/docs/hub/repositories-licenses, those for data and open software.
+HUB_LICENSES = {
+    *("apache-2.0", "mit", "cc", "cc0-1.0", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0"),
+    *("cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nc-2.0", "cc-by-nc-3.0"),
+    *("cc-by-nc-4.0", "cc-by-nd-4.0", "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0"),
+    *("cc-by-nc-sa-2.0", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0", "cdla-sharing-1.0"),
+    *("cdla-permissive-1.0", "cdla-permissive-2.0", "gfdl", "odc-by", "odbl", "pddl"),
+    *("etalab-2.0", "unlicense", "other", "unknown"),
+}
+# Of https://huggingface.co/tasks and the hub's datasetcard.md.
+HUB_TASKS = {
+    *("image-to-text", "image-text-to-text", "visual-question-answering", "keypoint-detection"),
+    *("object-detection", "zero-shot-object-detection", "image-classification"),
+}
+HUB_SIZES = {
+    *("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B"),
+    *("1B<n<10B", "10B<n<100B", "100B<n<1T", "n>1T"),
+}
+WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    workspace, _ = workspaces.make(tmp_path_factory.mktemp("world"))
+    workspaces.share_out(workspace)
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def release(world: Workspace) -> Path:
+    return build_release(world, "v1")
+
+
+def text_of(release: Path) -> str:
+    return (release / "README.md").read_text("utf-8")
+
+
+def rows_of(release: Path, stem: str) -> list[dict[str, object]]:
+    opened = Release.open(release)
+    return [row for split in opened.splits(stem) for row in opened.read(stem, split).to_pylist()]
+
+
+def test_the_hub_knows_every_word_of_the_front_matter() -> None:
+    assert set(LICENSES.values()) <= HUB_LICENSES
+    assert {task for tasks in TASKS.values() for task in tasks} <= HUB_TASKS
+    assert {size for _, size in SIZES} | {LARGEST_SIZE} <= HUB_SIZES
+    assert set(TASKS) == set(schema.stems())
+
+
+def test_the_front_matter_gives_the_size_of_every_split(release: Path) -> None:
+    data = DatasetCard.load(release / "README.md").data.to_dict()
+    assert {one["config_name"] for one in data["configs"] if one.get("default")} == {"pixmo-cap"}
+    assert data["annotations_creators"] == data["language_creators"] == ["crowdsourced"]
+    assert data["tags"][0] == "pixmo"
+    for info in data["dataset_info"]:
+        folder = release / info["config_name"]
+        assert [split["name"] for split in info["splits"]] == ["train", "validation", "test"]
+        for split in info["splits"]:
+            (path,) = folder.glob(f"{split['name']}-*.parquet")
+            read = pq.read_metadata(path)
+            assert split["num_examples"] == read.num_rows
+            groups = range(read.num_row_groups)
+            assert split["num_bytes"] == sum(read.row_group(n).total_byte_size for n in groups)
+        assert info["download_size"] == sum(p.stat().st_size for p in folder.iterdir())
+        assert info["dataset_size"] == sum(split["num_bytes"] for split in info["splits"])
+
+
+def test_captions_by_a_language_model_are_said_to_be_made_by_a_machine(tmp_path: Path) -> None:
+    planter = Planter(Workspace.init(tmp_path))
+    planter.image("a.png", workspaces.picture(1))
+    planter.caption("a.png", workspaces.prose(1))
+    planter.rows["captions"][0]["writer"] = "some-model"
+    data = DatasetCard.load(build_release(planter.write(), "v1") / "README.md").data.to_dict()
+    assert data["language_creators"] == ["crowdsourced", "machine-generated"]
+
+
+def test_answers_that_a_model_proposed_are_said_to_be_made_by_a_machine(tmp_path: Path) -> None:
+    planter = Planter(Workspace.init(tmp_path))
+    planter.image("a.png", workspaces.picture(1))
+    planter.answer("one", "a.png", "What is it?", "A spotted thing.")
+    planter.row(
+        "answer_rounds",
+        pixmo_id="one",
+        image_sha256=planter.sha256["a.png"],
+        question="What is it?",
+        round=1,
+        answer="A spotted thing.",
+        model="some-model",
+        prompt_sha256="0" * 64,
+        request_json="{}",
+        input_tokens=None,
+        output_tokens=None,
+    )
+    data = DatasetCard.load(build_release(planter.write(), "v1") / "README.md").data.to_dict()
+    assert data["language_creators"] == ["crowdsourced", "machine-generated"]
+
+
+def test_the_figures_are_those_of_the_rows(release: Path) -> None:
+    text = text_of(release)
+    captions = [str(row["caption"]) for row in rows_of(release, "cap")]
+    words = [word for caption in captions for word in WORD.findall(caption.lower())]
+    assert (
+        f"- Vocabulary of the captions: {len(set(words)):,} different words of {len(words):,}"
+        in text
+    )
+    points = rows_of(release, "points")
+    assert f"- Different expressions: {len({row['label'] for row in points})}\n" in text
+    people = {
+        name
+        for stem, column in (("cap", "annotators"), ("ama", "annotator"), ("points", "annotator"))
+        for row in rows_of(release, stem)
+        for name in (row[column] if column == "annotators" else [row[column]])  # type: ignore[union-attr]
+    }
+    # One whose rows were merged into another's is among them.
+    assert f"- Annotators with a row: {len(people)}\n" in text
+    hours = sum(float(str(row["duration_seconds"])) for row in rows_of(release, "cap")) / 3600
+    assert f"spoken ({hours:,.2f} hours of recordings)" in text
+
+
+def test_agreement_is_that_of_expressions_that_several_people_pointed_at(tmp_path: Path) -> None:
+    planter = Planter(Workspace.init(tmp_path))
+    for number, (first, second) in enumerate(
+        [([(10.0, 10.0)], [(10.5, 10.0)]), ([(10.0, 10.0)], [(10.0, 10.5), (80.0, 80.0)])]
+    ):
+        name = f"{number}.png"
+        planter.image(name, workspaces.picture(number))
+        planter.points(f"{number} a", name, first, label="leaf", annotator="1")
+        planter.points(f"{number} b", name, second, label="leaf", annotator="2")
+        planter.points(f"{number} alone", name, [(5.0, 5.0)], label="tree", annotator="1")
+    text = text_of(build_release(planter.write(), "v1"))
+    # Alike, and one of two found: F1 of 1 and of 2 / 3.
+    assert "Several people pointed at 2 expressions: they agree to a mean F1 of 0.83" in text
+
+
+def test_what_was_withdrawn_is_said(tmp_path: Path) -> None:
+    planter = Planter(Workspace.init(tmp_path))
+    planter.image("a.png", workspaces.picture(1))
+    for uid, annotator in (("one", "anna"), ("two", "ben")):
+        planter.points(uid, "a.png", [(1.0, 1.0)], label=uid, annotator=annotator)
+    workspace = planter.write()
+    assert "No row was withdrawn from this version." in text_of(build_release(workspace, "v1"))
+    withdraw(workspace, Request("annotator", "ben"), "he asked")
+    text = text_of(build_release(workspace, "v2"))
+    assert "- pixmo-points: 1 rows were taken out (withdrawn by the annotator: 1)." in text
+
+
+def test_whom_to_ask_is_named_where_it_is_known(tmp_path: Path) -> None:
+    (tmp_path / "pixmo.toml").write_text('[dataset]\ncontact = "data@example.org"\n')
+    planter = Planter(Workspace.open(tmp_path))
+    planter.image("a.png", workspaces.picture(1))
+    planter.points("one", "a.png", [(1.0, 1.0)])
+    text = text_of(build_release(planter.write(), "v1"))
+    assert "ask\ndata@example.org. What was withdrawn" in text
+    for heading in (
+        *("Load it", "Why it was made", "What it holds", "How it was collected", "Splits"),
+        *("What to use it for, and what not", "Columns", "Verify it", "Withdrawals"),
+        "Distribution and maintenance",
+    ):
+        assert f"\n## {heading}\n" in text
