@@ -5,7 +5,6 @@ import re
 import shutil
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +21,7 @@ from pixmo.curate.recipe import Recipe, load
 from pixmo.dataset.manifest import APART, FILE_NAME, File, Manifest, Subset, file_entry
 from pixmo.errors import RecipeError, ReleaseError, WorkspaceError
 from pixmo.execution.progress import SILENT, Progress
-from pixmo.files import sync_file, sync_folder, write_text
+from pixmo.files import sync_folder, sync_tree, write_text
 from pixmo.hashing import sha256_file
 from pixmo.label import consensus
 from pixmo.release.card import card
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 VERSION = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 BUILDING = ".building"
 DAMAGED = "Corrupt database file"  # in what DuckDB says of a result whose bytes changed
-FLUSHING_THREADS = 16
 USED_BY_CURATE = (
     agreement,
     consensus,
@@ -265,19 +263,8 @@ def write(content: Content, workspace: Workspace, staging: Path, progress: Progr
         for path in paths:
             files.append(file_entry(staging, path, rows_of.get(path)))
             advance(1)
-    flush(staging)
+    sync_tree(staging)
     manifest(content, files).write(staging)
-
-
-def flush(staging: Path) -> None:
-    """Every file and folder in `staging` would survive a power cut."""
-    paths = list(staging.rglob("*"))
-    # A disk commits what several threads ask for at once in one go.
-    with ThreadPoolExecutor(FLUSHING_THREADS) as pool:
-        for _ in pool.map(sync_file, [path for path in paths if path.is_file()]):
-            pass
-        for _ in pool.map(sync_folder, [path for path in paths if path.is_dir()]):
-            pass
 
 
 def write_subset(
