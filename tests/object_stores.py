@@ -115,7 +115,7 @@ class Proxy:
     """
 
     target: str
-    fault: Callable[[bytes], str] = lambda chunk: PASS
+    fault: Callable[[bytes], str]
     held: threading.Event = field(default_factory=threading.Event)
 
     @contextlib.contextmanager

@@ -47,7 +47,7 @@ class Hub:
             PublishError: it names no dataset.
         """
         from huggingface_hub import HfApi
-        from huggingface_hub.utils import disable_progress_bars
+        from huggingface_hub.utils.tqdm import disable_progress_bars
 
         found = ADDRESS.fullmatch(path)
         if not found:
@@ -92,10 +92,13 @@ class Hub:
             PublishError: it cannot be read.
         """
         import httpx2
-        from huggingface_hub import hf_hub_url
-        from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
-        from huggingface_hub.errors import RevisionNotFoundError as NoRevisionError
-        from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+        from huggingface_hub import get_session, hf_hub_url, hf_raise_for_status
+        from huggingface_hub.errors import (
+            EntryNotFoundError,
+            RepositoryNotFoundError,
+            RevisionNotFoundError,
+        )
+        from huggingface_hub.utils._headers import build_hf_headers
 
         url = hf_hub_url(
             self.repository,
@@ -118,7 +121,7 @@ class Hub:
         with self.refusals(path):
             try:
                 yield from read_on(read_from, (httpx2.TransportError,))
-            except (EntryNotFoundError, RepositoryNotFoundError, NoRevisionError) as error:
+            except (EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError) as error:
                 raise FileNotFoundError(f"{self.name}/{path}") from error
 
     def at(self, revision: str) -> "Hub":
@@ -137,9 +140,10 @@ class Hub:
             )
         tagged = contents(self.at(manifest.version))
         newest = contents(self)
-        if tagged or (newest and newest.manifest.version == manifest.version):
-            return tagged or newest
-        return None
+        same = newest if newest and newest.manifest.version == manifest.version else None
+        if tagged and not (same and same.manifest_bytes == tagged.manifest_bytes):
+            return tagged
+        return same  # which may have been signed after it was tagged
 
     def foreign(self, manifest: Manifest) -> Sequence[str]:  # noqa: ARG002
         """Every file of a dataset that is no release; an older release makes way."""
@@ -163,7 +167,12 @@ class Hub:
             held |= {file.path} if is_same else set()
         return held
 
-    def receive(self, shipment: "Shipment", sends: Sequence[File], progress: Progress) -> None:
+    def receive(
+        self,
+        shipment: "Shipment",
+        sends: Sequence[File],  # noqa: ARG002 - what is missing is asked of the commit to follow
+        progress: Progress,
+    ) -> None:
         """One commit has the whole release and no other file.
 
         Raises:
@@ -181,8 +190,9 @@ class Hub:
             if standing.manifest_bytes == release.manifest_bytes:
                 return  # another process was quicker
             raise PublishError(taken(self.name, shipment.version))
-        keeps = {file.path for file in shipment.files}
-        additions = self.additions(shipment, sends, progress)
+        keeps, held = {file.path for file in shipment.files}, before.holding(shipment)
+        missing = [file for file in shipment.files if file.path not in held]
+        additions = self.additions(shipment, missing, progress)
         deletions = [
             CommitOperationDelete(path)
             for path in sorted(before.files())

@@ -71,7 +71,7 @@ class Upload:
         """Whether the store has a part as it is here."""
         number = part["PartNumber"]
         is_same = part.get("ChecksumSHA256") == self.checksums[number - 1]
-        return is_same and part["Size"] == self.bytes_of(number)
+        return is_same and bool(part["Size"] == self.bytes_of(number))
 
     def begun(self) -> str:
         """The newest upload of this file that was not completed; empty where there is none."""
