@@ -61,7 +61,7 @@ class HubServer:
         return self.datasets[name]
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """An answer with another status than 200."""
 
     def __init__(self, status: int, code: str = "") -> None:
@@ -87,14 +87,14 @@ class Handler(BaseHTTPRequestHandler):
             if self.headers.get("Authorization") != f"Bearer {self.hub.token}" and (
                 not path.startswith("/large/")
             ):
-                raise Refused(401)
+                raise RefusedError(401)
             for pattern, method, answer in ROUTES:
                 found = re.fullmatch(pattern, path)
                 if found and self.command in method:
                     answer(self, *found.groups())
                     return
-            raise Refused(404, "EntryNotFound")
-        except Refused as refused:
+            raise RefusedError(404, "EntryNotFound")
+        except RefusedError as refused:
             headers = {"X-Error-Code": refused.code} if refused.code else {}
             self.reply(b"{}", refused.status, headers)
 
@@ -117,10 +117,10 @@ class Handler(BaseHTTPRequestHandler):
         """A dataset and its files at a revision."""
         dataset = self.hub.datasets.get(name)
         if dataset is None:
-            raise Refused(404, "RepoNotFound")
+            raise RefusedError(404, "RepoNotFound")
         files = dataset.at(revision)
         if files is None:
-            raise Refused(404, "RevisionNotFound")
+            raise RefusedError(404, "RevisionNotFound")
         return dataset, files
 
     def create(self) -> None:
@@ -128,7 +128,7 @@ class Handler(BaseHTTPRequestHandler):
         name = f"{asked['organization']}/{asked['name']}" if asked.get("organization") else None
         name = name or asked["name"]
         if name in self.hub.datasets:
-            raise Refused(409)
+            raise RefusedError(409)
         dataset = self.hub.datasets[name] = Dataset(private=asked.get("visibility") == "private")
         dataset.commit({".gitattributes": b"*.parquet filter=lfs\n"}, "initial commit")
         self.json({"url": f"{self.hub.url}/datasets/{name}"})
@@ -162,7 +162,7 @@ class Handler(BaseHTTPRequestHandler):
         inside = f"{folder}/" if folder else ""
         found = self.entries(name, revision, lambda path: path.startswith(inside))
         if inside and not found:
-            raise Refused(404, "EntryNotFound")
+            raise RefusedError(404, "EntryNotFound")
         if parse_qs(urlsplit(self.path).query).get("recursive", ["false"])[0].lower() != "true":
             found = shallow(found, len(inside))
         self.json(found)
@@ -188,6 +188,7 @@ class Handler(BaseHTTPRequestHandler):
         )
 
     def batch(self, name: str) -> None:
+        self.found(name)
         objects: list[dict[str, Any]] = []
         for asked in json.loads(self.body)["objects"]:
             known = asked["oid"] in self.hub.large
@@ -198,9 +199,9 @@ class Handler(BaseHTTPRequestHandler):
     def upload(self, oid: str) -> None:
         if self.hub.fail_uploads:
             self.hub.fail_uploads -= 1
-            raise Refused(503)
+            raise RefusedError(503)
         if hashlib.sha256(self.body).hexdigest() != oid:
-            raise Refused(400)
+            raise RefusedError(400)
         self.hub.large[oid] = self.body
         self.hub.uploads.append(oid)
         self.reply(b"")
@@ -210,7 +211,7 @@ class Handler(BaseHTTPRequestHandler):
         self.hub.before_commit()
         dataset, files = self.found(name, branch)
         if header["value"].get("parentCommit") not in (None, dataset.refs["main"]):
-            raise Refused(412)
+            raise RefusedError(412)
         files = dict(files)
         for operation in operations:
             value = operation["value"]
@@ -231,14 +232,14 @@ class Handler(BaseHTTPRequestHandler):
         dataset, _ = self.found(name, revision)
         tag = json.loads(self.body)["tag"]
         if tag in dataset.refs:
-            raise Refused(409)
+            raise RefusedError(409)
         dataset.refs[tag] = dataset.refs.get(revision, revision)
         self.json({})
 
     def resolve(self, name: str, revision: str, path: str) -> None:
         dataset, files = self.found(name, revision)
         if path not in files:
-            raise Refused(404, "EntryNotFound")
+            raise RefusedError(404, "EntryNotFound")
         data, status = files[path], 200
         headers = {
             "ETag": f'"{oid_of(data)}"',

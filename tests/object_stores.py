@@ -111,11 +111,12 @@ class Proxy:
 
     `fault` sees what a client sends as it comes, in chunks; it answers PASS, CUT (the connection
     ends, the chunk is not passed on), LOSE (the server hears it, its reply is lost) or HOLD (it
-    is not passed on, and nothing more).
+    is not passed on, and nothing more). `reply_fault` sees what the server answers, PASS or CUT.
     """
 
     target: str
     fault: Callable[[bytes], str]
+    reply_fault: Callable[[bytes], str] = lambda _: PASS
     held: threading.Event = field(default_factory=threading.Event)
 
     @contextlib.contextmanager
@@ -140,7 +141,9 @@ class Proxy:
         host, port = self.target.removeprefix("http://").split(":")
         server = socket.create_connection((host, int(port)))
         losing = threading.Event()
-        back = threading.Thread(target=pump, args=(server, client, losing), daemon=True)
+        back = threading.Thread(
+            target=pump, args=(server, client, losing, self.reply_fault), daemon=True
+        )
         back.start()
         try:
             while chunk := client.recv(1 << 16):
@@ -162,11 +165,16 @@ class Proxy:
             back.join()
 
 
-def pump(source: socket.socket, target: socket.socket, losing: threading.Event) -> None:
+def pump(
+    source: socket.socket,
+    target: socket.socket,
+    losing: threading.Event,
+    fault: Callable[[bytes], str],
+) -> None:
     """What one says the other hears; once it is being lost, the connection ends instead."""
     with contextlib.suppress(OSError):
         while chunk := source.recv(1 << 16):
-            if losing.is_set():
+            if losing.is_set() or fault(chunk) == CUT:
                 break
             target.sendall(chunk)
     close(target)

@@ -32,6 +32,7 @@ LOOKING_THREADS = 16
 ATTEMPTS = 6  # of a request that the store or the network failed
 CONNECT_SECONDS, READ_SECONDS = 10, 60
 EXISTS = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
+SERVER_FAILED = 500  # this status and above: the store may have done what was asked, or not
 MISSING = {"NoSuchKey", "NoSuchUpload", "NotFound", "404"}
 ADVICE = {
     "NoSuchBucket": "there is no such bucket; check the name, or make the bucket first",
@@ -255,6 +256,7 @@ class S3:
                 **self.object(path),
                 Body=content,
                 IfNoneMatch="*",
+                ChecksumAlgorithm="SHA256",
                 ChecksumSHA256=b64encode(digest.digest()).decode(),
             )
 
@@ -274,13 +276,17 @@ class S3:
             try:
                 yield
             except ClientError as error:
-                if code_of(error) not in EXISTS | MISSING:
+                is_taken = code_of(error) in EXISTS | MISSING
+                if not (is_taken or status_of(error) >= SERVER_FAILED):
                     raise
-                if not self.holds(file, parts):
-                    raise ExistsError(
-                        f"{self.name}/{file.path} is there with other bytes or was taken away"
-                        " meanwhile; somebody else writes there, so publish to another place"
-                    ) from error
+                if self.holds(file, parts):
+                    return
+                if not is_taken:
+                    raise
+                raise ExistsError(
+                    f"{self.name}/{file.path} is there with other bytes or was taken away"
+                    " meanwhile; somebody else writes there, so publish to another place"
+                ) from error
 
     @contextlib.contextmanager
     def refusals(self, path: str = "") -> Iterator[None]:
@@ -295,6 +301,9 @@ class S3:
             HTTPClientError,
             NoCredentialsError,
         )
+        from botocore.exceptions import (
+            ConnectionError as NoConnectionError,
+        )
 
         place = f"{self.name}/{path}" if path else self.name
         try:
@@ -308,7 +317,7 @@ class S3:
             raise PublishError(
                 f"{place}: no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             ) from error
-        except HTTPClientError as error:
+        except (HTTPClientError, NoConnectionError) as error:
             raise PublishError(
                 f"{place}: the store does not answer ({error}); check the network and the"
                 " endpoint, then run the same command again, it goes on where it was"
@@ -325,6 +334,11 @@ def code_of(error: Any) -> str:
     """The code by which the store names what it refuses."""
     code = str(error.response.get("Error", {}).get("Code", ""))
     return "ExpiredToken" if code == "ExpiredTokenException" else code
+
+
+def status_of(error: Any) -> int:
+    """The HTTP status of what the store refuses."""
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def checksum(parts: Sequence[bytes]) -> str:

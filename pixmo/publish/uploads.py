@@ -108,7 +108,11 @@ class Upload:
         with self.path.open("rb") as file:
             file.seek((number - 1) * part_bytes(self.file.bytes))
             body = file.read(count)
-        given = {"Body": body, "ChecksumSHA256": self.checksums[number - 1]}
+        given = {
+            "Body": body,
+            "ChecksumAlgorithm": "SHA256",
+            "ChecksumSHA256": self.checksums[number - 1],
+        }
         client = self.place.client
         with self.place.created(self.file, self.digests):
             if not self.id:
