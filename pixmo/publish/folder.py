@@ -1,6 +1,8 @@
 """A folder as a place: a release is copied beside it and then renamed, whole."""
 
+import contextlib
 import errno
+import fcntl
 import os
 import shutil
 import threading
@@ -13,7 +15,7 @@ from pixmo.dataset.manifest import FILE_NAME, SIGNATURE, File, Manifest
 from pixmo.errors import PublishError, ReleaseError
 from pixmo.execution.progress import Progress
 from pixmo.execution.threads import map_in_threads
-from pixmo.files import create_atomically, sync_folder, sync_tree, temporary_path
+from pixmo.files import create_atomically, sweep_temporary, sync_folder, sync_tree, temporary_path
 from pixmo.hashing import CHUNK_BYTES, sha256_file
 from pixmo.publish.place import Contents, Readable, contents, local_file
 from pixmo.publish.verify import sha256_chunks
@@ -105,29 +107,52 @@ class Folder:
             PublishError: the disk is full; or another release has come to the folder meanwhile.
         """
         staging = self.staging(release)
-        try:
-            copy(source, staging, sends, progress)
-            check_whole(staging, release)
-            if release.signature is not None:
-                (staging / SIGNATURE).write_bytes(release.signature)
-            (staging / FILE_NAME).write_bytes(release.manifest_bytes)
-            sync_tree(staging)
-            sync_folder(staging)
-            staging.rename(self.root)
-            sync_folder(self.root.parent)
-        except OSError as error:
-            if self.has(release):  # another process copied the same release
-                shutil.rmtree(staging, ignore_errors=True)
+        with self.only_copier(staging):
+            if self.has(release):  # another process was quicker
+                shutil.rmtree(staging)
                 return
-            if error.errno in FULL:
-                shutil.rmtree(staging, ignore_errors=True)
-                raise PublishError(
-                    f"{self.root}: {os.strerror(error.errno)}; nothing is left there, make room"
-                    " and run the same command again"
-                ) from error
-            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-                raise PublishError(f"{self.root} was filled by somebody else meanwhile") from error
-            raise
+            sweep_temporary(staging)
+            try:
+                copy(source, staging, sends, progress)
+                check_whole(staging, release)
+                if release.signature is not None:
+                    (staging / SIGNATURE).write_bytes(release.signature)
+                (staging / FILE_NAME).write_bytes(release.manifest_bytes)
+                sync_tree(staging)
+                sync_folder(staging)
+                staging.rename(self.root)
+                sync_folder(self.root.parent)
+            except OSError as error:
+                if error.errno in FULL:
+                    shutil.rmtree(staging, ignore_errors=True)
+                    raise PublishError(
+                        f"{self.root}: {os.strerror(error.errno)}; nothing is left there, make"
+                        " room and run the same command again"
+                    ) from error
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise PublishError(
+                        f"{self.root} was filled by somebody else meanwhile"
+                    ) from error
+                raise
+
+    @contextlib.contextmanager
+    def only_copier(self, staging: Path) -> Iterator[None]:
+        """The staging folder is there, and no other process copies into it.
+
+        Raises:
+            PublishError: another process does.
+        """
+        staging.mkdir(parents=True, exist_ok=True)
+        handle = os.open(staging, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError as error:
+            raise PublishError(
+                f"another process copies this release to {self.root}; let it end"
+            ) from error
+        finally:
+            os.close(handle)
 
     def has(self, release: Contents) -> bool:
         """Whether this very release is whole in the folder."""
@@ -137,7 +162,6 @@ class Folder:
 
 def copy(source: Readable, target: Path, files: Sequence[File], progress: Progress) -> None:
     """These files are in the folder `target`, under their names only when they are whole."""
-    target.mkdir(parents=True, exist_ok=True)
 
     def copy_one(file: File) -> None:
         path = local_file(target, file.path)
@@ -160,7 +184,7 @@ def check_whole(staging: Path, release: Contents) -> None:
     """Nothing, if every file of the release is in the staging folder.
 
     Raises:
-        PublishError: another process, whose disk was full, took away what was there before.
+        PublishError: what was there when the work was planned is gone.
     """
     sizes = sizes_in(staging)
     if any(sizes.get(file.path) != file.bytes for file in release.manifest.files):
@@ -183,9 +207,7 @@ def copied_sha256(source: Readable, file: File, path: Path) -> str:
     try:
         return sha256_chunks(written())
     except FileNotFoundError as error:
-        if path.parent.exists():
-            raise ReleaseError(f"{source.name}: {file.path} is missing") from error
-        raise
+        raise ReleaseError(f"{source.name}: {file.path} is missing") from error
 
 
 def sizes_in(root: Path) -> dict[str, int]:
