@@ -109,9 +109,9 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(data)
 
-    def json(self, value: Any) -> None:
+    def json(self, value: Any, status: int = 200) -> None:
         """An answer in JSON."""
-        self.reply(json.dumps(value).encode(), headers={"Content-Type": "application/json"})
+        self.reply(json.dumps(value).encode(), status, {"Content-Type": "application/json"})
 
     def found(self, name: str, revision: str = "main") -> tuple[Dataset, dict[str, bytes]]:
         """A dataset and its files at a revision."""
@@ -128,7 +128,8 @@ class Handler(BaseHTTPRequestHandler):
         name = f"{asked['organization']}/{asked['name']}" if asked.get("organization") else None
         name = name or asked["name"]
         if name in self.hub.datasets:
-            raise RefusedError(409)
+            self.json({"url": f"{self.hub.url}/datasets/{name}"}, status=409)
+            return
         dataset = self.hub.datasets[name] = Dataset(private=asked.get("visibility") == "private")
         dataset.commit({".gitattributes": b"*.parquet filter=lfs\n"}, "initial commit")
         self.json({"url": f"{self.hub.url}/datasets/{name}"})

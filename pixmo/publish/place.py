@@ -14,7 +14,7 @@ from pixmo.hashing import sha256_bytes
 if TYPE_CHECKING:
     from pixmo.publish.shipment import Shipment
 
-READ_ATTEMPTS = 6  # without a byte in between
+READ_ATTEMPTS = 5  # without a byte in between
 FIRST_DELAY_SECONDS = 0.5  # before the second attempt; doubled before each further one
 
 

@@ -20,7 +20,7 @@ from pixmo.execution.threads import map_in_threads
 from pixmo.hashing import CHUNK_BYTES
 from pixmo.publish.place import Contents, contents, local_file, read_on
 from pixmo.publish.publish import taken
-from pixmo.publish.uploads import Piece, Upload
+from pixmo.publish.uploads import Piece, Upload, is_missing
 from pixmo.publish.verify import sha256_chunks, unlisted
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ ATTEMPTS = 6  # of a request that the store or the network failed
 CONNECT_SECONDS, READ_SECONDS = 10, 60
 EXISTS = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 SERVER_FAILED = 500  # this status and above: the store may have done what was asked, or not
-MISSING = {"NoSuchKey", "NoSuchUpload", "NotFound", "404"}
 ADVICE = {
     "NoSuchBucket": "there is no such bucket; check the name, or make the bucket first",
     "ExpiredToken": "the credentials have expired; get new ones and run the same command again",
@@ -133,7 +132,7 @@ class S3:
             try:
                 yield from read_on(read_from, broken)
             except ClientError as error:
-                if code_of(error) in MISSING:
+                if is_missing(error):
                     raise FileNotFoundError(f"{self.name}/{path}") from error
                 raise
 
@@ -166,7 +165,7 @@ class S3:
             try:
                 found = self.client.head_object(**self.object(file.path), ChecksumMode="ENABLED")
             except ClientError as error:
-                if code_of(error) in MISSING:
+                if is_missing(error):
                     return False
                 raise
         if found["ContentLength"] != file.bytes:
@@ -234,13 +233,22 @@ class S3:
             self.create(SIGNATURE, release.signature)
         if CLAIM in files:
             self.unclaim()
+        self.abort_uploads()
+
+    def abort_uploads(self) -> None:
+        """No part of a file that was being sent is left; the store would ask money for it."""
+        from botocore.exceptions import ClientError
+
+        pages = self.client.get_paginator("list_multipart_uploads")
         with self.refusals():
-            pages = self.client.get_paginator("list_multipart_uploads")
             for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix):
                 for upload in page.get("Uploads", []):
-                    self.client.abort_multipart_upload(
-                        Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
-                    )
+                    where = {"Key": upload["Key"], "UploadId": upload["UploadId"]}
+                    try:
+                        self.client.abort_multipart_upload(Bucket=self.bucket, **where)
+                    except ClientError as error:
+                        if not is_missing(error):  # another process of this release was quicker
+                            raise
 
     def create(self, path: str, content: bytes) -> None:
         """An object with this content is there, and it was not another one before.
@@ -276,7 +284,7 @@ class S3:
             try:
                 yield
             except ClientError as error:
-                is_taken = code_of(error) in EXISTS | MISSING
+                is_taken = code_of(error) in EXISTS or is_missing(error)
                 if not (is_taken or status_of(error) >= SERVER_FAILED):
                     raise
                 if self.holds(file, parts):

@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from pixmo.publish.s3 import S3
 
 
+MISSING = {"NoSuchKey", "NoSuchUpload", "NotFound", "404"}
+
+
+def is_missing(error: Any) -> bool:
+    """Whether the store says that an object or an upload is not there."""
+    return str(error.response.get("Error", {}).get("Code", "")) in MISSING
+
+
 @dataclass(frozen=True)
 class Piece:
     """A part of a file, or all of it."""
@@ -56,16 +64,36 @@ class Upload:
         if len(self.checksums) == 1:
             return 0
         with self.place.refusals(self.file.path):
-            self.id = self.begun() or self.created()
-            for page in self.place.client.get_paginator("list_parts").paginate(**self.address()):
-                for part in page.get("Parts", []):
-                    number = part["PartNumber"]
-                    if number <= len(self.checksums) and self.is_ours(part):
-                        self.sent[number] = part["ETag"]
+            self.id = self.begun()
+            self.sent = self.known_parts()
+            self.id = self.id or self.created()
         last = len(self.checksums)
         if len(self.sent) == last:
             del self.sent[last]
         return sum(self.bytes_of(number) for number in self.sent)
+
+    def known_parts(self) -> dict[int, str]:
+        """The tags of the parts that the store has as they are here, by number.
+
+        An upload that is gone meanwhile is none: another process has completed or ended it.
+        """
+        from botocore.exceptions import ClientError
+
+        if not self.id:
+            return {}
+        pages = self.place.client.get_paginator("list_parts")
+        try:
+            return {
+                part["PartNumber"]: part["ETag"]
+                for page in pages.paginate(**self.address())
+                for part in page.get("Parts", [])
+                if part["PartNumber"] <= len(self.checksums) and self.is_ours(part)
+            }
+        except ClientError as error:
+            if not is_missing(error):
+                raise
+            self.id = ""
+            return {}
 
     def is_ours(self, part: dict[str, Any]) -> bool:
         """Whether the store has a part as it is here."""
