@@ -5,7 +5,6 @@ published last, and a tag that exists is never moved.
 """
 
 import contextlib
-import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from pixmo.dataset.manifest import FILE_NAME, SIGNATURE, File, Manifest
 from pixmo.errors import PublishError
 from pixmo.execution.progress import Progress
 from pixmo.hashing import CHUNK_BYTES
+from pixmo.publish.hub_errors import refusals
 from pixmo.publish.place import Contents, contents, local_file, read_on
 from pixmo.publish.publish import taken
 
@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 
 ADDRESS = re.compile(r"(?:datasets/)?([\w.-]+/[\w.-]+)(?:@(.+))?")
 MAIN = "main"
+MESSAGE = "Release "  # and the version: what a commit is called
 OWN_FILES = {".gitattributes"}  # the hub makes it, and no release has it
 FIRST_FILES = {"README.md"}  # that a dataset made by hand on the hub may have
 BATCH_FILES = 64  # whose bytes are sent at a time
-NOT_ALLOWED, CONFLICT = {401, 403}, {409, 412}
+CONFLICT = {409, 412}
 
 
 @dataclass(frozen=True)
@@ -238,7 +239,7 @@ class Hub:
                 self.api.create_commit(
                     self.repository,
                     operations,
-                    commit_message=f"Release {shipment.version}",
+                    commit_message=f"{MESSAGE}{shipment.version}",
                     repo_type="dataset",
                     parent_commit=head,
                 )
@@ -259,68 +260,34 @@ class Hub:
         """The version's tag is there, and the signature if it was made later."""
         from huggingface_hub import CommitOperationAdd
 
+        release = shipment.contents
         with self.refusals():
+            head = self.api.repo_info(self.repository, repo_type="dataset").sha
             refs = self.api.list_repo_refs(self.repository, repo_type="dataset")
+            newest = contents(self.at(head))
+            is_newest = newest is not None and newest.manifest_bytes == release.manifest_bytes
             if shipment.version not in [tag.name for tag in refs.tags]:
+                if not is_newest:
+                    raise PublishError(
+                        f"{self.name} was changed before {shipment.version} had its tag; give the"
+                        f" tag to the commit called {MESSAGE}{shipment.version} on the hub"
+                    )
                 self.api.create_tag(
-                    self.repository, tag=shipment.version, repo_type="dataset", exist_ok=True
+                    self.repository,
+                    tag=shipment.version,
+                    revision=head,
+                    repo_type="dataset",
+                    exist_ok=True,
                 )
-            signature = shipment.contents.signature
-            newest = contents(self)
-            if (
-                signature is not None
-                and newest
-                and newest.manifest.version == shipment.version
-                and newest.signature is None
-            ):
+            if is_newest and newest and newest.signature is None and release.signature is not None:
                 self.api.create_commit(
                     self.repository,
-                    [CommitOperationAdd(SIGNATURE, signature)],
+                    [CommitOperationAdd(SIGNATURE, release.signature)],
                     commit_message=f"Sign release {shipment.version}",
                     repo_type="dataset",
+                    parent_commit=head,
                 )
 
-    @contextlib.contextmanager
-    def refusals(self, path: str = "") -> Iterator[None]:
-        """Whatever the hub refuses is one error with one line.
-
-        Raises:
-            PublishError: it refuses anything.
-        """
-        import httpx2
-        from huggingface_hub.errors import (
-            HfHubHTTPError,
-            OfflineModeIsEnabled,
-            RepositoryNotFoundError,
-        )
-
-        place = f"{self.name}/{path}" if path else self.name
-        try:
-            yield
-        except RepositoryNotFoundError as error:
-            raise PublishError(
-                f"{place}: there is no such dataset, or HF_TOKEN may not see it"
-            ) from error
-        except (HfHubHTTPError, httpx2.HTTPError, OfflineModeIsEnabled, RuntimeError) as error:
-            raise PublishError(f"{place}: {reason(error)}") from error
-        except ValueError as error:  # the card's front matter, or what the hub says of an upload
-            raise PublishError(f"{place}: the hub refuses it: {error}") from error
-
-
-def reason(error: BaseException) -> str:
-    """Why the hub was of no use, and what to do."""
-    causes = list(itertools.islice(chain(error), 5))
-    for cause in causes:
-        status = getattr(getattr(cause, "response", None), "status_code", None)
-        if status in NOT_ALLOWED:
-            return f"the hub does not let HF_TOKEN do that ({status}); get a token that may write"
-        if status is not None:
-            return f"the hub answers {status}; run the same command again later ({cause})"
-    return f"the hub does not answer ({causes[-1]}); run the same command again, it goes on"
-
-
-def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and those that led to it."""
-    while error is not None:
-        yield error
-        error = error.__cause__
+    def refusals(self, path: str = "") -> contextlib.AbstractContextManager[None]:
+        """Whatever the hub refuses meanwhile is one PublishError with one line."""
+        return refusals(f"{self.name}/{path}" if path else self.name)

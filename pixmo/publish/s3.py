@@ -20,7 +20,16 @@ from pixmo.execution.threads import map_in_threads
 from pixmo.hashing import CHUNK_BYTES
 from pixmo.publish.place import Contents, contents, local_file, read_on
 from pixmo.publish.publish import taken
-from pixmo.publish.uploads import Piece, Upload, is_missing
+from pixmo.publish.s3_errors import (
+    EXISTS,
+    SERVER_FAILED,
+    ExistsError,
+    code_of,
+    is_missing,
+    refusals,
+    status_of,
+)
+from pixmo.publish.uploads import Piece, Upload
 from pixmo.publish.verify import sha256_chunks, unlisted
 
 if TYPE_CHECKING:
@@ -31,20 +40,6 @@ SENDING_THREADS = 10
 LOOKING_THREADS = 16
 ATTEMPTS = 6  # of a request that the store or the network failed
 CONNECT_SECONDS, READ_SECONDS = 10, 60
-EXISTS = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
-SERVER_FAILED = 500  # this status and above: the store may have done what was asked, or not
-ADVICE = {
-    "NoSuchBucket": "there is no such bucket; check the name, or make the bucket first",
-    "ExpiredToken": "the credentials have expired; get new ones and run the same command again",
-    "InvalidAccessKeyId": "the store does not know AWS_ACCESS_KEY_ID",
-    "SignatureDoesNotMatch": "AWS_SECRET_ACCESS_KEY is wrong",
-    "AccessDenied": "these credentials may not do that",
-    "403": "these credentials may not do that",
-    "SlowDown": "the store is too busy; run the same command again later",
-    "BadDigest": "what arrived has another sha256 than what was sent; run the same command again",
-    "XAmzContentChecksumMismatch": "what arrived has another sha256 than what was sent; run the"
-    " same command again",
-}
 
 
 @dataclass(frozen=True)
@@ -296,57 +291,9 @@ class S3:
                     " meanwhile; somebody else writes there, so publish to another place"
                 ) from error
 
-    @contextlib.contextmanager
-    def refusals(self, path: str = "") -> Iterator[None]:
-        """Whatever the store refuses is one error with one line.
-
-        Raises:
-            PublishError: it refuses anything.
-        """
-        from botocore.exceptions import (
-            BotoCoreError,
-            ClientError,
-            HTTPClientError,
-            NoCredentialsError,
-        )
-        from botocore.exceptions import (
-            ConnectionError as NoConnectionError,
-        )
-
-        place = f"{self.name}/{path}" if path else self.name
-        try:
-            yield
-        except ClientError as error:
-            code = code_of(error)
-            said = error.response.get("Error", {}).get("Message") or code
-            advice = f"{ADVICE[code]} ({said})" if code in ADVICE else f"{said} ({code})"
-            raise PublishError(f"{place}: {advice}") from error
-        except NoCredentialsError as error:
-            raise PublishError(
-                f"{place}: no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-            ) from error
-        except (HTTPClientError, NoConnectionError) as error:
-            raise PublishError(
-                f"{place}: the store does not answer ({error}); check the network and the"
-                " endpoint, then run the same command again, it goes on where it was"
-            ) from error
-        except BotoCoreError as error:
-            raise PublishError(f"{place}: {error}") from error
-
-
-class ExistsError(PublishError):
-    """Another object has the name already."""
-
-
-def code_of(error: Any) -> str:
-    """The code by which the store names what it refuses."""
-    code = str(error.response.get("Error", {}).get("Code", ""))
-    return "ExpiredToken" if code == "ExpiredTokenException" else code
-
-
-def status_of(error: Any) -> int:
-    """The HTTP status of what the store refuses."""
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    def refusals(self, path: str = "") -> contextlib.AbstractContextManager[None]:
+        """Whatever the store refuses meanwhile is one PublishError with one line."""
+        return refusals(f"{self.name}/{path}" if path else self.name)
 
 
 def checksum(parts: Sequence[bytes]) -> str:

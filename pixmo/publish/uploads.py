@@ -8,18 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixmo.dataset.manifest import File
+from pixmo.publish.s3_errors import is_missing
 from pixmo.publish.shipment import part_bytes
 
 if TYPE_CHECKING:
     from pixmo.publish.s3 import S3
-
-
-MISSING = {"NoSuchKey", "NoSuchUpload", "NotFound", "404"}
-
-
-def is_missing(error: Any) -> bool:
-    """Whether the store says that an object or an upload is not there."""
-    return str(error.response.get("Error", {}).get("Code", "")) in MISSING
 
 
 @dataclass(frozen=True)
