@@ -286,7 +286,9 @@ def test_an_address_without_a_bucket_is_refused(wrong: str) -> None:
 
 
 def test_an_endpoint_that_is_no_url_is_refused(address: str) -> None:
-    with pytest.raises(PublishError, match=r"storage\.example\.org: .* write https://host"):
+    with pytest.raises(
+        PublishError, match=r"Invalid endpoint: storage\.example\.org; write https://host"
+    ):
         opened(address, "storage.example.org")
 
 
@@ -391,7 +393,8 @@ def test_a_publisher_that_was_killed_goes_on_with_its_parts(
     sent = [key for name, key in operations if name == "UploadPart"]
     # The one that had not arrived; moto forgets the sha256 of parts, so none of its is trusted.
     assert sent == [LARGE] * (PARTS if is_moto(place) else 1)
-    assert not [name for name, _ in operations if name == "CreateMultipartUpload"]
+    begun = [name for name, _ in operations if name == "CreateMultipartUpload"]
+    assert len(begun) == is_moto(place)
     assert objects(place) == contents(release)
 
 
@@ -418,8 +421,10 @@ def wait_until(done: Callable[[], bool]) -> None:
 def test_nothing_of_other_attempts_is_left(place: S3, shipment: Shipment) -> None:
     where = place.object(LARGE)
     for _ in range(2):
-        place.client.create_multipart_upload(**where, ChecksumAlgorithm="SHA256")
+        place.client.create_multipart_upload(**where)  # as of a program that sends no sha256
+    operations = asked(place)
     publish(shipment, place)
+    assert ("CreateMultipartUpload", f"{LARGE}?uploads") in operations
     listed = place.client.list_multipart_uploads(Bucket=BUCKET, Prefix=place.prefix)
     assert listed.get("Uploads", []) == []
     assert set(place.files()) == {*SIZES, "manifest.json"}
@@ -428,7 +433,7 @@ def test_nothing_of_other_attempts_is_left(place: S3, shipment: Shipment) -> Non
 def test_of_two_releases_at_once_exactly_one_is_published(
     endpoint: str, address: str, shipment: Shipment, other: Shipment
 ) -> None:
-    for number in range(4):
+    for number in range(3):
         start = threading.Barrier(2)
 
         def attempt(sent: Shipment, where: str, start: threading.Barrier) -> str:

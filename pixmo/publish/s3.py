@@ -29,7 +29,7 @@ from pixmo.publish.s3_errors import (
     refusals,
     status_of,
 )
-from pixmo.publish.uploads import Piece, Upload
+from pixmo.publish.uploads import ALGORITHM, Piece, Upload
 from pixmo.publish.verify import sha256_chunks, unlisted
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class S3:
         try:
             client = boto3.Session().client("s3", endpoint_url=endpoint_url or None, config=config)
         except ValueError as error:
-            raise PublishError(f"{endpoint_url}: {error}; write https://host") from error
+            raise PublishError(f"{error}; write https://host") from error
         return cls(client, bucket, f"{prefix}/" if prefix else "")
 
     @property
@@ -259,7 +259,7 @@ class S3:
                 **self.object(path),
                 Body=content,
                 IfNoneMatch="*",
-                ChecksumAlgorithm="SHA256",
+                ChecksumAlgorithm=ALGORITHM,
                 ChecksumSHA256=b64encode(digest.digest()).decode(),
             )
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pixmo.publish.s3 import S3
 
 
+ALGORITHM = "SHA256"  # as S3 calls it
+
+
 @dataclass(frozen=True)
 class Piece:
     """A part of a file, or all of it."""
@@ -59,7 +62,8 @@ class Upload:
         with self.place.refusals(self.file.path):
             self.id = self.begun()
             self.sent = self.known_parts()
-            self.id = self.id or self.created()
+            if not self.sent:  # another program's upload, perhaps, that takes no sha256
+                self.id = self.created()
         last = len(self.checksums)
         if len(self.sent) == last:
             del self.sent[last]
@@ -85,7 +89,6 @@ class Upload:
         except ClientError as error:
             if not is_missing(error):
                 raise
-            self.id = ""
             return {}
 
     def is_ours(self, part: dict[str, Any]) -> bool:
@@ -110,7 +113,7 @@ class Upload:
     def created(self) -> str:
         """The id of a new upload."""
         answer = self.place.client.create_multipart_upload(
-            **self.place.object(self.file.path), ChecksumAlgorithm="SHA256"
+            **self.place.object(self.file.path), ChecksumAlgorithm=ALGORITHM
         )
         return str(answer["UploadId"])
 
@@ -131,7 +134,7 @@ class Upload:
             body = file.read(count)
         given = {
             "Body": body,
-            "ChecksumAlgorithm": "SHA256",
+            "ChecksumAlgorithm": ALGORITHM,
             "ChecksumSHA256": self.checksums[number - 1],
         }
         client = self.place.client
