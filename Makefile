@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo: $(VENV)/installed          ## the main job on the bundled sample; a second run redoes nothing
 	$(BIN)/pixmo demo pixmo-demo
 
-test: $(VENV)/installed-dev .label-studio/installed browser  ## all tests and checks
+test: $(VENV)/installed-dev .label-studio/installed .object-stores/installed browser  ## all tests and checks
 	$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest $(WORKERS)
 
@@ -31,6 +31,12 @@ browser:                         ## Chromium, for the tests of pages; installed 
 	.label-studio/bin/python -m pip install --quiet --requirement tests/label-studio.txt
 	touch $@
 
+.object-stores/installed: tests/object-stores.txt
+	@echo "Installing an S3 server and a client for the tests, into .object-stores; once …"
+	$(PYTHON) -m venv --clear .object-stores
+	.object-stores/bin/python -m pip install --quiet --requirement tests/object-stores.txt
+	touch $@
+
 test-fast: $(VENV)/installed-dev ## the tests that take seconds
 	$(BIN)/python -m pytest $(WORKERS) -m "not slow"
 
@@ -47,14 +53,14 @@ format: $(VENV)/installed-dev
 docs: $(VENV)/installed-dev      ## docs/cli.md and docs/columns.md from the code and the schemas
 	$(BIN)/python -m pixmo.cli.reference
 
-bench: $(VENV)/installed-dev .label-studio/installed  ## benchmarks, by hand: docs/benchmarks.json and .md
+bench: $(VENV)/installed-dev .label-studio/installed .object-stores/installed  ## benchmarks, by hand: docs/benchmarks.json and .md
 	$(BIN)/python -m tests.benchmarks
 
 screenshots: $(VENV)/installed-dev .label-studio/installed browser  ## the pictures in docs/, by hand
 	$(BIN)/python -m tests.screenshots
 
 clean:
-	rm -rf $(VENV) .label-studio pixmo-demo dist
+	rm -rf $(VENV) .label-studio .object-stores pixmo-demo dist
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("pixmo needs Python 3.11, 3.12 or 3.13: make PYTHON=python3.12" if not (3, 11) <= sys.version_info < (3, 14) else 0)'

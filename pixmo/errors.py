@@ -14,6 +14,7 @@
     │   └── ServerAwayError  Label Studio does not answer just now
     ├── RecipeError        a recipe or one of its SQL steps is wrong
     ├── ReleaseError       a release cannot be built, read or trusted
+    ├── PublishError       a place cannot take a release, or cannot be read
     ├── TrainingError      a model cannot be trained or loaded
     ├── EvaluationError    answers, votes or a benchmark cannot be read, or are to other tasks
     ├── ExecutionError     a process that shared the work was killed
@@ -78,6 +79,10 @@ class RecipeError(PixmoError):
 
 class ReleaseError(PixmoError):
     """A release cannot be built, read or trusted."""
+
+
+class PublishError(PixmoError):
+    """A place cannot take a release, or cannot be read."""
 
 
 class TrainingError(PixmoError):

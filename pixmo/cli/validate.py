@@ -7,12 +7,18 @@ import typer
 
 from pixmo.cli import show
 from pixmo.cli.app import AS_JSON, WORKSPACE, app, open_workspace
-from pixmo.cli.model import VERSION
+from pixmo.cli.publish import release_here
 
 if TYPE_CHECKING:
     from pixmo.validate.checks import Checks
     from pixmo.validate.verdict import Verdict
 
+VERSION = Annotated[
+    str,
+    typer.Argument(
+        help="A release, its folder, or where it was published; default: the newest.",
+    ),
+]
 NOT_HELD, NO_VERDICT = 1, 2  # exit statuses
 
 
@@ -43,7 +49,6 @@ def validate(
     """
     from pixmo.dataset.reader import Release
     from pixmo.errors import TrainingError
-    from pixmo.release.versions import release_folder
     from pixmo.validate.checks import check_release
 
     if against and not train_probe:
@@ -51,11 +56,11 @@ def validate(
     if steps and not train_probe:
         raise TrainingError("--steps are the probe's; give --train-probe, too")
     opened = open_workspace(workspace)
-    root = release_folder(opened, version)
+    root = release_here(opened, version)
     images = opened.local_images()
     release = Release.open(root, images, opened.unpacked)
     earlier = (
-        Release.open(release_folder(opened, against), images, opened.unpacked) if against else None
+        Release.open(release_here(opened, against), images, opened.unpacked) if against else None
     )
     if earlier and earlier.manifest == release.manifest:
         raise TrainingError(

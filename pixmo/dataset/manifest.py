@@ -14,6 +14,7 @@ FILE_NAME = "manifest.json"
 IMAGES = "images"  # the folder of image files
 EMBEDDED = "embedded"  # `images` of a release whose images stand in its rows
 EMBEDDED_COLUMN = "image"  # where they do
+SIGNATURE = f"{FILE_NAME}.minisig"  # written beside it later, so it names no file of the release
 APART = "apart"  # the folder of the rows that were set apart, a file a subset
 
 
@@ -108,8 +109,17 @@ def read(release: Path) -> Manifest:
     path = release / FILE_NAME
     if not path.is_file():
         raise ReleaseError(f"{release} is not a complete release: it has no {FILE_NAME}")
+    return parse(path.read_bytes(), str(path))
+
+
+def parse(content: bytes, name: str) -> Manifest:
+    """The manifest that these bytes are; messages call it `name`.
+
+    Raises:
+        ReleaseError: it is no manifest.
+    """
     try:
-        data: Any = json.loads(path.read_text("utf-8"))
+        data: Any = json.loads(content.decode("utf-8"))
         if not isinstance(data, dict):
             raise TypeError("it holds no JSON object")
         subsets = tuple(
@@ -119,9 +129,9 @@ def read(release: Path) -> Manifest:
         files = tuple(File(**file) for file in data.pop("files"))
         return Manifest(**data, subsets=subsets, files=files)
     except KeyError as error:
-        raise ReleaseError(f"{path} is not a manifest: it lacks {error}") from error
+        raise ReleaseError(f"{name} is not a manifest: it lacks {error}") from error
     except (ValueError, TypeError, AttributeError) as error:
-        raise ReleaseError(f"{path} is not a manifest: {error}") from error
+        raise ReleaseError(f"{name} is not a manifest: {error}") from error
 
 
 def file_entry(release: Path, path: Path, rows: int | None = None) -> File:
@@ -141,5 +151,5 @@ def differences(release: Path, manifest: Manifest) -> Iterator[str]:
             yield f"{path} is not the file that was released: its sha256 differs"
     for found in sorted(release.rglob("*")):
         path = found.relative_to(release).as_posix()
-        if found.is_file() and path not in promised and path != FILE_NAME:
+        if found.is_file() and path not in promised and path not in (FILE_NAME, SIGNATURE):
             yield f"{path} is not in the manifest"

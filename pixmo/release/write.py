@@ -1,7 +1,6 @@
 """A release is written into a folder: rows, images, pages, and the manifest last."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +11,7 @@ from pixmo import schema
 from pixmo.dataset.manifest import APART, File, Manifest, Subset, file_entry
 from pixmo.dataset.reader import Release
 from pixmo.execution.progress import Progress
-from pixmo.files import sync_file, sync_folder, write_json, write_text
+from pixmo.files import sync_tree, write_json, write_text
 from pixmo.release import croissant
 from pixmo.release.card import card
 from pixmo.release.content import Content, SubsetContent
@@ -25,8 +24,6 @@ from pixmo.release.sizes import sizes
 from pixmo.release.statistics import distributions, facts
 from pixmo.release.versions import complete_releases
 from pixmo.workspace.workspace import Workspace
-
-FLUSHING_THREADS = 16
 
 
 def write(content: Content, workspace: Workspace, staging: Path, progress: Progress) -> None:
@@ -55,7 +52,7 @@ def write(content: Content, workspace: Workspace, staging: Path, progress: Progr
         changes = diff(before, Release(staging, manifest(content, files)), progress=progress)
     pages = write_pages(content, workspace, staging, files, changes, progress)
     files += [file_entry(staging, path) for path in pages]
-    flush(staging)
+    sync_tree(staging)
     manifest(content, files).write(staging)
 
 
@@ -82,17 +79,6 @@ def write_pages(
         write_json(metadata, croissant.describe(content, files))
         advance(1)
     return [readme, page, metadata]
-
-
-def flush(staging: Path) -> None:
-    """Every file and folder in `staging` would survive a power cut."""
-    paths = list(staging.rglob("*"))
-    # A disk commits what several threads ask for at once in one go.
-    with ThreadPoolExecutor(FLUSHING_THREADS) as pool:
-        for _ in pool.map(sync_file, [path for path in paths if path.is_file()]):
-            pass
-        for _ in pool.map(sync_folder, [path for path in paths if path.is_dir()]):
-            pass
 
 
 def write_subset(

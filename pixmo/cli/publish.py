@@ -1,0 +1,214 @@
+"""Commands that put a release where others find it, and check what is there."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pixmo.cli import show
+from pixmo.cli.app import AS_JSON, WORKSPACE, app, open_workspace
+from pixmo.errors import ReleaseError, SettingsError
+
+if TYPE_CHECKING:
+    from pixmo.publish.folder import Folder
+    from pixmo.workspace.workspace import Workspace
+
+PLACE = Annotated[
+    str,
+    typer.Argument(
+        help="s3://bucket/prefix, hf://org/name or a folder: the release's own, not one above it."
+    ),
+]
+ENDPOINT = Annotated[
+    str,
+    typer.Option(
+        help="Of an S3 store that is not Amazon's; default: AWS_ENDPOINT_URL.", metavar="URL"
+    ),
+]
+RELEASE = Annotated[str, typer.Argument(help="A release or its folder.")]
+NOT_HELD = 1  # exit status
+
+
+def release_in(workspace: Path, named: str) -> "Folder":
+    """The folder of a release of the workspace.
+
+    Raises:
+        ReleaseError: there is no such release.
+    """
+    from pixmo.publish.folder import Folder
+    from pixmo.release.versions import release_folder
+
+    root = release_folder(open_workspace(workspace), named)
+    if not root.is_dir():
+        raise ReleaseError(f"there is no release at {root}; see pixmo status for those there are")
+    return Folder(root)
+
+
+def release_here(workspace: "Workspace", named: str) -> Path:
+    """The folder of a release; one named by s3://… or hf://… has been fetched into the cache.
+
+    Raises:
+        ReleaseError: there is no such release.
+        PublishError: the place cannot be read.
+    """
+    from pixmo.publish.fetch import fetch
+    from pixmo.publish.folder import Folder
+    from pixmo.publish.place import needed
+    from pixmo.publish.places import is_remote, opened
+    from pixmo.release.versions import release_folder
+
+    if not is_remote(named):
+        return release_folder(workspace, named)
+    place = opened(named)
+    release = needed(place)
+    folder = workspace.cache / "published" / release.sha256[:16] / release.manifest.version
+    fetch(place, Folder(folder), show.Bars())
+    return folder
+
+
+@app.command()
+def publish(
+    version: RELEASE,
+    place: PLACE,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be sent, and what is there.")
+    ] = False,
+    endpoint_url: ENDPOINT = "",
+    workspace: WORKSPACE = Path(),
+    json: AS_JSON = False,
+) -> None:
+    """Put a release where others find it.
+
+    Data goes first and the manifest last, so a reader finds a whole release or none. A published
+    release is never changed. Stopped, the same command goes on where it was.
+
+    Credentials come from the environment: AWS_ACCESS_KEY_ID and the like, HF_TOKEN.
+
+    Example: pixmo publish v1 s3://bucket/my-dataset/v1
+    """
+    from pixmo.publish.places import opened
+    from pixmo.publish.publish import plan
+    from pixmo.publish.publish import publish as send
+    from pixmo.publish.shipment import pack
+    from pixmo.text import counted
+
+    target = opened(place, endpoint_url)
+    shipment = pack(release_in(workspace, version), show.Bars())
+    done = plan(shipment, target) if dry_run else send(shipment, target, show.Bars())
+    if json:
+        show.as_json(done)
+        return
+    if dry_run:
+        for file in done.sends:
+            show.say(f"{file.bytes:>14,}  {file.path}")
+    there = f"; {counted(len(done.there), 'file')} there already" if done.there else ""
+    verb = "would send" if dry_run else "sent"
+    if done.is_published:
+        show.say(f"{done.place} already holds this release, {done.version}; nothing to send")
+        if done.sends_signature:
+            show.say(f"{verb} its signature")
+        return
+    show.say(f"{verb} {counted(len(done.sends), 'file')}, {done.bytes:,} bytes{there}")
+    if not dry_run:
+        show.say(f"published {done.version} at {done.place}")
+        show.say(f"check it with: pixmo verify {done.place}")
+
+
+@app.command()
+def verify(
+    place: PLACE,
+    public_key: Annotated[
+        str,
+        typer.Option(help="A minisign public key or its file: the signature must be of it."),
+    ] = "",
+    endpoint_url: ENDPOINT = "",
+    json: AS_JSON = False,
+) -> None:
+    """Compare every byte of a published release with its manifest.
+
+    Each file that is missing, changed or too many has its line, and the exit status is 1.
+
+    Example: pixmo verify hf://org/name
+    """
+    from pixmo.publish import signature
+    from pixmo.publish.places import opened
+    from pixmo.publish.verify import verify as check
+    from pixmo.text import counted
+
+    signed_by = (lambda found: signature.check(found, public_key)) if public_key else None
+    found = check(opened(place, endpoint_url), show.Bars(), signed_by)
+    if json:
+        show.as_json({**vars(found), "passed": found.passed})
+    else:
+        for fault in found.faults:
+            show.say(fault)
+        what = f"{found.place}: release {found.version}, {counted(found.files, 'file')}"
+        outcome = counted(len(found.faults), "fault") if found.faults else "as released"
+        show.say(f"{what}, {found.bytes:,} bytes: {outcome}")
+        show.say(f"manifest sha256 {found.manifest_sha256}")
+        if found.signed:
+            show.say(f"signature holds: {found.signed}")
+        elif found.is_signed and not public_key:
+            show.say("signed, not checked; give --public-key")
+    if not found.passed:
+        raise typer.Exit(NOT_HELD)
+
+
+@app.command()
+def fetch(
+    place: PLACE,
+    folder: Annotated[Path, typer.Argument(help="A new folder for the release.")],
+    endpoint_url: ENDPOINT = "",
+) -> None:
+    """Copy a published release here.
+
+    Every byte is compared with the manifest; the folder is there when all of it is. Stopped, the
+    same command goes on where it was.
+
+    Example: pixmo fetch s3://bucket/my-dataset/v1 v1
+    """
+    from pixmo.publish.fetch import fetch as copy
+    from pixmo.publish.folder import Folder
+    from pixmo.publish.places import opened
+
+    target = Folder(folder.expanduser().resolve())
+    release = copy(opened(place, endpoint_url), target, show.Bars())
+    show.say(f"release {release.manifest.version} is in {show.here(target.root)}")
+
+
+@app.command()
+def sign(
+    version: Annotated[str, typer.Argument(help="A release or its folder.")] = "",
+    key: Annotated[Path | None, typer.Option(help="A secret key of minisign's.")] = None,
+    new_key: Annotated[
+        Path | None, typer.Option(help="Make a key: this file, and its public key beside it.")
+    ] = None,
+    workspace: WORKSPACE = Path(),
+) -> None:
+    """Sign a release, in minisign's format.
+
+    The signature stands beside the manifest, which has the sha256 of every file. A password comes
+    from MINISIGN_PASSWORD, or is asked for.
+
+    Example: pixmo sign v1 --key me.key
+    """
+    from pixmo.publish import signature
+
+    if new_key is not None:
+        public = signature.new_key(new_key.expanduser(), password_from)
+        show.say(f"secret key  {show.here(new_key)}; keep it to yourself")
+        show.say(f"public key  {show.here(public)}")
+    if key is not None and version:
+        path = signature.sign(
+            release_in(workspace, version), key.expanduser(), password_from, show.Bars()
+        )
+        show.say(f"signature  {show.here(path)}")
+    elif new_key is None:
+        raise SettingsError("give a release and --key, or --new-key to make a key first")
+
+
+def password_from(asked: str) -> str:
+    """The password in the environment, or the one that is typed."""
+    known = os.environ.get("MINISIGN_PASSWORD")
+    return str(typer.prompt(asked, default="", hide_input=True)) if known is None else known

@@ -1,0 +1,54 @@
+"""What a hub refuses, and what to do about it, as errors of one line."""
+
+import contextlib
+import itertools
+from collections.abc import Iterator
+
+from pixmo.errors import PublishError
+
+NOT_ALLOWED = {401, 403}
+
+
+@contextlib.contextmanager
+def refusals(place: str) -> Iterator[None]:
+    """Whatever a hub refuses meanwhile is one error with one line, which begins with `place`.
+
+    Raises:
+        PublishError: it refuses anything.
+    """
+    import httpx2
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+    )
+
+    try:
+        yield
+    except RepositoryNotFoundError as error:
+        raise PublishError(
+            f"{place}: there is no such dataset, or HF_TOKEN may not see it"
+        ) from error
+    except (HfHubHTTPError, httpx2.HTTPError, OfflineModeIsEnabled, RuntimeError) as error:
+        raise PublishError(f"{place}: {reason(error)}") from error
+    except ValueError as error:  # the card's front matter, or what the hub says of an upload
+        raise PublishError(f"{place}: the hub refuses it: {error}") from error
+
+
+def reason(error: BaseException) -> str:
+    """Why the hub was of no use, and what to do."""
+    causes = list(itertools.islice(chain(error), 5))
+    for cause in causes:
+        status = getattr(getattr(cause, "response", None), "status_code", None)
+        if status in NOT_ALLOWED:
+            return f"the hub does not let HF_TOKEN do that ({status}); get a token that may write"
+        if status is not None:
+            return f"the hub answers {status}; run the same command again later ({cause})"
+    return f"the hub does not answer ({causes[-1]}); run the same command again, it goes on"
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and those that led to it."""
+    while error is not None:
+        yield error
+        error = error.__cause__

@@ -1,0 +1,107 @@
+"""Every byte at a place is compared with the manifest there."""
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from pixmo.dataset.manifest import FILE_NAME, SIGNATURE, File, Manifest
+from pixmo.execution.progress import SILENT, Progress
+from pixmo.execution.threads import map_in_threads
+from pixmo.publish.place import Contents, Readable, needed
+
+READING_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was found at a place."""
+
+    place: str
+    version: str
+    manifest_sha256: str
+    files: int  # that the manifest names
+    bytes: int  # of them
+    faults: tuple[str, ...]  # a line for every file that is missing, changed or too many
+    is_signed: bool
+    signed: str = ""  # the signature's trusted comment, if it was checked and holds
+
+    @property
+    def passed(self) -> bool:
+        """Whether the place holds the release, all of it and nothing else."""
+        return not self.faults
+
+
+def verify(
+    place: Readable,
+    progress: Progress = SILENT,
+    check_signature: Callable[[Contents], str] | None = None,
+) -> Verification:
+    """Every file at a place has been read and compared with the manifest.
+
+    `check_signature` raises SignatureError where the signature does not hold, and returns its
+    trusted comment.
+
+    Raises:
+        ReleaseError: there is no whole release.
+        PublishError: the place cannot be read.
+    """
+    found = needed(place)
+    manifest = found.manifest
+    sizes = place.files()
+    faults, signed = [], ""
+    if check_signature:
+        try:
+            signed = check_signature(found)
+        except SignatureError as error:
+            faults.append(str(error))
+
+    def fault(file: File) -> str:
+        return fault_of(place, file, sizes.get(file.path))
+
+    total = sum(file.bytes for file in manifest.files)
+    with progress.task("Verifying", total=total, unit="bytes") as advance:
+        results = map_in_threads(fault, manifest.files, READING_THREADS, threading.Event())
+        for file, line in zip(manifest.files, results, strict=True):
+            faults += [line] if line else []
+            advance(file.bytes)
+    faults += unlisted(sizes, manifest)
+    return Verification(
+        place.name,
+        manifest.version,
+        found.sha256,
+        len(manifest.files),
+        total,
+        tuple(faults),
+        found.signature is not None,
+        signed,
+    )
+
+
+class SignatureError(Exception):
+    """A signature does not hold, or there is none; the message is a fault's line."""
+
+
+def fault_of(place: Readable, file: File, size: int | None) -> str:
+    """What is wrong with a file of so many bytes, if any; empty where nothing is."""
+    if size is None:
+        return f"{file.path} is missing"
+    try:
+        is_same = size == file.bytes and sha256_chunks(place.read(file.path)) == file.sha256
+    except FileNotFoundError:  # it was there when the files were listed
+        return f"{file.path} is missing"
+    return "" if is_same else f"{file.path} is not the file that was released: its sha256 differs"
+
+
+def sha256_chunks(chunks: Iterable[bytes]) -> str:
+    """The sha256 of what the chunks make together, 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def unlisted(files: Mapping[str, int], manifest: Manifest) -> list[str]:
+    """A line for every file that the manifest does not name."""
+    named = {file.path for file in manifest.files} | {FILE_NAME, SIGNATURE}
+    return [f"{path} is not in the manifest" for path in sorted(files) if path not in named]
