@@ -206,6 +206,21 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     storage.stop()
 
 
+def test_tasks_whose_images_are_not_shown_are_told(
+    server: Server, workspace: Workspace, studio: Studio
+) -> None:
+    push(workspace, studio, "points", labels(workspace, "red dots"))
+    shown = workspace.root / "label-studio"
+    shown.rename(shown.with_name("elsewhere"))  # as under another document root
+    with pytest.raises(
+        LabelError, match=r"does not show /data/local-files/\S+, the image of a task"
+    ):
+        push(workspace, studio, "points", labels(workspace, "red dots"))
+    shutil.rmtree(shown, ignore_errors=True)
+    shown.with_name("elsewhere").rename(shown)
+    assert push(workspace, studio, "points", labels(workspace, "red dots")).there == 4
+
+
 def test_images_are_shown_from_a_bucket_by_presigned_urls(
     server: Server,
     workspace: Workspace,

@@ -12,6 +12,8 @@ from pixmo.label.pull import pull
 from pixmo.label.push import push
 from pixmo.label.rounds import answer_questions
 from pixmo.label.studio import connected
+from pixmo.speech.captioning.captions import write_captions
+from pixmo.speech.written import add_written
 from pixmo.workspace.workspace import Workspace
 from tests.browsers import browser
 from tests.label_studio_server import TOKEN, Server, click_at, log_in, running
@@ -130,6 +132,12 @@ def test_a_question_is_asked_answered_and_rejected_in_the_page(
         page.get_by_label("Submit current annotation").click()
         expect(page.get_by_text(question)).to_be_hidden()
         assert pull(workspace, studio, "questions").questions == 1
+        assert answer_questions(workspace, None).nothing_known == 1
+        written = workspace.root / "written.jsonl"
+        said = [{"image": f"{name}.png", "text": "Two things on a table."} for name in SIZES]
+        written.write_text("\n".join(map(json.dumps, said)))
+        add_written(workspace, written)
+        write_captions(workspace)
         assert answer_questions(workspace, None).answered == 1
         judging = push(workspace, studio, "ama")
         page.goto(f"{server.url}/projects/{judging.project}/data?labeling=1")

@@ -75,6 +75,8 @@ def test_a_folder_that_is_not_there_is_no_workspace(tmp_path: Path) -> None:
         ("[speech]\nzzz = 'x'\n", "zzz is unknown; known are model, language, device"),
         ("[probe]\nsteps = '5'\n", "steps = '5' is not of type int"),
         ("[probe]\nsteps = true\n", "steps = True is not of type int"),
+        ('[record]\npublic_url = "example.org/speak"\n', "a URL begins with https://"),
+        ('[label_studio]\nurl = "localhost:8080"\n', "a URL begins with https://"),
         ("[evaluate]\nlongest_side = 0\n", "longest_side = 0: at least 32"),
         ("[evaluate]\njudge_prompt = ''\n", 'judge_prompt is empty; the default is "judge"'),
         ("[evaluate]\njudge = 'x'\n", r"\[evaluate\] key judge is unknown"),

@@ -134,8 +134,9 @@ function look() {
     show();
     watchTime();
   }
-  if (microphone?.context.state === "running") hear();
-  else looks.silentSince = performance.now() / 1000; // what cannot be heard yet is no silence
+  if (microphone?.context.state === "running") return hear();
+  looks.silentSince = performance.now() / 1000; // what cannot be heard yet is no silence
+  $("level-bar").style.width = 0;
 }
 
 function hear() {
@@ -332,7 +333,8 @@ async function send() {
     if (error.body.kept === "set aside") {
       await store.forget(draft);
       draft = null;
-      warn(`This recording cannot be used: ${error.message}. The server has kept it aside; please record the image again.`);
+      warn(`This recording cannot be used: ${error.message}. The server has kept it aside.`);
+      say("");
     } else {
       draft.submitted = false;
       const isTooShort = error.body.kept === "draft";
@@ -351,14 +353,13 @@ async function send() {
 async function skip() {
   stopPlaying();
   const box = $("reasons");
-  box.replaceChildren(...session.skip_reasons.map((reason, number) => {
+  box.replaceChildren(...session.skip_reasons.map((reason) => {
     const label = document.createElement("label");
     const radio = document.createElement("input");
     radio.type = "radio";
     radio.name = "reason";
     radio.value = reason;
     radio.required = true;
-    radio.checked = number === 0;
     label.append(radio, ` ${reason}`);
     return label;
   }));

@@ -48,7 +48,7 @@ def record(
     from pixmo.errors import SpeechError, WorkspaceError
     from pixmo.speech.recorder.filing import FOLDER
     from pixmo.speech.recorder.invites import Invites
-    from pixmo.speech.recorder.recorder import Recorder
+    from pixmo.speech.recorder.recorder import Recorder, answered
     from pixmo.speech.recorder.server import LOCK, running_at, serve
     from pixmo.workspace.withdrawals import read_withdrawn
 
@@ -57,6 +57,8 @@ def record(
     for name in revoke or []:
         invites.revoke(name)
         show.say(f"{name:<12}  links made until now are invalid")
+        if name not in answered(opened.root / FOLDER):
+            show.warn(f"nobody called {name} has opened a link so far; is that the name?")
     if revoke and not invite:
         return
     expires = datetime.now(UTC) + timedelta(days=days)

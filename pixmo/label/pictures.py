@@ -19,6 +19,7 @@ from pixmo.files import create_atomically
 from pixmo.workspace.workspace import Workspace
 
 FOLDER = "label-studio"  # in the workspace
+LOCAL_FILES = "/data/local-files/"  # where Label Studio shows files of its machine
 UPRIGHT = 1  # EXIF's orientation of a picture that is not turned
 LONGEST_SIDE = 1 << 16  # none is made smaller: a point is a share of it
 
@@ -103,7 +104,7 @@ class ServedFiles:
                 create_atomically(file, write)
             except (OSError, ReleaseError) as error:
                 raise LabelError(f"{source} cannot be shown: {error}") from error
-        return f"/data/local-files/?d={quote(str(file.relative_to(self.document_root)))}"
+        return f"{LOCAL_FILES}?d={quote(str(file.relative_to(self.document_root)))}"
 
 
 @dataclass(frozen=True)

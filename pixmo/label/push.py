@@ -17,6 +17,7 @@ from pixmo.label.controls import config, interfaces, read_interface_text
 from pixmo.label.gold import mixed, take_in
 from pixmo.label.pictures import (
     FOLDER,
+    LOCAL_FILES,
     Picture,
     ServedBucket,
     ServedFiles,
@@ -78,7 +79,8 @@ def push(
         project = project_of(workspace, studio, subset)
         if annotators is not None and annotators != project.annotators:
             studio.ask_annotators(project, annotators)
-        there = studio.pixmo_ids(project)
+        before = studio.task_data(project)
+        there = set(before)
         ordinary = [task for task in tasks if task.data["pixmo_id"] not in there]
         there |= {task.data["pixmo_id"] for task in ordinary}
         gold = [task for task in gold if task.data["pixmo_id"] not in there]
@@ -86,6 +88,7 @@ def push(
         shown = pictures(workspace)
         served = served_files(workspace, studio, project)
         added = set_aside = 0
+        last: Json = {}  # data of the newest task
         with progress.task("Pushing tasks", len(new), "tasks") as advance:
             for start in range(0, len(new), TASKS_AT_ONCE):
                 some = new[start : start + TASKS_AT_ONCE]
@@ -109,7 +112,10 @@ def push(
                 if requests:
                     studio.import_tasks(project, requests)
                 added += len(requests)
+                last = requests[-1]["data"] if requests else last
                 advance(len(some))
+        for data in (next(iter(before.values()), {}), last):
+            check_shown(studio, data)
     url = f"{studio.url}/projects/{project.id}/data"
     return Pushed(
         project.id,
@@ -119,6 +125,21 @@ def push(
         there=len(tasks) - len(ordinary),
         set_aside=set_aside,
     )
+
+
+def check_shown(studio: Studio, data: Json) -> None:
+    """Nothing, if the server shows the image of a task with this data, or it is another's to show.
+
+    Raises:
+        LabelError: it does not.
+    """
+    path = str(data.get("image", ""))
+    if path.startswith(LOCAL_FILES) and not studio.shows(path):
+        raise LabelError(
+            f"Label Studio at {studio.url} does not show {path}, the image of a task that is there:"
+            " start it with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and with the"
+            " LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT under which tasks were pushed"
+        )
 
 
 def project_of(workspace: Workspace, studio: Studio, subset: str) -> Project:
@@ -177,7 +198,7 @@ def check_config(project: Project, subset: str) -> None:
         changed = {one.name for one in set(theirs.controls) ^ set(ours.controls)}
         raise LabelError(
             f"the labelling config of project {project.id} was changed on the server:"
-            f" {', '.join(sorted(changed))}; put {config(subset).name} back, in Settings →"
+            f" {', '.join(sorted(changed))}; put {config(subset)} back, in Settings →"
             " Labeling Interface"
         )
 

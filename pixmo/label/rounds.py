@@ -76,6 +76,7 @@ class Answered:
     accepted: int
     given_up: int  # rejected as often as may be
     without_answer: int  # the model gave none; asked again the next time
+    nothing_known: int  # not asked yet: their images have no caption and no text
 
 
 def answer_questions(
@@ -111,13 +112,23 @@ def answer_questions(
             for question, rounds in asked.items()
             if stands(rounds, settings.max_rounds) == "open"
         ]
-        made = propose(workspace, wanted, prompt, server, reader, progress)
+        images = [one.question.image_sha256 for one in wanted]
+        texts = image_texts(workspace, images, *reader, progress) if reader else {}
+        captions = captions_of(workspace)
+        # Of an image of which it is told nothing a model could only make something up.
+        tellable = [
+            one
+            for one in wanted
+            if captions.get(one.question.image_sha256) or texts.get(one.question.image_sha256)
+        ]
+        made = propose(workspace, tellable, prompt, server, captions, texts, progress)
     return Answered(
         answered=made,
         waiting=standing["waiting"] + made,
         accepted=standing["accepted"],
         given_up=standing["given up"],
-        without_answer=len(wanted) - made,
+        without_answer=len(tellable) - made,
+        nothing_known=len(wanted) - len(tellable),
     )
 
 
@@ -164,14 +175,14 @@ def propose(
     wanted: Sequence[Open],
     prompt: PromptFile,
     server: ModelServer,
-    reader: tuple[Reader, str] | None,
+    captions: Mapping[str, str],
+    texts: Mapping[str, str],
     progress: Progress,
 ) -> int:
-    """The model was asked for every answer wanted; returns how many it gave."""
-    taken_in = set(workspace.read("images")["image_sha256"].to_pylist())
-    images = [one.question.image_sha256 for one in wanted]
-    texts = image_texts(workspace, images, *reader, progress) if reader else {}
-    captions = captions_of(workspace)
+    """The model was asked for every answer wanted; returns how many it gave.
+
+    `captions` and `texts` have what it is told of an image, by sha256.
+    """
     asker = Asker(server, PURPOSE)
 
     journal = workspace.table(TABLE).folder / JOURNAL
@@ -180,8 +191,6 @@ def propose(
 
     def ask(one: Open) -> SetAside | None:
         image = one.question.image_sha256
-        if image not in taken_in:
-            return SetAside(STAGE, pixmo_id(one), image, "image was not taken in")
         messages = told(one, prompt, captions.get(image, ""), texts.get(image, ""))
         try:
             said = asker.complete(server.parameters | {"messages": messages})

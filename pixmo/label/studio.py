@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qsl
 
 import httpx
 from label_studio_sdk import LabelStudio
@@ -99,6 +100,14 @@ class Studio:
                     project=project.id, path=folder, title="pixmo images", use_blob_urls=True
                 )
 
+    def shows(self, path: str) -> bool:
+        """Whether the server gives out what is at a path of its own, as to its users."""
+        with refusals(self.url):
+            http = self.client._client_wrapper.httpx_client  # what sends the token, of either kind
+            where, _, query = path.removeprefix("/").partition("?")
+            answer = http.request(where, method="GET", params=dict(parse_qsl(query)))
+            return bool(answer.status_code == httpx.codes.OK)
+
     def serve_bucket(
         self,
         project: Project,
@@ -153,10 +162,10 @@ class Studio:
             else:
                 self.client.webhooks.create(project=project.id, url=url, **wanted)
 
-    def pixmo_ids(self, project: Project) -> set[str]:
-        """`data.pixmo_id` of every task there is."""
-        tasks = self.tasks(project, "id,data")
-        return {str((task.data or {}).get("pixmo_id")) for task in tasks}
+    def task_data(self, project: Project) -> dict[str, Json]:
+        """`data` of every task there is, the oldest first, by its `pixmo_id`."""
+        found = (task.data or {} for task in self.tasks(project, "id,data"))
+        return {str(data.get("pixmo_id")): data for data in found}
 
     def import_tasks(self, project: Project, tasks: Sequence[Json]) -> None:
         """The tasks are in the project; each has `data` and `predictions`."""

@@ -42,6 +42,7 @@ class RecordSettings:
     """`[record]`: the page on which annotators speak."""
 
     AT_LEAST: ClassVar = {"min_seconds": 1, "max_seconds": 1, "recordings_per_image": 1}
+    URLS: ClassVar = ("public_url",)
 
     consent: str = ""  # a text file in the workspace; empty: the one that ships
     questions: str = ""  # a text file in the workspace, a question a line; empty: likewise
@@ -89,6 +90,7 @@ class LabelStudioSettings:
     """`[label_studio]`: the server with the annotators, and how it gets the images."""
 
     NOT_EMPTY: ClassVar = ("url",)
+    URLS: ClassVar = ("url", "s3_endpoint")
     ONE_OF: ClassVar = {"images": ("local-files", "s3", "url")}
 
     url: str = "http://localhost:8080"
@@ -251,6 +253,10 @@ def read_section(factory: Any, content: dict[str, Any], where: str) -> Any:
         if not getattr(section, name):
             default = getattr(factory(), name)
             raise SettingsError(f'{where} {name} is empty; the default is "{default}"')
+    for name in getattr(factory, "URLS", ()):
+        url = getattr(section, name)
+        if url and not url.startswith(("http://", "https://")):
+            raise SettingsError(f'{where} {name} = "{url}": a URL begins with https:// or http://')
     return section
 
 

@@ -41,9 +41,9 @@ class Length:
     def fault(self, seconds: float) -> str:
         """What is wrong with a recording that is so long; empty: nothing."""
         if seconds < self.least - TOLERANCE_SECONDS:
-            return f"{seconds:.1f} s are too short; {self.least:g} s are asked for"
+            return f"too short: {seconds:.1f} s, and {self.least:g} s are asked for"
         if seconds > self.most + TOLERANCE_SECONDS:
-            return f"{seconds:.1f} s are too long; {self.most:g} s are the most"
+            return f"too long: {seconds:.1f} s, and {self.most:g} s are the most"
         return ""
 
 

@@ -85,6 +85,8 @@ class Recorder:
         self.consent_text = self.text_of(settings.consent, "consent")
         questions = self.text_of(settings.questions, "questions").splitlines()
         self.questions = [line.strip() for line in questions if line.strip()]
+        if not self.questions:
+            raise SettingsError(f"pixmo.toml: [record] questions: {settings.questions} has none")
         self.inbox = Inbox(
             self.workspace,
             Length(settings.min_seconds, settings.max_seconds),
@@ -119,7 +121,8 @@ class Recorder:
         try:
             return path.read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"pixmo.toml: [record] {name}: {path}: {error}") from error
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise SettingsError(f"pixmo.toml: [record] {name}: {path}: {why}") from error
 
     def look_for_images(self) -> None:
         """What was taken in since is handed out, too."""
@@ -268,6 +271,11 @@ class Recorder:
             if not smaller.exists():
                 await anyio.to_thread.run_sync(make_smaller, picture.path, smaller)
         return smaller, "image/jpeg"
+
+
+def answered(folder: Path) -> set[str]:
+    """Who was asked for consent and answered."""
+    return {row["annotator"] for row in appended_objects(folder / "consents.jsonl")}
 
 
 def make_smaller(path: Path, smaller: Path) -> None:

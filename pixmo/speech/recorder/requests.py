@@ -1,5 +1,6 @@
 """What requests hold, of limited size, and how the recorder says what is wrong with one."""
 
+import html
 import json
 import logging
 from datetime import UTC, datetime
@@ -8,7 +9,7 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from pixmo.speech.recorder.drafts import OffsetError, TooLargeError
 from pixmo.speech.recorder.filing import DISK_TROUBLE, TooShortError
@@ -16,6 +17,15 @@ from pixmo.speech.recorder.invites import InviteError
 
 LOG = logging.getLogger("uvicorn.error")  # the server's own, shown where it runs
 MOST_JSON_BYTES = 10_000
+# What somebody sees whose link is none.
+LINK_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Not a valid link</title>
+<h1>{}</h1>
+</html>
+"""
 
 
 async def refused(_request: Request, error: Exception) -> Response:
@@ -29,7 +39,8 @@ async def unusable(request: Request, error: Exception) -> Response:
     told: dict[str, object] = {"error": str(error)}
     if isinstance(error, InviteError):
         if "text/html" in request.headers.get("accept", ""):  # somebody opened the link
-            return PlainTextResponse(f"{error}\n", HTTPStatus.FORBIDDEN)
+            page = LINK_PAGE.format(html.escape(str(error)))
+            return HTMLResponse(page, HTTPStatus.FORBIDDEN)
         return JSONResponse(told, HTTPStatus.FORBIDDEN)
     if isinstance(error, OffsetError):
         return JSONResponse(told | {"offset": error.offset}, HTTPStatus.CONFLICT)
