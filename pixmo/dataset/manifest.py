@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -195,9 +196,8 @@ def differences(release: Path, manifest: Manifest) -> Iterator[str]:
         if path.is_file()
     }
     for file in manifest.files:
-        path = release / file.path
-        fault = fault_of(file, sizes.get(file.path), lambda path=path: sha256_file(path))
-        if fault:
+        sha256 = partial(sha256_file, release / file.path)
+        if fault := fault_of(file, sizes.get(file.path), sha256):
             yield fault
     yield from unlisted(sizes, manifest)
 

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pixmo.dataset.manifest import FILE_NAME, SIGNATURE, File, Manifest
+from pixmo.dataset.manifest import FILE_NAME, SIGNATURE, File, Manifest, not_named
 from pixmo.errors import PublishError
 from pixmo.execution.progress import Progress
 from pixmo.hashing import CHUNK_BYTES
-from pixmo.publish.hub_errors import refusals
+from pixmo.publish.hub_errors import BusyError, is_busy, refusals
 from pixmo.publish.place import Contents, contents, local_file, read_on
-from pixmo.publish.publish import taken
+from pixmo.publish.publish import check_free, taken
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoFile
@@ -88,6 +88,8 @@ class Hub:
     def read(self, path: str) -> Iterator[bytes]:
         """Yield the bytes of a file in chunks; what a broken connection cut off is asked again.
 
+        So is what a hub refused that is busy or failed just then.
+
         Raises:
             FileNotFoundError: there is no such file.
             PublishError: it cannot be read.
@@ -114,6 +116,8 @@ class Hub:
             if offset:
                 headers["Range"] = f"bytes={offset}-"
             with get_session().stream("GET", url, headers=headers, follow_redirects=True) as reply:
+                if is_busy(reply.status_code):
+                    raise BusyError(reply.status_code)
                 hf_raise_for_status(reply)
                 if offset and reply.status_code != httpx2.codes.PARTIAL_CONTENT:
                     raise PublishError(f"{self.name}/{path}: the hub cannot go on after a break")
@@ -121,7 +125,7 @@ class Hub:
 
         with self.refusals(path):
             try:
-                yield from read_on(read_from, (httpx2.TransportError,))
+                yield from read_on(read_from, (httpx2.TransportError, BusyError))
             except (EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError) as error:
                 raise FileNotFoundError(f"{self.name}/{path}") from error
 
@@ -147,9 +151,35 @@ class Hub:
         return same  # which may have been signed after it was tagged
 
     def foreign(self, manifest: Manifest) -> Sequence[str]:  # noqa: ARG002
-        """Every file of a dataset that is no release; an older release makes way."""
-        files = self.files()
-        return [] if FILE_NAME in files else sorted(files.keys() - FIRST_FILES)
+        """Every file that the newest release there does not name; that release makes way."""
+        files, newest = self.files(), contents(self)
+        return not_named(files, newest.manifest) if newest else sorted(files.keys() - FIRST_FILES)
+
+    def making_way(self, release: Contents) -> Sequence[str]:
+        """Paths of the newest release's files that this one does not have."""
+        newest = contents(self)
+        if newest is None:
+            return ()
+        unsigned = {SIGNATURE} if newest.signature and not release.signature else set()
+        return sorted(unsigned | set(not_named(self.named(newest), release.manifest)))
+
+    def named(self, release: Contents) -> set[str]:
+        """Paths of a release's files that are there."""
+        return {file.path for file in release.manifest.files} & self.files().keys()
+
+    def check_signable(self, release: Contents) -> None:
+        """Nothing, if the release is the newest: its tag is never moved, so only `main` can be.
+
+        Raises:
+            PublishError: a newer release is in `main`.
+        """
+        newest = contents(self)
+        if newest is None or newest.manifest_bytes != release.manifest_bytes:
+            raise PublishError(
+                f"{self.name} has another release in {MAIN} by now, so {release.manifest.version}"
+                " can no longer be signed there; delete the local signature, or publish to"
+                " another place"
+            )
 
     def holding(self, shipment: "Shipment") -> set[str]:
         """Paths of the files that the newest commit has, byte for byte."""
@@ -174,10 +204,11 @@ class Hub:
         sends: Sequence[File],  # noqa: ARG002 - what is missing is asked of the commit to follow
         progress: Progress,
     ) -> None:
-        """One commit has the whole release and no other file.
+        """One commit has the whole release and no file of an older one.
 
         Raises:
-            PublishError: somebody else commits at the same time, or the hub refuses.
+            PublishError: somebody else commits at the same time or did so since this was planned,
+                or the hub refuses.
         """
         from huggingface_hub import CommitOperationDelete
 
@@ -191,15 +222,11 @@ class Hub:
             if standing.manifest_bytes == release.manifest_bytes:
                 return  # another process was quicker
             raise PublishError(taken(self.name, shipment.version))
-        keeps, held = {file.path for file in shipment.files}, before.holding(shipment)
+        check_free(release, before)
+        held = before.holding(shipment)
         missing = [file for file in shipment.files if file.path not in held]
         additions = self.additions(shipment, missing, progress)
-        deletions = [
-            CommitOperationDelete(path)
-            for path in sorted(before.files())
-            if path not in keeps | {FILE_NAME}
-            and not (path == SIGNATURE and release.signature is not None)
-        ]
+        deletions = [CommitOperationDelete(path) for path in before.making_way(release)]
         self.commit(shipment, [*additions, *deletions], head)
 
     def additions(

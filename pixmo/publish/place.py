@@ -76,6 +76,18 @@ class Place(Readable, Protocol):
         """
         ...
 
+    def making_way(self, release: Contents) -> Sequence[str]:
+        """Paths of an older release's files there that are gone when this one is published."""
+        ...
+
+    def check_signable(self, release: Contents) -> None:
+        """Nothing, if the signature of a release that is there can still be sent.
+
+        Raises:
+            PublishError: it cannot.
+        """
+        ...
+
     def complete(self, shipment: "Shipment") -> None:
         """Of a release that is there: its signature is there, and nothing a publisher left."""
         ...

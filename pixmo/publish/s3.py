@@ -131,6 +131,13 @@ class S3:
         """Paths of objects that are not this release's."""
         return not_named(self.files().keys() - {CLAIM}, manifest)
 
+    def making_way(self, release: Contents) -> Sequence[str]:  # noqa: ARG002
+        """Nothing: another release is never replaced."""
+        return ()
+
+    def check_signable(self, release: Contents) -> None:
+        """Nothing: a signature may come at any time."""
+
     def holding(self, shipment: "Shipment") -> set[str]:
         """Paths of the files that are there already, by the sha256 that the store has."""
         sizes = self.files()

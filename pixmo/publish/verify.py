@@ -57,9 +57,7 @@ def verify(
             faults.append(str(error))
 
     def fault(file: File) -> str:
-        return fault_of(
-            file, sizes.get(file.path), lambda: sha256_chunks(place.read(file.path))
-        )
+        return fault_of(file, sizes.get(file.path), lambda: sha256_chunks(place.read(file.path)))
 
     total = sum(file.bytes for file in manifest.files)
     with progress.task("Verifying", total=total, unit="bytes") as advance:
