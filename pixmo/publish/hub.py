@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from pixmo.dataset.manifest import FILE_NAME, SIGNATURE, File, Manifest, not_named
 from pixmo.errors import PublishError
 from pixmo.execution.progress import Progress
-from pixmo.hashing import CHUNK_BYTES
-from pixmo.publish.hub_errors import BusyError, is_busy, refusals
-from pixmo.publish.place import Contents, contents, local_file, read_on
+from pixmo.publish.hub_errors import refusals
+from pixmo.publish.hub_reads import read
+from pixmo.publish.place import Contents, contents, local_file
 from pixmo.publish.publish import check_free, taken
 
 if TYPE_CHECKING:
@@ -86,48 +86,13 @@ class Hub:
         return {file.path: file for file in files if file.path not in OWN_FILES}
 
     def read(self, path: str) -> Iterator[bytes]:
-        """Yield the bytes of a file in chunks; what a broken connection cut off is asked again.
-
-        So is what a hub refused that is busy or failed just then.
+        """Yield the bytes of a file in chunks, as `hub_reads.read` does.
 
         Raises:
             FileNotFoundError: there is no such file.
             PublishError: it cannot be read.
         """
-        import httpx2
-        from huggingface_hub import get_session, hf_hub_url, hf_raise_for_status
-        from huggingface_hub.errors import (
-            EntryNotFoundError,
-            RepositoryNotFoundError,
-            RevisionNotFoundError,
-        )
-        from huggingface_hub.utils._headers import build_hf_headers
-
-        url = hf_hub_url(
-            self.repository,
-            path,
-            repo_type="dataset",
-            revision=self.revision,
-            endpoint=self.api.endpoint,
-        )
-
-        def read_from(offset: int) -> Iterator[bytes]:
-            headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
-            if offset:
-                headers["Range"] = f"bytes={offset}-"
-            with get_session().stream("GET", url, headers=headers, follow_redirects=True) as reply:
-                if is_busy(reply.status_code):
-                    raise BusyError(reply.status_code)
-                hf_raise_for_status(reply)
-                if offset and reply.status_code != httpx2.codes.PARTIAL_CONTENT:
-                    raise PublishError(f"{self.name}/{path}: the hub cannot go on after a break")
-                yield from reply.iter_bytes(CHUNK_BYTES)
-
-        with self.refusals(path):
-            try:
-                yield from read_on(read_from, (httpx2.TransportError, BusyError))
-            except (EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError) as error:
-                raise FileNotFoundError(f"{self.name}/{path}") from error
+        return read(self.api.endpoint, self.repository, self.revision, path, self.name)
 
     def at(self, revision: str) -> "Hub":
         """The same dataset at another revision."""
@@ -315,6 +280,6 @@ class Hub:
                     parent_commit=head,
                 )
 
-    def refusals(self, path: str = "") -> contextlib.AbstractContextManager[None]:
+    def refusals(self) -> contextlib.AbstractContextManager[None]:
         """Whatever the hub refuses meanwhile is one PublishError with one line."""
-        return refusals(f"{self.name}/{path}" if path else self.name)
+        return refusals(self.name)
