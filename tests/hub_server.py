@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 TOKEN = "hf_a_token_for_tests"
+CUT = 0  # the connection ends half-way
 SMALL_BYTES = 4096  # above it a file is a large one, with its own upload
 
 
@@ -51,9 +52,12 @@ class HubServer:
     datasets: dict[str, Dataset] = field(default_factory=dict)
     large: dict[str, bytes] = field(default_factory=dict)  # by sha256
     uploads: list[str] = field(default_factory=list)  # sha256s whose bytes came
+    before_create: Callable[[], None] = lambda: None
     before_commit: Callable[[], None] = lambda: None
     lose_reply: bool = False  # of the next commit
     fail_uploads: int = 0  # so many come to nothing
+    fail_reads: list[int] = field(default_factory=list)  # of large files: a status each, or CUT
+    ranges: list[str] = field(default_factory=list)  # what was asked of large files
     token: str = TOKEN
 
     def dataset(self, name: str) -> Dataset:
@@ -124,6 +128,7 @@ class Handler(BaseHTTPRequestHandler):
         return dataset, files
 
     def create(self) -> None:
+        self.hub.before_create()
         asked = json.loads(self.body)
         name = f"{asked['organization']}/{asked['name']}" if asked.get("organization") else None
         name = name or asked["name"]
@@ -252,6 +257,14 @@ class Handler(BaseHTTPRequestHandler):
             first, last = int(asked[1]), min(int(asked[2] or len(data)), len(data) - 1)
             headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
             data, status = data[first : last + 1], 206
+        if len(files[path]) > SMALL_BYTES and self.command == "GET":
+            self.hub.ranges.append(self.headers.get("Range") or "")
+            fault = self.hub.fail_reads.pop(0) if self.hub.fail_reads else status
+            if fault == CUT:
+                headers["Content-Length"] = str(len(data))
+                data, self.close_connection = data[: len(data) // 2], True
+            elif fault != status:
+                raise RefusedError(fault)
         self.reply(data, status, headers)
 
 

@@ -116,6 +116,44 @@ def test_a_strangers_manifest_can_name_nothing_outside_the_release(
     assert not (tmp_path / "copy").exists()
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("version", "../../.ssh", "has version '../../.ssh', which names no release"),
+        ("version", "/etc", "has version '/etc', which names no release"),
+        ("version", "..", "has version '..', which names no release"),
+        ("version", "", "has version '', which names no release"),
+        ("version", 1, "is not a manifest: 'version' of a manifest cannot be 1"),
+        ("license", None, "is not a manifest: 'license' of a manifest cannot be None"),
+        ("images", ["url"], "is not a manifest: 'images' of a manifest cannot be ['url']"),
+        ("files", 3, "is not a manifest: 'int' object is not iterable"),
+        ("files", [3], "is not a manifest: 'int' object is not a mapping"),
+        ("subsets", ["cap"], "is not a manifest: "),
+        ("path", 3, "is not a manifest: 'path' of a file cannot be 3"),
+        ("sha256", None, "is not a manifest: 'sha256' of a file cannot be None"),
+        ("bytes", "3", "is not a manifest: 'bytes' of a file cannot be '3'"),
+        ("bytes", True, "is not a manifest: 'bytes' of a file cannot be True"),
+        ("rows", 1.5, "is not a manifest: 'rows' of a file cannot be 1.5"),
+    ],
+)
+def test_a_strangers_manifest_with_wrong_values_is_one_line(
+    field: str, value: object, says: str, tmp_path: Path
+) -> None:
+    root = plain_release(tmp_path / "v1", sizes={"a.txt": 3})
+    data = json.loads((root / "manifest.json").read_text())
+    (data if field in data else data["files"][0])[field] = value
+    (root / "manifest.json").write_text(json.dumps(data))
+    with pytest.raises(ReleaseError, match=re.escape(says)):
+        fetch(Folder(root), Folder(tmp_path / "copy"))
+    assert not (tmp_path / "copy").exists()
+
+
+def test_a_manifest_of_endless_brackets_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("[" * 200_000)
+    with pytest.raises(ReleaseError, match="is not a manifest"):
+        fetch(Folder(tmp_path), Folder(tmp_path / "copy"))
+
+
 def test_parts_are_as_many_as_a_store_takes() -> None:
     assert part_bytes(0) == part_bytes(PART_BYTES * MOST_PARTS) == PART_BYTES
     for size in (PART_BYTES * MOST_PARTS + 1, 5 << 40):

@@ -11,9 +11,10 @@ import pytest
 
 from pixmo.dataset import manifest as manifests
 from pixmo.hashing import sha256_file
+from pixmo.publish.place import READ_ATTEMPTS
 from pixmo.release.build import build_release
 from tests import workspaces
-from tests.hub_server import TOKEN, HubServer, running
+from tests.hub_server import CUT, TOKEN, HubServer, running
 from tests.published import LARGE, contents, plain_release
 from tests.test_verify import flip
 
@@ -104,8 +105,14 @@ def test_a_newer_release_follows_and_the_older_stays_at_its_tag(
     dry = run("publish", newer, f"hf://{NAME}", "--dry-run", "--json")
     planned = json.loads(dry.stdout)
     assert [file["path"] for file in planned["there"]] == ["README.md"]
+    gone = ["dropped/cap.parquet", "images/1.png"]
+    assert planned["deletes"] == gone
+    said = run("publish", newer, f"hf://{NAME}", "--dry-run").stdout.splitlines()
+    assert [line.split()[1] for line in said if line.split()[0] == "deleted"] == gone
+    assert said[-1] == "would delete 2 files of the release before"
     sent = run("publish", newer, f"hf://{NAME}")
     assert sent.returncode == 0, sent.stderr
+    assert "deleted 2 files of the release before" in sent.stdout
     assert published(hub) == contents(newer)
     assert published(hub, "v1") == contents(release)
     assert run("verify", f"hf://{NAME}@v1").returncode == 0
@@ -136,10 +143,71 @@ def test_a_dataset_of_something_else_is_refused(run: Run, hub: HubServer, releas
     hub.datasets[NAME].commit({ATTRIBUTES: b"", "README.md": b"", "data.csv": b"1"}, "mine")
     refused = run("publish", release, f"hf://{NAME}")
     assert refused.returncode == 1
-    assert "holds 1 file that this release does not have, such as data.csv" in refused.stderr
+    assert "holds 1 file of something else, such as data.csv" in refused.stderr
     hub.datasets[NAME].commit({ATTRIBUTES: b"", "README.md": b""}, "only a card")
     assert run("publish", release, f"hf://{NAME}").returncode == 0
     assert published(hub) == contents(release)
+
+
+def test_what_somebody_else_put_beside_a_release_is_never_deleted(
+    run: Run, hub: HubServer, release: Path, tmp_path: Path
+) -> None:
+    assert run("publish", release, f"hf://{NAME}").returncode == 0
+    theirs = {**published(hub), ATTRIBUTES: b"", "LICENSE.txt": b"theirs"}
+    hub.datasets[NAME].commit(theirs, "a licence")
+    newer = plain_release(tmp_path / "v2", "v2", sizes=SIZES)
+    for words in (("--dry-run",), ()):
+        refused = run("publish", newer, f"hf://{NAME}", *words)
+        assert refused.returncode == 1
+        assert "holds 1 file of something else, such as LICENSE.txt; give" in refused.stderr
+    assert hub.datasets[NAME].at("main") == theirs
+    del theirs["LICENSE.txt"]
+    hub.datasets[NAME].commit(theirs, "no licence")
+    assert run("publish", newer, f"hf://{NAME}").returncode == 0
+    assert hub.datasets[NAME].at("main") == {**contents(newer), ATTRIBUTES: b""}
+
+
+def test_what_somebody_else_puts_there_after_the_plan_is_seen(
+    run: Run, hub: HubServer, release: Path, tmp_path: Path
+) -> None:
+    assert run("publish", release, f"hf://{NAME}").returncode == 0
+    dataset = hub.datasets[NAME]
+
+    def interfere() -> None:
+        dataset.commit({**published(hub), "b.txt": b"x"}, "theirs")
+
+    hub.before_create = interfere
+    newer = plain_release(tmp_path / "v2", "v2", sizes=SIZES)
+    refused = run("publish", newer, f"hf://{NAME}")
+    assert refused.returncode == 1
+    assert "holds 1 file of something else, such as b.txt" in refused.stderr
+    assert dataset.messages[-1] == "theirs"
+
+
+@pytest.mark.parametrize("faults", [[CUT], [503, 429], [CUT, 503, CUT]])
+def test_what_a_break_cut_off_is_read_on(
+    run: Run, hub: HubServer, tmp_path: Path, faults: list[int]
+) -> None:
+    size = 4_000_000  # some of the pieces that are taken on
+    release = plain_release(tmp_path / "v1", sizes={"README.md": 9, LARGE: size})
+    assert run("publish", release, f"hf://{NAME}").returncode == 0
+    hub.fail_reads, hub.ranges = list(faults), []
+    fetched = run("fetch", f"hf://{NAME}", "copy")
+    assert fetched.returncode == 0, fetched.stderr
+    assert contents(tmp_path / "copy") == contents(release)
+    assert len(hub.ranges) == len(faults) + 1
+    half = [asked for asked in hub.ranges if asked]
+    assert all(asked.startswith("bytes=") for asked in half)
+    assert len(half) == (len(faults) if faults[0] == CUT else 0)  # what came is not asked again
+
+
+def test_a_hub_that_stays_busy_is_said(run: Run, hub: HubServer, release: Path) -> None:
+    assert run("publish", release, f"hf://{NAME}").returncode == 0
+    hub.fail_reads = [503] * READ_ATTEMPTS * 2  # of both large files
+    failed = run("verify", f"hf://{NAME}")
+    assert failed.returncode == 1
+    (line,) = failed.stderr.splitlines()
+    assert line.endswith("the hub answers 503; run the same command again later")
 
 
 def test_a_commit_of_somebody_else_meanwhile_is_a_conflict(
@@ -241,6 +309,26 @@ def test_a_signature_that_comes_later_is_a_commit_of_its_own(
     again = run("publish", release, f"hf://{NAME}")
     assert "signature" not in again.stdout
     assert len(hub.datasets[NAME].messages) == 3
+
+
+def test_a_signature_that_comes_too_late_is_refused(
+    run: Run, hub: HubServer, release: Path, tmp_path: Path
+) -> None:
+    """The tag is never moved, and `main` has another release."""
+    assert run("publish", release, f"hf://{NAME}").returncode == 0
+    newer = plain_release(tmp_path / "v2", "v2", sizes=SIZES)
+    assert run("publish", newer, f"hf://{NAME}").returncode == 0
+    assert run("sign", release, "--new-key", "me.key", "--key", "me.key").returncode == 0
+    for words in (("--dry-run",), ()):
+        refused = run("publish", release, f"hf://{NAME}", *words)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert "has another release in main by now, so v1 can no longer be signed" in refused.stderr
+    assert hub.datasets[NAME].messages == ["initial commit", "Release v1", "Release v2"]
+    assert run("sign", newer, "--key", "me.key").returncode == 0
+    assert "sent its signature" in run("publish", newer, f"hf://{NAME}").stdout
+    assert published(hub) == contents(newer)
+    at_tag = run("verify", f"hf://{NAME}@v2", "--public-key", "me.key.pub")
+    assert "is missing: the release is not signed" in at_tag.stdout  # as the guide says
 
 
 @pytest.mark.parametrize("address", ["hf://data", "hf://a/b/c", "hf://"])

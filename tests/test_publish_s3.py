@@ -22,6 +22,7 @@ from pixmo.publish.places import opened
 from pixmo.publish.publish import plan, publish
 from pixmo.publish.s3 import CLAIM, S3
 from pixmo.publish.shipment import Shipment
+from pixmo.publish.uploads import CONFLICT_ATTEMPTS
 from pixmo.publish.verify import verify
 from tests import object_stores
 from tests.object_stores import BUCKET, CREDENTIALS, CUT, HOLD, LOSE, PASS, Proxy, client_of
@@ -199,7 +200,7 @@ def test_a_place_with_files_of_something_else_is_refused(
     place: S3, shipment: Shipment, address: str
 ) -> None:
     place.client.put_object(**place.object("v1/notes.txt"), Body=b"mine")
-    with pytest.raises(PublishError, match=r"holds 1 file that .* such as v1/notes.txt"):
+    with pytest.raises(PublishError, match=r"holds 1 file of something else, .* v1/notes.txt"):
         publish(shipment, place)
     assert list(place.files()) == ["v1/notes.txt"]
 
@@ -235,6 +236,34 @@ def test_a_store_that_fails_for_a_while_is_asked_again(
     publish(shipment, place)
     assert (len(puts), len(parts)) == (2, 2)
     assert objects(place) == contents(release)
+
+
+def test_a_request_that_meets_another_of_the_same_name_is_made_again(
+    place: S3, release: Path, shipment: Shipment
+) -> None:
+    """Amazon answers so while another conditional write of the name is under way."""
+    conflict = (409, "ConditionalRequestConflict")
+    puts = answering(place, "PutObject", 2, *conflict)
+    joins = answering(place, "CompleteMultipartUpload", 1, *conflict)
+    operations = asked(place)
+    publish(shipment, place)
+    assert (len(puts), len(joins)) == (2, 1)
+    names = [name for name, key in operations if key.startswith(LARGE)]
+    assert names.count("CreateMultipartUpload") == 2  # the first cannot be completed any more
+    assert names.count("UploadPart") == 2 * PARTS
+    assert objects(place) == contents(release)
+    listed = place.client.list_multipart_uploads(Bucket=BUCKET, Prefix=place.prefix)
+    assert listed.get("Uploads", []) == []
+
+
+def test_a_name_that_is_being_written_by_others_for_long_is_said(
+    place: S3, shipment: Shipment
+) -> None:
+    asked_for = answering(place, "PutObject", 10**6, 409, "ConditionalRequestConflict")
+    with pytest.raises(PublishError, match=f"{CLAIM}: somebody else writes it just now; run"):
+        publish(shipment, place)
+    assert len(asked_for) == CONFLICT_ATTEMPTS
+    assert place.files() == {}
 
 
 @pytest.mark.parametrize(
@@ -428,6 +457,14 @@ def test_nothing_of_other_attempts_is_left(place: S3, shipment: Shipment) -> Non
     listed = place.client.list_multipart_uploads(Bucket=BUCKET, Prefix=place.prefix)
     assert listed.get("Uploads", []) == []
     assert set(place.files()) == {*SIZES, "manifest.json"}
+
+
+def test_what_another_publisher_sends_to_below_is_left_to_it(place: S3, shipment: Shipment) -> None:
+    theirs = place.object("v2/" + LARGE)
+    place.client.create_multipart_upload(**theirs)
+    publish(shipment, place)
+    listed = place.client.list_multipart_uploads(Bucket=BUCKET, Prefix=place.prefix)
+    assert [upload["Key"] for upload in listed.get("Uploads", [])] == [theirs["Key"]]
 
 
 def test_of_two_releases_at_once_exactly_one_is_published(

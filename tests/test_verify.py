@@ -13,6 +13,7 @@ import pytest
 from pixmo.dataset.manifest import SIGNATURE, differences, read
 from pixmo.errors import PublishError, ReleaseError
 from pixmo.publish import signature
+from pixmo.publish.fetch import fetch
 from pixmo.publish.folder import Folder
 from pixmo.publish.place import needed
 from pixmo.publish.publish import publish
@@ -191,6 +192,22 @@ def test_a_signature_goes_along_and_may_follow(release: Path, key: Path, tmp_pat
     with pytest.raises(PublishError, match="with another signature, which stays"):
         publish(packed(release), late)
     assert signature.check(needed(late), f"{key}.pub")
+
+
+def test_a_signature_that_came_later_is_fetched_into_a_copy(
+    release: Path, key: Path, tmp_path: Path
+) -> None:
+    copy = Folder(tmp_path / "copy")
+    fetch(Folder(release), copy)
+    path = signature.sign(Folder(release), key, lambda _: "")
+    fetch(Folder(release), copy)
+    assert signature.check(needed(copy), f"{key}.pub")
+    stranger = tmp_path / "stranger.key"
+    signature.new_key(stranger, lambda _: "")
+    before = path.read_bytes()
+    signature.sign(Folder(release), stranger, lambda _: "")
+    fetch(Folder(release), copy)  # one that is there stays
+    assert (copy.root / SIGNATURE).read_bytes() == before
 
 
 @needs_minisign

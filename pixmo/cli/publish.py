@@ -102,6 +102,8 @@ def publish(
     if dry_run:
         for file in done.sends:
             show.say(f"{file.bytes:>14,}  {file.path}")
+        for path in done.deletes:
+            show.say(f"{'deleted':>14}  {path}")
     there = f"; {counted(len(done.there), 'file')} there already" if done.there else ""
     verb = "would send" if dry_run else "sent"
     if done.is_published:
@@ -110,6 +112,9 @@ def publish(
             show.say(f"{verb} its signature")
         return
     show.say(f"{verb} {counted(len(done.sends), 'file')}, {done.bytes:,} bytes{there}")
+    if done.deletes:
+        verb = "would delete" if dry_run else "deleted"
+        show.say(f"{verb} {counted(len(done.deletes), 'file')} of the release before")
     if not dry_run:
         show.say(f"published {done.version} at {done.place}")
         show.say(f"check it with: pixmo verify {done.place}")

@@ -1,10 +1,13 @@
 """`manifest.json`: what a release holds, to the byte; written last, so it means complete."""
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from functools import partial
+from pathlib import Path, PurePosixPath
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from pixmo.errors import ReleaseError
 from pixmo.files import write_json
@@ -15,7 +18,10 @@ IMAGES = "images"  # the folder of image files
 EMBEDDED = "embedded"  # `images` of a release whose images stand in its rows
 EMBEDDED_COLUMN = "image"  # where they do
 SIGNATURE = f"{FILE_NAME}.minisig"  # written beside it later, so it names no file of the release
+VERSION = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")  # the name of a release and of its folder
 APART = "apart"  # the folder of the rows that were set apart, a file a subset
+
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
@@ -115,23 +121,65 @@ def read(release: Path) -> Manifest:
 def parse(content: bytes, name: str) -> Manifest:
     """The manifest that these bytes are; messages call it `name`.
 
+    It may come from a stranger: what it names as version and files stays within a release's folder.
+
     Raises:
-        ReleaseError: it is no manifest.
+        ReleaseError: it is no manifest, or names what can be no version or no file of a release.
     """
     try:
         data: Any = json.loads(content.decode("utf-8"))
         if not isinstance(data, dict):
             raise TypeError("it holds no JSON object")
         subsets = tuple(
-            Subset(**{**subset, "funnel": tuple(FunnelStep(**step) for step in subset["funnel"])})
-            for subset in data.pop("subsets")
+            made(Subset, subset, funnel=tuple(made(FunnelStep, step) for step in subset["funnel"]))
+            for subset in data["subsets"]
         )
-        files = tuple(File(**file) for file in data.pop("files"))
-        return Manifest(**data, subsets=subsets, files=files)
+        files = tuple(made(File, file) for file in data["files"])
+        manifest = made(Manifest, data, subsets=subsets, files=files)
     except KeyError as error:
         raise ReleaseError(f"{name} is not a manifest: it lacks {error}") from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ReleaseError(f"{name} is not a manifest: {error}") from error
+    if not VERSION.fullmatch(manifest.version):
+        raise ReleaseError(f"{name} has version {manifest.version!r}, which names no release")
+    for file in files:
+        if not is_file_of_release(file.path):
+            raise ReleaseError(f"{name} names {file.path!r}, which can be no file of a release")
+    return manifest
+
+
+def made(kind: type[Part], data: Any, **parts: tuple[object, ...]) -> Part:
+    """The part of a manifest that JSON describes; `parts` stand for what it has within.
+
+    Raises:
+        TypeError: a field is missing, is of another type or is none of its kind.
+    """
+    found = kind(**{**data, **parts})
+    for field, expected in get_type_hints(kind).items():
+        value = getattr(found, field)
+        if not is_of(value, expected):
+            raise TypeError(f"{field!r} of a {kind.__name__.lower()} cannot be {value!r}")
+    return found
+
+
+def is_of(value: object, kind: Any) -> bool:
+    """Whether a value is of a field's type."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is UnionType:
+        return any(is_of(value, one) for one in inner)
+    if origin is dict:
+        return isinstance(value, dict) and all(is_of(one, inner[1]) for one in value.values())
+    if isinstance(value, bool):  # which Python takes for a number
+        return kind is bool
+    return isinstance(value, origin or kind)
+
+
+def is_file_of_release(path: str) -> bool:
+    """Whether a path stays within a release and is neither its manifest nor its signature."""
+    parts = PurePosixPath(path).parts
+    is_plain = path == "/".join(parts) and "\\" not in path and "\0" not in path
+    is_within = ".." not in parts and not path.startswith("/")
+    return is_plain and is_within and path not in (FILE_NAME, SIGNATURE, "")
 
 
 def file_entry(release: Path, path: Path, rows: int | None = None) -> File:
@@ -142,14 +190,38 @@ def file_entry(release: Path, path: Path, rows: int | None = None) -> File:
 
 def differences(release: Path, manifest: Manifest) -> Iterator[str]:
     """Yield a line for every file that is missing, changed or not in the manifest."""
-    promised = {file.path: file for file in manifest.files}
-    for path, file in promised.items():
-        found = release / path
-        if not found.is_file():
-            yield f"{path} is missing"
-        elif found.stat().st_size != file.bytes or sha256_file(found) != file.sha256:
-            yield f"{path} is not the file that was released: its sha256 differs"
-    for found in sorted(release.rglob("*")):
-        path = found.relative_to(release).as_posix()
-        if found.is_file() and path not in promised and path not in (FILE_NAME, SIGNATURE):
-            yield f"{path} is not in the manifest"
+    sizes = {
+        path.relative_to(release).as_posix(): path.stat().st_size
+        for path in release.rglob("*")
+        if path.is_file()
+    }
+    for file in manifest.files:
+        sha256 = partial(sha256_file, release / file.path)
+        if fault := fault_of(file, sizes.get(file.path), sha256):
+            yield fault
+    yield from unlisted(sizes, manifest)
+
+
+def fault_of(file: File, size: int | None, sha256: Callable[[], str]) -> str:
+    """What is wrong with a file of so many bytes, if any; empty where nothing is.
+
+    `sha256` reads the file; it raises FileNotFoundError where it is not there any more.
+    """
+    if size is None:
+        return f"{file.path} is missing"
+    try:
+        is_same = size == file.bytes and sha256() == file.sha256
+    except FileNotFoundError:  # it was there when the files were listed
+        return f"{file.path} is missing"
+    return "" if is_same else f"{file.path} is not the file that was released: its sha256 differs"
+
+
+def unlisted(paths: Iterable[str], manifest: Manifest) -> list[str]:
+    """A line for every path that the manifest does not name."""
+    return [f"{path} is not in the manifest" for path in not_named(paths, manifest)]
+
+
+def not_named(paths: Iterable[str], manifest: Manifest) -> list[str]:
+    """Those of the paths, sorted, that are neither manifest nor signature nor a file it names."""
+    named = {file.path for file in manifest.files} | {FILE_NAME, SIGNATURE}
+    return sorted(set(paths) - named)

@@ -8,7 +8,7 @@ from pixmo.publish.publish import taken
 
 
 def fetch(place: Readable, target: Folder, progress: Progress = SILENT) -> Contents:
-    """The folder holds the release of the place; nothing is copied where it did before.
+    """The folder holds the release of the place; where it did before, a later signature is added.
 
     Raises:
         ReleaseError: there is no whole release at the place, or a file of it is damaged.
@@ -16,6 +16,7 @@ def fetch(place: Readable, target: Folder, progress: Progress = SILENT) -> Conte
     """
     release = needed(place)
     if target.has(release):
+        target.add_signature(release.signature)
         return release
     standing = target.standing(release.manifest)
     if standing:

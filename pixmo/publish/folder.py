@@ -67,6 +67,13 @@ class Folder:
         """Every file there: a release is copied beside the folder, then takes its place."""
         return sorted(self.files())
 
+    def making_way(self, release: Contents) -> Sequence[str]:  # noqa: ARG002
+        """Nothing: another release is never replaced."""
+        return ()
+
+    def check_signable(self, release: Contents) -> None:
+        """Nothing: a signature may come at any time."""
+
     def holding(self, shipment: "Shipment") -> set[str]:
         """Paths of the files that a publisher copied before it was killed."""
         return self.copied(shipment.contents)
@@ -77,7 +84,10 @@ class Folder:
 
     def complete(self, shipment: "Shipment") -> None:
         """Its signature is there."""
-        signature = shipment.contents.signature
+        self.add_signature(shipment.contents.signature)
+
+    def add_signature(self, signature: bytes | None) -> None:
+        """The signature, if there is one, stands beside the manifest, or another did before."""
         path = self.root / SIGNATURE
         if signature is not None and not path.exists():
             create_atomically(path, lambda temporary: temporary.write_bytes(signature))

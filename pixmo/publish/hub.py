@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pixmo.dataset.manifest import FILE_NAME, SIGNATURE, File, Manifest
+from pixmo.dataset.manifest import FILE_NAME, SIGNATURE, File, Manifest, not_named
 from pixmo.errors import PublishError
 from pixmo.execution.progress import Progress
-from pixmo.hashing import CHUNK_BYTES
 from pixmo.publish.hub_errors import refusals
-from pixmo.publish.place import Contents, contents, local_file, read_on
-from pixmo.publish.publish import taken
+from pixmo.publish.hub_reads import read
+from pixmo.publish.place import Contents, contents, local_file
+from pixmo.publish.publish import check_free, taken
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoFile
@@ -86,44 +86,13 @@ class Hub:
         return {file.path: file for file in files if file.path not in OWN_FILES}
 
     def read(self, path: str) -> Iterator[bytes]:
-        """Yield the bytes of a file in chunks; what a broken connection cut off is asked again.
+        """Yield the bytes of a file in chunks, as `hub_reads.read` does.
 
         Raises:
             FileNotFoundError: there is no such file.
             PublishError: it cannot be read.
         """
-        import httpx2
-        from huggingface_hub import get_session, hf_hub_url, hf_raise_for_status
-        from huggingface_hub.errors import (
-            EntryNotFoundError,
-            RepositoryNotFoundError,
-            RevisionNotFoundError,
-        )
-        from huggingface_hub.utils._headers import build_hf_headers
-
-        url = hf_hub_url(
-            self.repository,
-            path,
-            repo_type="dataset",
-            revision=self.revision,
-            endpoint=self.api.endpoint,
-        )
-
-        def read_from(offset: int) -> Iterator[bytes]:
-            headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
-            if offset:
-                headers["Range"] = f"bytes={offset}-"
-            with get_session().stream("GET", url, headers=headers, follow_redirects=True) as reply:
-                hf_raise_for_status(reply)
-                if offset and reply.status_code != httpx2.codes.PARTIAL_CONTENT:
-                    raise PublishError(f"{self.name}/{path}: the hub cannot go on after a break")
-                yield from reply.iter_bytes(CHUNK_BYTES)
-
-        with self.refusals(path):
-            try:
-                yield from read_on(read_from, (httpx2.TransportError,))
-            except (EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError) as error:
-                raise FileNotFoundError(f"{self.name}/{path}") from error
+        return read(self.api.endpoint, self.repository, self.revision, path, self.name)
 
     def at(self, revision: str) -> "Hub":
         """The same dataset at another revision."""
@@ -147,9 +116,35 @@ class Hub:
         return same  # which may have been signed after it was tagged
 
     def foreign(self, manifest: Manifest) -> Sequence[str]:  # noqa: ARG002
-        """Every file of a dataset that is no release; an older release makes way."""
-        files = self.files()
-        return [] if FILE_NAME in files else sorted(files.keys() - FIRST_FILES)
+        """Every file that the newest release there does not name; that release makes way."""
+        files, newest = self.files(), contents(self)
+        return not_named(files, newest.manifest) if newest else sorted(files.keys() - FIRST_FILES)
+
+    def making_way(self, release: Contents) -> Sequence[str]:
+        """Paths of the newest release's files that this one does not have."""
+        newest = contents(self)
+        if newest is None:
+            return ()
+        unsigned = {SIGNATURE} if newest.signature and not release.signature else set()
+        return sorted(unsigned | set(not_named(self.named(newest), release.manifest)))
+
+    def named(self, release: Contents) -> set[str]:
+        """Paths of a release's files that are there."""
+        return {file.path for file in release.manifest.files} & self.files().keys()
+
+    def check_signable(self, release: Contents) -> None:
+        """Nothing, if the release is the newest: its tag is never moved, so only `main` can be.
+
+        Raises:
+            PublishError: a newer release is in `main`.
+        """
+        newest = contents(self)
+        if newest is None or newest.manifest_bytes != release.manifest_bytes:
+            raise PublishError(
+                f"{self.name} has another release in {MAIN} by now, so {release.manifest.version}"
+                " can no longer be signed there; delete the local signature, or publish to"
+                " another place"
+            )
 
     def holding(self, shipment: "Shipment") -> set[str]:
         """Paths of the files that the newest commit has, byte for byte."""
@@ -174,10 +169,11 @@ class Hub:
         sends: Sequence[File],  # noqa: ARG002 - what is missing is asked of the commit to follow
         progress: Progress,
     ) -> None:
-        """One commit has the whole release and no other file.
+        """One commit has the whole release and no file of an older one.
 
         Raises:
-            PublishError: somebody else commits at the same time, or the hub refuses.
+            PublishError: somebody else commits at the same time or did so since this was planned,
+                or the hub refuses.
         """
         from huggingface_hub import CommitOperationDelete
 
@@ -191,15 +187,11 @@ class Hub:
             if standing.manifest_bytes == release.manifest_bytes:
                 return  # another process was quicker
             raise PublishError(taken(self.name, shipment.version))
-        keeps, held = {file.path for file in shipment.files}, before.holding(shipment)
+        check_free(release, before)
+        held = before.holding(shipment)
         missing = [file for file in shipment.files if file.path not in held]
         additions = self.additions(shipment, missing, progress)
-        deletions = [
-            CommitOperationDelete(path)
-            for path in sorted(before.files())
-            if path not in keeps | {FILE_NAME}
-            and not (path == SIGNATURE and release.signature is not None)
-        ]
+        deletions = [CommitOperationDelete(path) for path in before.making_way(release)]
         self.commit(shipment, [*additions, *deletions], head)
 
     def additions(
@@ -288,6 +280,6 @@ class Hub:
                     parent_commit=head,
                 )
 
-    def refusals(self, path: str = "") -> contextlib.AbstractContextManager[None]:
+    def refusals(self) -> contextlib.AbstractContextManager[None]:
         """Whatever the hub refuses meanwhile is one PublishError with one line."""
-        return refusals(f"{self.name}/{path}" if path else self.name)
+        return refusals(self.name)

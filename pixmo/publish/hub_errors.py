@@ -7,6 +7,20 @@ from collections.abc import Iterator
 from pixmo.errors import PublishError
 
 NOT_ALLOWED = {401, 403}
+TOO_MANY, SERVER_FAILED = 429, 500  # this status of failure and above
+
+
+class BusyError(Exception):
+    """The hub answers with a status that may pass."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+def is_busy(status: int) -> bool:
+    """Whether the same request may be answered a little later."""
+    return status == TOO_MANY or status >= SERVER_FAILED
 
 
 @contextlib.contextmanager
@@ -25,6 +39,10 @@ def refusals(place: str) -> Iterator[None]:
 
     try:
         yield
+    except BusyError as error:
+        raise PublishError(
+            f"{place}: the hub answers {error.status}; run the same command again later"
+        ) from error
     except RepositoryNotFoundError as error:
         raise PublishError(
             f"{place}: there is no such dataset, or HF_TOKEN may not see it"

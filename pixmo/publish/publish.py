@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pixmo.dataset.manifest import File
 from pixmo.errors import PublishError
 from pixmo.execution.progress import SILENT, Progress
-from pixmo.publish.place import Place
+from pixmo.publish.place import Contents, Place
 from pixmo.publish.shipment import Shipment
 from pixmo.text import counted
 
@@ -20,6 +20,7 @@ class Plan:
     there: tuple[File, ...]  # files that are at the place already, byte for byte
     is_published: bool  # this very release is whole at the place
     sends_signature: bool
+    deletes: tuple[str, ...] = ()  # paths of an older release's files that make way
 
     @property
     def bytes(self) -> int:
@@ -31,18 +32,19 @@ def plan(shipment: Shipment, place: Place) -> Plan:
     """What publishing the release would do.
 
     Raises:
-        PublishError: another release is there, or files of something else; or the place cannot be
-            read.
+        PublishError: another release is there, or files of something else; or a signature comes
+            too late; or the place cannot be read.
     """
     release = shipment.contents
     standing = place.standing(release.manifest)
     if standing is None:
-        check_free(shipment, place)
+        check_free(release, place)
         held = place.holding(shipment)
         sends = tuple(file for file in shipment.files if file.path not in held)
         there = tuple(file for file in shipment.files if file.path in held)
         has_signature = release.signature is not None
-        return Plan(place.name, shipment.version, sends, there, False, has_signature)
+        deletes = tuple(place.making_way(release))
+        return Plan(place.name, shipment.version, sends, there, False, has_signature, deletes)
     if standing.manifest_bytes != release.manifest_bytes:
         raise PublishError(taken(place.name, standing.manifest.version))
     is_new = release.signature is not None and standing.signature is None
@@ -51,6 +53,8 @@ def plan(shipment: Shipment, place: Place) -> Plan:
             f"{place.name} holds release {shipment.version} with another signature, which stays;"
             " delete the local one, or publish to another place"
         )
+    if is_new:
+        place.check_signable(release)
     return Plan(place.name, shipment.version, (), tuple(shipment.files), True, is_new)
 
 
@@ -62,17 +66,17 @@ def taken(place: str, version: str) -> str:
     )
 
 
-def check_free(shipment: Shipment, place: Place) -> None:
+def check_free(release: Contents, place: Place) -> None:
     """Nothing, if nothing is at the place that would stand beside the release.
 
     Raises:
         PublishError: something is.
     """
-    foreign = place.foreign(shipment.contents.manifest)
+    foreign = place.foreign(release.manifest)
     if foreign:
         raise PublishError(
-            f"{place.name} holds {counted(len(foreign), 'file')} that this release does not have,"
-            f" such as {foreign[0]}; give the release a place of its own"
+            f"{place.name} holds {counted(len(foreign), 'file')} of something else,"
+            f" such as {foreign[0]}; give the release a place of its own, or take them away there"
         )
 
 

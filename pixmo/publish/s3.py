@@ -8,29 +8,21 @@ from being published to the same place at once; it is gone when the manifest is 
 import contextlib
 import threading
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from pixmo.dataset.manifest import FILE_NAME, SIGNATURE, File, Manifest
+from pixmo.dataset.manifest import FILE_NAME, SIGNATURE, File, Manifest, not_named
 from pixmo.errors import PublishError
 from pixmo.execution.progress import Progress
 from pixmo.execution.threads import map_in_threads
 from pixmo.hashing import CHUNK_BYTES
 from pixmo.publish.place import Contents, contents, local_file, read_on
 from pixmo.publish.publish import taken
-from pixmo.publish.s3_errors import (
-    EXISTS,
-    SERVER_FAILED,
-    ExistsError,
-    code_of,
-    is_missing,
-    refusals,
-    status_of,
-)
-from pixmo.publish.uploads import ALGORITHM, Piece, Upload
-from pixmo.publish.verify import sha256_chunks, unlisted
+from pixmo.publish.s3_errors import ExistsError, is_missing, refusals
+from pixmo.publish.uploads import ALGORITHM, Piece, Upload, create
+from pixmo.publish.verify import sha256_chunks
 
 if TYPE_CHECKING:
     from pixmo.publish.shipment import Shipment
@@ -137,8 +129,14 @@ class S3:
 
     def foreign(self, manifest: Manifest) -> Sequence[str]:
         """Paths of objects that are not this release's."""
-        paths = {path: size for path, size in self.files().items() if path != CLAIM}
-        return [line.split(" is not in ")[0] for line in unlisted(paths, manifest)]
+        return not_named(self.files().keys() - {CLAIM}, manifest)
+
+    def making_way(self, release: Contents) -> Sequence[str]:  # noqa: ARG002
+        """Nothing: another release is never replaced."""
+        return ()
+
+    def check_signable(self, release: Contents) -> None:
+        """Nothing: a signature may come at any time."""
 
     def holding(self, shipment: "Shipment") -> set[str]:
         """Paths of the files that are there already, by the sha256 that the store has."""
@@ -228,16 +226,18 @@ class S3:
             self.create(SIGNATURE, release.signature)
         if CLAIM in files:
             self.unclaim()
-        self.abort_uploads()
+        self.abort_uploads({f"{self.prefix}{file.path}" for file in shipment.files})
 
-    def abort_uploads(self) -> None:
-        """No part of a file that was being sent is left; the store would ask money for it."""
+    def abort_uploads(self, keys: Set[str]) -> None:
+        """No part of these objects is left; the store would ask money for it."""
         from botocore.exceptions import ClientError
 
         pages = self.client.get_paginator("list_multipart_uploads")
         with self.refusals():
             for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix):
                 for upload in page.get("Uploads", []):
+                    if upload["Key"] not in keys:  # another release's, on its way to below here
+                        continue
                     where = {"Key": upload["Key"], "UploadId": upload["UploadId"]}
                     try:
                         self.client.abort_multipart_upload(Bucket=self.bucket, **where)
@@ -254,7 +254,8 @@ class S3:
         """
         digest = sha256(content)
         file = File(path, digest.hexdigest(), len(content))
-        with self.created(file, [digest.digest()]):
+
+        def put() -> None:
             self.client.put_object(
                 **self.object(path),
                 Body=content,
@@ -263,33 +264,7 @@ class S3:
                 ChecksumSHA256=b64encode(digest.digest()).decode(),
             )
 
-    @contextlib.contextmanager
-    def created(self, file: File, parts: Sequence[bytes]) -> Iterator[None]:
-        """A request that creates an object is made; it may be there already if it is this one.
-
-        So it is when the answer to an earlier attempt was lost, or another process sends the same.
-
-        Raises:
-            ExistsError: another one is there.
-            PublishError: the store refuses.
-        """
-        from botocore.exceptions import ClientError
-
-        with self.refusals(file.path):
-            try:
-                yield
-            except ClientError as error:
-                is_taken = code_of(error) in EXISTS or is_missing(error)
-                if not (is_taken or status_of(error) >= SERVER_FAILED):
-                    raise
-                if self.holds(file, parts):
-                    return
-                if not is_taken:
-                    raise
-                raise ExistsError(
-                    f"{self.name}/{file.path} is there with other bytes or was taken away"
-                    " meanwhile; somebody else writes there, so publish to another place"
-                ) from error
+        create(self, file, [digest.digest()], put)
 
     def refusals(self, path: str = "") -> contextlib.AbstractContextManager[None]:
         """Whatever the store refuses meanwhile is one PublishError with one line."""

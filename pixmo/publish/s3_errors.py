@@ -7,7 +7,8 @@ from typing import Any
 from pixmo.errors import PublishError
 
 MISSING = {"NoSuchKey", "NoSuchUpload", "NotFound", "404"}
-EXISTS = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
+EXISTS = {"PreconditionFailed", "412"}
+CONFLICT = {"ConditionalRequestConflict", "409"}  # the name is being created just now
 SERVER_FAILED = 500  # this status and above: the store may have done what was asked, or not
 ADVICE = {
     "NoSuchBucket": "there is no such bucket; check the name, or make the bucket first",
@@ -17,6 +18,7 @@ ADVICE = {
     "AccessDenied": "these credentials may not do that",
     "403": "these credentials may not do that",
     "SlowDown": "the store is too busy; run the same command again later",
+    "ConditionalRequestConflict": "somebody else writes it just now; run the same command again",
     "BadDigest": "what arrived has another sha256 than what was sent; run the same command again",
     "XAmzContentChecksumMismatch": "what arrived has another sha256 than what was sent; run the"
     " same command again",

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pixmo.dataset.manifest import File
+from pixmo.dataset.manifest import File, unlisted
 from pixmo.errors import ReleaseError
 from pixmo.execution.progress import Progress
 from pixmo.execution.threads import map_in_threads
 from pixmo.publish.folder import Folder
 from pixmo.publish.place import Contents, local_file, needed
-from pixmo.publish.verify import unlisted
 
 READ_BYTES = 1 << 20
 PART_BYTES = 8 << 20  # S3 takes no part under 5 MiB but the last

@@ -1,14 +1,23 @@
 """A file on its way into a bucket: in one piece, or in parts that outlive a killed publisher."""
 
 import threading
+import time
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixmo.dataset.manifest import File
-from pixmo.publish.s3_errors import is_missing
+from pixmo.publish.s3_errors import (
+    CONFLICT,
+    EXISTS,
+    SERVER_FAILED,
+    ExistsError,
+    code_of,
+    is_missing,
+    status_of,
+)
 from pixmo.publish.shipment import part_bytes
 
 if TYPE_CHECKING:
@@ -16,6 +25,8 @@ if TYPE_CHECKING:
 
 
 ALGORITHM = "SHA256"  # as S3 calls it
+CONFLICT_ATTEMPTS = 5  # of a request that met another one of the same name
+FIRST_DELAY_SECONDS = 0.2  # before the second; doubled before each further one
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,7 @@ class Upload:
         self.digests = parts
         self.id = ""  # of several parts, as the store calls them
         self.sent: dict[int, str] = {}  # the store's tags of the parts that it has, by number
+        self.is_joined = False  # or just being joined
         self.lock = threading.Lock()
 
     def pieces(self) -> Iterator[Piece]:
@@ -128,27 +140,47 @@ class Upload:
 
     def send(self, number: int) -> int:
         """The part of this number is there; returns its bytes."""
-        count = self.bytes_of(number)
+        if not self.id:
+            create(self.place, self.file, self.digests, self.put)
+            return self.bytes_of(number)
+        create(self.place, self.file, self.digests, lambda: self.send_part(number))
+        with self.lock:  # of the last parts, which may end at once, one completes the file
+            is_last = len(self.sent) == len(self.checksums) and not self.is_joined
+            self.is_joined |= is_last
+        if is_last:
+            create(self.place, self.file, self.digests, self.join, self.send_again)
+        return self.bytes_of(number)
+
+    def body(self, number: int) -> dict[str, Any]:
+        """What boto3 is told of the part of this number."""
         with self.path.open("rb") as file:
             file.seek((number - 1) * part_bytes(self.file.bytes))
-            body = file.read(count)
-        given = {
-            "Body": body,
+            data = file.read(self.bytes_of(number))
+        return {
+            "Body": data,
             "ChecksumAlgorithm": ALGORITHM,
             "ChecksumSHA256": self.checksums[number - 1],
         }
-        client = self.place.client
-        with self.place.created(self.file, self.digests):
-            if not self.id:
-                client.put_object(**self.place.object(self.file.path), IfNoneMatch="*", **given)
-                return count
-            answer = client.upload_part(**self.address(), PartNumber=number, **given)
-            with self.lock:
-                self.sent[number] = answer["ETag"]
-                is_whole = len(self.sent) == len(self.checksums)
-            if is_whole:
-                self.join()
-        return count
+
+    def put(self) -> None:
+        """The file, of a single part, is there, if there was none of its name."""
+        self.place.client.put_object(
+            **self.place.object(self.file.path), IfNoneMatch="*", **self.body(1)
+        )
+
+    def send_part(self, number: int) -> None:
+        """The store has the part of this number."""
+        answer = self.place.client.upload_part(
+            **self.address(), PartNumber=number, **self.body(number)
+        )
+        with self.lock:
+            self.sent[number] = answer["ETag"]
+
+    def send_again(self) -> None:
+        """A new upload has all parts: after a conflict Amazon completes the old one no more."""
+        self.id = self.created()
+        for number in range(1, len(self.checksums) + 1):
+            self.send_part(number)
 
     def join(self) -> None:
         """The parts are one object, if there was none of its name."""
@@ -159,3 +191,49 @@ class Upload:
         self.place.client.complete_multipart_upload(
             **self.address(), MultipartUpload={"Parts": parts}, IfNoneMatch="*"
         )
+
+
+def create(
+    place: "S3",
+    file: File,
+    parts: Sequence[bytes],
+    request: Callable[[], None],
+    prepare_again: Callable[[], None] = lambda: None,
+) -> None:
+    """An object or a part of it is there by `request`, or was there already if it is this one.
+
+    So it is when the answer to an earlier attempt was lost, or another process sends the same.
+    Where another request for the same name is under way, it is made again a little later, after
+    `prepare_again`.
+
+    Raises:
+        ExistsError: another one is there.
+        PublishError: the store refuses.
+    """
+    from botocore.exceptions import ClientError
+
+    with place.refusals(file.path):
+        for attempt in range(CONFLICT_ATTEMPTS):
+            try:
+                if attempt:
+                    prepare_again()
+                request()
+            except ClientError as error:
+                is_conflict = code_of(error) in CONFLICT
+                is_taken = code_of(error) in EXISTS or is_missing(error)
+                if not (is_conflict or is_taken or status_of(error) >= SERVER_FAILED):
+                    raise
+                if is_conflict:
+                    time.sleep(FIRST_DELAY_SECONDS * 2**attempt)
+                if place.holds(file, parts):
+                    return
+                if is_conflict and attempt + 1 < CONFLICT_ATTEMPTS:
+                    continue
+                if not is_taken:
+                    raise
+                raise ExistsError(
+                    f"{place.name}/{file.path} is there with other bytes or was taken away"
+                    " meanwhile; somebody else writes there, so publish to another place"
+                ) from error
+            else:
+                return

@@ -2,10 +2,10 @@
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from pixmo.dataset.manifest import FILE_NAME, SIGNATURE, File, Manifest
+from pixmo.dataset.manifest import File, fault_of, unlisted
 from pixmo.execution.progress import SILENT, Progress
 from pixmo.execution.threads import map_in_threads
 from pixmo.publish.place import Contents, Readable, needed
@@ -57,7 +57,7 @@ def verify(
             faults.append(str(error))
 
     def fault(file: File) -> str:
-        return fault_of(place, file, sizes.get(file.path))
+        return fault_of(file, sizes.get(file.path), lambda: sha256_chunks(place.read(file.path)))
 
     total = sum(file.bytes for file in manifest.files)
     with progress.task("Verifying", total=total, unit="bytes") as advance:
@@ -82,26 +82,9 @@ class SignatureError(Exception):
     """A signature does not hold, or there is none; the message is a fault's line."""
 
 
-def fault_of(place: Readable, file: File, size: int | None) -> str:
-    """What is wrong with a file of so many bytes, if any; empty where nothing is."""
-    if size is None:
-        return f"{file.path} is missing"
-    try:
-        is_same = size == file.bytes and sha256_chunks(place.read(file.path)) == file.sha256
-    except FileNotFoundError:  # it was there when the files were listed
-        return f"{file.path} is missing"
-    return "" if is_same else f"{file.path} is not the file that was released: its sha256 differs"
-
-
 def sha256_chunks(chunks: Iterable[bytes]) -> str:
     """The sha256 of what the chunks make together, 64 hexadecimal digits."""
     digest = hashlib.sha256()
     for chunk in chunks:
         digest.update(chunk)
     return digest.hexdigest()
-
-
-def unlisted(files: Mapping[str, int], manifest: Manifest) -> list[str]:
-    """A line for every file that the manifest does not name."""
-    named = {file.path for file in manifest.files} | {FILE_NAME, SIGNATURE}
-    return [f"{path} is not in the manifest" for path in sorted(files) if path not in named]

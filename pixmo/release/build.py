@@ -1,7 +1,6 @@
 """A release is built: whole and checked, or not there at all."""
 
 import contextlib
-import re
 import shutil
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,7 @@ from pixmo.curate import curate as curating
 from pixmo.curate.cache import Cache
 from pixmo.curate.curate import Curated, curate
 from pixmo.curate.recipe import Recipe, load
-from pixmo.dataset.manifest import FILE_NAME
+from pixmo.dataset.manifest import FILE_NAME, VERSION
 from pixmo.errors import RecipeError, ReleaseError, WorkspaceError
 from pixmo.execution.progress import SILENT, Progress
 from pixmo.files import sync_folder
@@ -29,7 +28,6 @@ from pixmo.workspace.workspace import Workspace
 if TYPE_CHECKING:
     import duckdb
 
-VERSION = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 BUILDING = ".building"
 DAMAGED = "Corrupt database file"  # in what DuckDB says of a result whose bytes changed
 USED_BY_CURATE = (
