@@ -160,7 +160,7 @@ def test_what_was_withdrawn_is_said(tmp_path: Path) -> None:
     assert "No row was withdrawn from this version." in text_of(build_release(workspace, "v1"))
     withdraw(workspace, Request("annotator", "ben"), "he asked")
     text = text_of(build_release(workspace, "v2"))
-    assert "- pixmo-points: 1 rows were taken out (withdrawn by the annotator: 1)." in text
+    assert "- pixmo-points: 1 row taken out (withdrawn by the annotator: 1)." in text
 
 
 def test_whom_to_ask_is_named_where_it_is_known(tmp_path: Path) -> None:

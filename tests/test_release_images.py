@@ -130,7 +130,7 @@ def test_just_the_images_that_may_travel_are_inside(
     assert f"| named by source URL only | {len(IMAGES) - len(found)} |" in card
     assert "| CC-BY-ND-4.0 | 1 |\n" in card
     assert "| not known | 2 |\n" in card
-    assert ("2 images are named by URL because no licence" in card) == (
+    assert ("Named by URL because no licence that allows a copy is known: 2 images." in card) == (
         how != "url" and not is_forced
     )
     assert ("whatever the licences say" in card) == (how != "url" and is_forced)
