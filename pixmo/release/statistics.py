@@ -149,7 +149,8 @@ def agreement(points: SubsetContent) -> tuple[int, float] | None:
         return None
     ((several, f1),) = connection.execute(
         "select count(*), avg(agreement::decimal(18, 9))"
-        " from (select any_value(agreement) as agreement from points_candidates where annotators > 1 group by image_sha256, label)"
+        " from (select any_value(agreement) as agreement from points_candidates"
+        " where annotators > 1 group by image_sha256, label)"
     ).fetchall()
     return (several, f1) if several and f1 is not None else None
 
