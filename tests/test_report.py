@@ -405,7 +405,7 @@ def test_hours_are_the_same_in_whatever_order_rows_are_read(tmp_path: Path) -> N
         table = pa.table(rows).slice(0, count)
         two_releases.write(tmp_path / version, {"cap": {"train": table}})
     found = diff(Release.open(tmp_path / "v1"), Release.open(tmp_path / "v2"))
-    # As floating-point numbers they make 1.0000000000057 or so, by the order.
+    # As floating-point numbers they make a little less or more, by the order.
     (hours,) = (one for one in found.subsets[0].figures if one.name == "hours of recordings")
     assert hours.before == 1
 
