@@ -309,7 +309,7 @@ def test_a_question_asked_of_image_after_image() -> None:
     rows += questions_of("new", 7, 7)
     found = named(rows, "asked_often")
     assert found.keys() == {f"often {n}" for n in range(13)}
-    reason = "annotator often asks this of 13 images"
+    reason = "its annotator asks this of 13 images"
     assert found["often 0"] == Verdict(reason, {"images": 13, "share": 0.13})
 
 

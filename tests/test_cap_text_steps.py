@@ -253,13 +253,16 @@ PLANTED: Planted = {
         {
             **{
                 f"lazy {n}": (
-                    "# percent of what lazy says is said of other images too",
-                    {"annotator": "lazy", "images": 5},
+                    "# percent of what one speaker says is said of other images too",
+                    {"images": 5},
                 )
                 for n in range(5)
             },
             **{
-                f"one long {n}": ("# percent of what lon says is said of other images too", {})
+                f"one long {n}": (
+                    "# percent of what one speaker says is said of other images too",
+                    {},
+                )
                 for n in range(5)
             },
         },
@@ -318,10 +321,13 @@ PLANTED: Planted = {
         ],
         {
             **{
-                f"pattern {n}": ("pat tells 10 of 10 images by one pattern", {"images": 10})
+                f"pattern {n}": ("one speaker tells 10 of 10 images by one pattern", {"images": 10})
                 for n in range(10)
             },
-            **{f"varied {n}": ("val tells 10 of 20 images by one pattern", {}) for n in range(20)},
+            **{
+                f"varied {n}": ("one speaker tells 10 of 20 images by one pattern", {})
+                for n in range(20)
+            },
         },
     ),
 }

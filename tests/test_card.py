@@ -1,11 +1,14 @@
 """The card says what a release holds, in words that the hub knows."""
 
+import json
 import re
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from huggingface_hub import DatasetCard
+from huggingface_hub import DatasetCard, DatasetCardData
 
 from pixmo import schema
 from pixmo.curate.recipe import LICENSES
@@ -26,14 +29,10 @@ HUB_LICENSES = {
     *("cdla-permissive-1.0", "cdla-permissive-2.0", "gfdl", "odc-by", "odbl", "pddl"),
     *("etalab-2.0", "unlicense", "other", "unknown"),
 }
-# Of https://huggingface.co/tasks and the hub's datasetcard.md.
+# Of https://huggingface.co/tasks; the list that `datasets` brings along is older.
 HUB_TASKS = {
     *("image-to-text", "image-text-to-text", "visual-question-answering", "keypoint-detection"),
     *("object-detection", "zero-shot-object-detection", "image-classification"),
-}
-HUB_SIZES = {
-    *("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B"),
-    *("1B<n<10B", "10B<n<100B", "100B<n<1T", "n>1T"),
 }
 WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 
@@ -54,6 +53,11 @@ def text_of(release: Path) -> str:
     return (release / "README.md").read_text("utf-8")
 
 
+def known_to_datasets(name: str) -> Any:
+    """A list of the hub's words that `datasets` brings along."""
+    return json.loads(resources.files("datasets.utils.resources").joinpath(name).read_text("utf-8"))
+
+
 def rows_of(release: Path, stem: str) -> list[dict[str, object]]:
     opened = Release.open(release)
     return [row for split in opened.splits(stem) for row in opened.read(stem, split).to_pylist()]
@@ -62,8 +66,35 @@ def rows_of(release: Path, stem: str) -> list[dict[str, object]]:
 def test_the_hub_knows_every_word_of_the_front_matter() -> None:
     assert set(LICENSES.values()) <= HUB_LICENSES
     assert {task for tasks in TASKS.values() for task in tasks} <= HUB_TASKS
-    assert {size for _, size in SIZES} | {LARGEST_SIZE} <= HUB_SIZES
+    known = known_to_datasets("size_categories.json")
+    sizes = [*(size for _, size in SIZES), LARGEST_SIZE]
+    assert sizes == [size for size in known if size in sizes]  # in its order, too
     assert set(TASKS) == set(schema.stems())
+
+
+def test_the_front_matter_is_what_huggingface_hub_reads_and_writes(release: Path) -> None:
+    card = DatasetCard.load(release / "README.md")
+    data = card.data.to_dict()
+    assert DatasetCardData(**data).to_dict() == data
+    assert text_of(release).startswith(f"---\n{card.data.to_yaml()}\n---\n\n# ")
+    assert str(card) == text_of(release)
+    creators = known_to_datasets("creators.json")
+    assert set(data["annotations_creators"]) <= set(creators["annotations"])
+    assert set(data["language_creators"]) <= set(creators["language"])
+    assert set(data["multilinguality"]) <= set(known_to_datasets("multilingualities.json"))
+    assert set(data["language"]) <= set(known_to_datasets("languages.json"))
+    assert set(data["license"]) <= HUB_LICENSES
+    assert set(data["task_categories"]) <= HUB_TASKS
+    rows = sum(split["num_examples"] for one in data["dataset_info"] for split in one["splits"])
+    assert rows < 1000
+    assert data["size_categories"] == ["n<1K"]
+
+
+def test_the_card_says_how_to_check_a_release_wherever_it_lies(release: Path) -> None:
+    said = " ".join(text_of(release).split())
+    for command in ("`pixmo verify PLACE`", "`pixmo verify PLACE --public-key KEY`"):
+        assert command in said
+    assert "`pixmo validate`" in said
 
 
 def test_the_front_matter_gives_the_size_of_every_split(release: Path) -> None:
@@ -160,7 +191,7 @@ def test_what_was_withdrawn_is_said(tmp_path: Path) -> None:
     assert "No row was withdrawn from this version." in text_of(build_release(workspace, "v1"))
     withdraw(workspace, Request("annotator", "ben"), "he asked")
     text = text_of(build_release(workspace, "v2"))
-    assert "- pixmo-points: 1 rows were taken out (withdrawn by the annotator: 1)." in text
+    assert "- pixmo-points: 1 row taken out (withdrawn by the annotator: 1)." in text
 
 
 def test_whom_to_ask_is_named_where_it_is_known(tmp_path: Path) -> None:

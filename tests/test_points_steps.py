@@ -373,7 +373,7 @@ def test_who_says_none_far_more_often_than_the_others() -> None:
     # Odds of 0.25 as a rule: two and a half times that is a share of 0.38.
     found = named([*honest, *said("lazy", 45, 100)], "none_share")
     assert found.keys() == {f"lazy {n}" for n in range(45)}
-    reason = "annotator lazy says none far more often than the others"
+    reason = "its annotator says none far more often than the others"
     evidence = {"none_share": 0.45, "usual_none_share": 0.2}
     assert found["lazy 0"] == Verdict(reason, evidence)
     assert not named([*honest, *said("busy", 37, 100)], "none_share")

@@ -130,10 +130,22 @@ def test_just_the_images_that_may_travel_are_inside(
     assert f"| named by source URL only | {len(IMAGES) - len(found)} |" in card
     assert "| CC-BY-ND-4.0 | 1 |\n" in card
     assert "| not known | 2 |\n" in card
-    assert ("2 images are named by URL because no licence" in card) == (
+    assert ("Named by URL because no licence that allows a copy is known: 2 images." in card) == (
         how != "url" and not is_forced
     )
+    lost = (
+        "Named by URL because the file was gone or changed when this release was built: 2 images."
+    )
+    assert (lost in card) == (how != "url")
     assert ("whatever the licences say" in card) == (how != "url" and is_forced)
+
+
+def test_a_card_says_nothing_of_images_that_there_are_not(tmp_path: Path) -> None:
+    planter = Planter(Workspace.init(tmp_path))
+    planter.image("own.png", workspaces.picture(1))
+    planter.points("one", "own.png", [(1.0, 1.0)])
+    built = build_release(planter.write(), "v1", images="files")
+    assert "Named by URL because" not in (built / "README.md").read_text("utf-8")
 
 
 def test_datasets_shows_embedded_images(

@@ -9,6 +9,6 @@ with asked as (
     from ama
 )
 
-select id, 'annotator ' || annotator || ' asks this of ' || images || ' images' as reason, images, round(share, 3) as share
+select id, 'its annotator asks this of ' || images || ' images' as reason, images, round(share, 3) as share
 from asked
 where images >= $min_images and share > $max_share

@@ -49,8 +49,7 @@ whole as (
 select
     id,
     round(100 * repeated_length / length)::int
-    || ' percent of what ' || annotator || ' says is said of other images too' as reason,
-    annotator,
+    || ' percent of what one speaker says is said of other images too' as reason,
     images
 from counted
 join whole using (id, annotator)

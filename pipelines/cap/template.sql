@@ -49,8 +49,7 @@ repeated as (
 
 select
     id,
-    annotator || ' tells ' || images || ' of ' || told || ' images by one pattern' as reason,
-    annotator,
+    'one speaker tells ' || images || ' of ' || told || ' images by one pattern' as reason,
     array_to_string(openings, ' … ') as openings,
     images
 from patterns

@@ -15,7 +15,7 @@ usual as (select median(odds) as odds, median(none_share) as none_share from sha
 
 select
     id,
-    'annotator ' || annotator || ' says none far more often than the others' as reason,
+    'its annotator says none far more often than the others' as reason,
     round(shares.none_share, 3) as none_share,
     round(usual.none_share, 3) as usual_none_share
 from points

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BY_IMAGE = "the image was withdrawn"
 BY_COPY = "near copy of an image that was withdrawn"
 BY_ANNOTATOR = "withdrawn by the annotator"
-BY_TRANSCRIPT = "written from a withdrawn transcript, too; write it again: pixmo caption"
+BY_TRANSCRIPT = "a transcript that it was written from was withdrawn"
 # The column that a subset needs for it, the reason as SQL, and what its rows are joined with. The
 # first reason of a row counts.
 CHECKS = (

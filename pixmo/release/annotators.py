@@ -1,10 +1,16 @@
-"""How each annotator's rows fared, without their names."""
+"""How each annotator's rows fared, by number.
 
-from collections.abc import Sequence
+A number keeps a name out of a page that is handed on. It hides nobody from who holds the rows: they
+have the annotators' pseudonyms, and how many rows a pseudonym has tells its number.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pixmo import schema
-from pixmo.hashing import sha256_bytes
+from pixmo.curate.step_kinds import MergeStep
+from pixmo.curate.withdrawn import WithdrawnStep
 from pixmo.release.content import Content, SubsetContent
 
 MEASURES = ("agreement", "gold_accuracy")  # columns of candidates; a recipe need not have them
@@ -16,7 +22,7 @@ class AnnotatorRows:
 
     number: int  # the same in all subsets of a release
     candidates: int
-    dropped: int
+    dropped: int  # or set apart
     agreement: float | None  # mean F1 of their points with others' on the same; None: unknown
     gold_accuracy: float | None  # share of tasks with known answers that they got right
 
@@ -31,14 +37,20 @@ class AnnotatorRows:
         return self.dropped / self.candidates
 
 
-def by_subset(content: Content) -> dict[str, tuple[AnnotatorRows, ...]]:
+Annotators = Mapping[str, Sequence[AnnotatorRows]]  # by the subset's stem
+
+
+def by_subset(content: Content) -> Annotators:
     """The annotators of every subset, by its stem; those with most candidates first.
 
-    Numbers are given in the order of the names' hashes, which says nothing of anybody.
+    Numbers are given in the order of their candidates in all subsets, most first. Whose rows were
+    withdrawn is none of them.
     """
     found = {subset.stem: tallies(subset) for subset in content.subsets}
-    names = {name for tally in found.values() for name, *_ in tally}
-    ordered = sorted(names, key=lambda name: sha256_bytes(name.encode()))
+    candidates: Counter[str] = Counter()
+    for tally in found.values():
+        candidates.update({name: count for name, count, *_ in tally})
+    ordered = sorted(candidates, key=lambda name: (-candidates[name], name))
     numbers = {name: number for number, name in enumerate(ordered, 1)}
     return {
         stem: tuple(
@@ -51,19 +63,16 @@ def by_subset(content: Content) -> dict[str, tuple[AnnotatorRows, ...]]:
     }
 
 
-def by_person(content: Content) -> dict[int, list[AnnotatorRows]]:
-    """What each person did in the subsets, by their number."""
-    people: dict[int, list[AnnotatorRows]] = {}
-    for rows in by_subset(content).values():
-        for one in rows:
-            people.setdefault(one.number, []).append(one)
-    return people
+def contributors(people: Annotators) -> int:
+    """How many people have a row in the release, by itself or merged with others'."""
+    return len({one.number for rows in people.values() for one in rows if one.kept})
 
 
 def tallies(subset: SubsetContent) -> Sequence[tuple[str, int, int, float | None, float | None]]:
-    """Name, candidates, those gone, agreement and gold accuracy of each annotator.
+    """Name, candidates, those dropped, agreement and gold accuracy of each annotator.
 
-    Who takes part in a row of several people has it among theirs.
+    Who takes part in a row of several people has it among theirs, and a row that was merged into
+    another was not dropped. Rows that were withdrawn are not counted at all.
     """
     connection, stem = subset.rows.connection, subset.stem
     described = connection.execute(f"describe {stem}_candidates").fetchall()
@@ -71,13 +80,20 @@ def tallies(subset: SubsetContent) -> Sequence[tuple[str, int, int, float | None
     promised = schema.subset(stem).column_names
     who = "unnest(list_distinct(annotators))" if "annotators" in promised else "annotator"
     columns = [f"{name if name in measured else 'null'}::double as {name}" for name in MEASURES]
+    merging = [
+        number for number, step in enumerate(subset.recipe.steps, 1) if isinstance(step, MergeStep)
+    ]
     # A task with a known answer is dropped however well it was done.
     wanted = "where not is_gold" if "is_gold" in measured else ""
     return connection.execute(
         f"with theirs as (select {who} as who, id, {', '.join(columns)}"
         f" from {stem}_candidates {wanted})"
-        " select who, count(*), count(*) filter (gone.id is not null),"
-        f" {', '.join(f'avg({name})' for name in MEASURES)}"
+        " select who, count(*),"
+        " count(*) filter (gone.id is not null and not list_contains(?, gone.step_number)),"
+        # Decimals: the sum of floating-point numbers differs with the order they are read in.
+        f" {', '.join(f'avg({name}::decimal(18, 9))' for name in MEASURES)}"
         f" from theirs left join {stem}_gone as gone using (id)"
-        " where who is not null and who != '' group by who order by who"
+        " where who is not null and who != '' and gone.step is distinct from ?"
+        " group by who order by who",
+        [merging, WithdrawnStep.name],
     ).fetchall()

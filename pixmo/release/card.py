@@ -1,7 +1,7 @@
 """The dataset card: Hugging Face front matter from schemas, and the text of a template."""
 
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pixmo import schema
@@ -12,6 +12,7 @@ from pixmo.release.content import Content, SubsetContent
 from pixmo.release.front_matter import front_matter
 from pixmo.release.sizes import Sizes
 from pixmo.release.statistics import image_licenses
+from pixmo.text import counted
 
 TEMPLATE = "card.md"
 WITHDRAWN = "withdrawn"  # the step that takes out what people asked to be taken out
@@ -123,13 +124,9 @@ def images(content: Content) -> str:
     where = "in the column `image` of the rows" if content.is_embedded else "as files in `images/`"
     lines = ["| image | images |", "|---|---:|", f"| in this release, {where} | {inside:,} |"]
     lines.append(f"| named by source URL only | {by_url:,} |")
-    held_back = sum(not content.travel.may(image) for image in content.images.values())
     said = "Whether a URL still answers is not known: nobody asked when this release was built."
     if content.travel.mode != "url":
-        said += (
-            f" {held_back:,} images are named by URL because no licence is known of them that"
-            " allows a copy."
-        )
+        said += "".join(named_by_url(content))
         if content.travel.is_forced:
             said += " Copies were put in whatever the licences say, as whoever built it asked for."
         if content.is_embedded:
@@ -140,6 +137,18 @@ def images(content: Content) -> str:
         for license, count in image_licenses(content).items()
     ]
     return "\n".join(lines)
+
+
+def named_by_url(content: Content) -> Iterator[str]:
+    """Yield why images that were to travel inside do not; nothing of what befell none."""
+    outside = [image for sha256, image in content.images.items() if sha256 not in content.inside]
+    changed = sum(content.travel.may(image) for image in outside)
+    for images, why in (
+        (len(outside) - changed, "no licence that allows a copy is known"),
+        (changed, "the file was gone or changed when this release was built"),
+    ):
+        if images:
+            yield f" Named by URL because {why}: {counted(images, 'image')}."
 
 
 def withdrawals(content: Content) -> str:
@@ -153,7 +162,7 @@ def withdrawals(content: Content) -> str:
     if not gone:
         return "No row was withdrawn from this version."
     return "\n".join(
-        f"- {name}: {step.rows:,} rows were taken out"
+        f"- {name}: {counted(step.rows, 'row')} taken out"
         f" ({'; '.join(f'{reason}: {rows:,}' for reason, rows in step.reasons.items())})."
         for name, step in gone.items()
     )

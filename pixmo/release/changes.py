@@ -43,7 +43,7 @@ def details(subset: SubsetDifference) -> str:
         f'<tr><th scope="row">{escape(figure.name)}</th><td class="number">{number(figure.before)}'
         f'</td><td class="number">{number(figure.after)}</td></tr>\n'
         for figure in subset.figures
-        if figure.before != figure.after
+        if number(figure.before) != number(figure.after)
     )
     table = (
         f"<h3>{escape(subset.name)}</h3>\n"

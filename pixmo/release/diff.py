@@ -46,7 +46,7 @@ FIGURES = (
     ("annotators", "annotators", "len(list_distinct(flatten(list(distinct annotators))))"),
     ("words a caption, mean", "caption", f"avg({words('caption')})"),
     ("transcripts", "transcripts", "sum(len(transcripts))"),
-    ("hours of recordings", "duration_seconds", "sum(duration_seconds) / 3600"),
+    ("hours of recordings", "duration_seconds", "sum(duration_seconds::decimal(18, 6)) / 3600"),
     ("words a question, mean", "question", f"avg({words('question')})"),
     ("words an answer, mean", "answer", f"avg({words('answer')})"),
     ("expressions", "label", "count(distinct label)"),

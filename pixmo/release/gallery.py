@@ -5,11 +5,11 @@ import io
 import warnings
 from collections.abc import Mapping, Sequence
 from html import escape
-from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageOps
 
+from pixmo.errors import ReleaseError
 from pixmo.hashing import unit_interval
 from pixmo.release.content import Content, SubsetContent
 from pixmo.release.images import SourceImage
@@ -110,7 +110,7 @@ def figure(image: SourceImage, rows: Mapping[str, list[dict[str, Any]]], voice: 
         for n, row in enumerate(expressions)
         for point in row["points"]
     ]
-    shown = thumbnail(image.path)
+    shown = thumbnail(image)
     picture = (
         f'<div class="picture"><img alt="" src="{shown}"/>{"".join(points)}</div>'
         if shown
@@ -133,14 +133,17 @@ def credit(image: SourceImage) -> str:
     return " · ".join(parts)
 
 
-def thumbnail(path: Path) -> str:
-    """A small WebP of an image file, upright, as a data URI; empty where it cannot be read."""
+def thumbnail(source: SourceImage) -> str:
+    """A small WebP of an image, upright, as a data URI; empty where its file is no more as it was.
+
+    People pointed at the bytes that were taken in: on others their points mean nothing.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(io.BytesIO(source.read())) as image:
                 small = ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombWarning):
+    except (ReleaseError, OSError, ValueError, SyntaxError, Image.DecompressionBombWarning):
         return ""  # the release names it by URL, and no local copy is left
     small.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
     data = io.BytesIO()

@@ -5,7 +5,7 @@ from html import escape
 from pathlib import Path
 
 from pixmo.dataset.manifest import FunnelStep
-from pixmo.release.annotators import AnnotatorRows, by_person, by_subset
+from pixmo.release.annotators import AnnotatorRows, Annotators, contributors
 from pixmo.release.changes import section as changes_section
 from pixmo.release.content import Content, SubsetContent
 from pixmo.release.difference import Difference
@@ -34,6 +34,7 @@ def report(
     figures: Sequence[str],
     measured: Sequence[Distribution],
     workspace: Workspace,
+    people: Annotators,
     changes: Difference | None = None,
 ) -> str:
     """The page of a release: figures, plots, funnels, a gallery; well-formed, in one file."""
@@ -42,7 +43,7 @@ def report(
         changes_section(changes),
         distributions_section(measured),
         funnel_section(content),
-        annotators_section(content),
+        annotators_section(content, people),
         images_section(content, workspace),
         probe_section(content.version),
     )
@@ -65,7 +66,7 @@ def report(
 <p class="soft">What this release holds, what was left out of it and why. It is all in this one
 file.</p>
 <nav aria-label="Parts of this page">{links}</nav>
-{tiles(content)}
+{tiles(content, people)}
 <ul class="facts">
 {"".join(f"<li>{escape(fact)}</li>" for fact in figures)}
 </ul>
@@ -75,13 +76,12 @@ file.</p>
 """
 
 
-def tiles(content: Content) -> str:
+def tiles(content: Content, people: Annotators) -> str:
     """The numbers to see first."""
-    people = sum(any(r.kept for r in rows) for rows in by_person(content).values())
     shown = [
         *((subset.rows.num_rows, f"rows of {subset.recipe.name}") for subset in content.filled),
         (len(content.images), "images"),
-        (people, "annotators"),
+        (contributors(people), "annotators"),
     ]
     items = "".join(f"<li><b>{number:,}</b>{escape(what)}</li>\n" for number, what in shown)
     return f'<ul class="tiles">\n{items}</ul>'
@@ -162,12 +162,13 @@ def table(subset: SubsetContent, steps: Sequence[FunnelStep], label: str) -> str
     )
 
 
-def annotators_section(content: Content) -> str:
+def annotators_section(content: Content, people: Annotators) -> str:
     """How each annotator's rows fared."""
-    people = by_subset(content)
     return f"""<section id="annotators">
 <h2>Annotators, without their names</h2>
-<p class="soft">A number is one person in all tables. Dropped counts what was set apart, too.
+<p class="soft">A number is one person in all tables; rows name annotators by pseudonym, and who
+holds them can tell by counting whose a number is. Dropped counts what was set apart, too, and not
+what was merged with others' rows. What was withdrawn is not counted at all.
 Agreement is the mean F1 of a person's points with others' on the same expression; gold is the share
 of tasks with known answers that they got right. Either is there where it is known of somebody.</p>
 <div class="people">

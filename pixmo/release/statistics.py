@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pixmo.release.annotators import by_person
+from pixmo.release.annotators import Annotators, contributors
 from pixmo.release.content import Content, SubsetContent
 
 Values = np.ndarray[Any, Any]
@@ -76,7 +76,7 @@ def of_points(points: SubsetContent) -> Iterator[Distribution]:
     yield Distribution("Points an expression", "points", points.rows.values("count"))
 
 
-def facts(content: Content, measured: list[Distribution]) -> list[str]:
+def facts(content: Content, measured: list[Distribution], people: Annotators) -> list[str]:
     """The figures of the release, a sentence each."""
     lines = [
         f"{subset.recipe.name}: {subset.rows.num_rows:,} rows on"
@@ -88,8 +88,7 @@ def facts(content: Content, measured: list[Distribution]) -> list[str]:
         lines += facts_of_captions(cap)
     if points := content.subset("points"):
         lines += facts_of_points(points)
-    people = sum(any(one.kept for one in rows) for rows in by_person(content).values())
-    lines.append(f"Annotators with a row: {people:,}")
+    lines.append(f"Annotators with a row: {contributors(people):,}")
     inside = len(content.inside & content.images.keys())
     lines.append(
         f"Images: {len(content.images):,}, of which {len(content.images) - inside:,} are named by"
@@ -103,7 +102,7 @@ def facts_of_captions(cap: SubsetContent) -> Iterator[str]:
     ((spoken, written, hours),) = cap.rows.query(
         "sum(len(list_filter(transcript_sources, lambda source: source = 'speech'))),"
         " sum(len(list_filter(transcript_sources, lambda source: source != 'speech'))),"
-        " sum(duration_seconds) / 3600"
+        " sum(duration_seconds::decimal(18, 6)) / 3600"
     )
     yield (
         f"Transcripts: {spoken:,} spoken ({hours:,.2f} hours of recordings), {written:,} written"
@@ -149,8 +148,9 @@ def agreement(points: SubsetContent) -> tuple[int, float] | None:
     if not {"annotators", "agreement"} <= {name for name, *_ in described}:
         return None
     ((several, f1),) = connection.execute(
-        "select count(*), avg(agreement) from (select any_value(agreement) as agreement"
-        " from points_candidates where annotators > 1 group by image_sha256, label)"
+        "select count(*), avg(agreement::decimal(18, 9))"
+        " from (select any_value(agreement) as agreement from points_candidates"
+        " where annotators > 1 group by image_sha256, label)"
     ).fetchall()
     return (several, f1) if several and f1 is not None else None
 

@@ -9,6 +9,7 @@ import av
 import numpy as np
 
 from pixmo.errors import AudioError
+from pixmo.hashing import sha256_file
 from pixmo.release.content import SubsetContent
 from pixmo.speech.audio import SAMPLE_RATE, Samples, decode
 from pixmo.workspace.workspace import Workspace
@@ -36,17 +37,19 @@ def voices(cap: SubsetContent, workspace: Workspace, images: Iterable[str]) -> d
     for image in images:
         if len(found) == MOST_VOICES:
             break
-        here = [paths[recording] for recording in recordings.get(image, []) if recording in paths]
-        if here and (uri := data_uri(here[0])):
+        here = [recording for recording in recordings.get(image, []) if recording in paths]
+        if here and (uri := data_uri(paths[here[0]], here[0])):
             found[image] = uri
     return found
 
 
-def data_uri(path: Path) -> str:
-    """A recording as a data URI; empty where it cannot be heard any more."""
+def data_uri(path: Path, sha256: str) -> str:
+    """A recording as a data URI; empty where its file is gone, or is not the one taken in."""
     try:
+        if sha256_file(path) != sha256:
+            return ""
         samples = decode(path, LONGEST_SECONDS)
-    except AudioError:
+    except (AudioError, OSError):
         return ""
     return "data:audio/webm;base64," + base64.b64encode(small(samples)).decode()
 

@@ -13,6 +13,7 @@ from pixmo.dataset.reader import Release
 from pixmo.execution.progress import Progress
 from pixmo.files import sync_tree, write_json, write_text
 from pixmo.release import croissant
+from pixmo.release.annotators import by_subset
 from pixmo.release.card import card
 from pixmo.release.content import Content, SubsetContent
 from pixmo.release.diff import diff
@@ -29,7 +30,8 @@ from pixmo.workspace.workspace import Workspace
 def write(content: Content, workspace: Workspace, staging: Path, progress: Progress) -> None:
     """The folder `staging` holds the whole release, on the disk for good; the manifest last.
 
-    The report says what changed since the release that was built last.
+    The report says what changed since the release that was finished last, as the times of the
+    manifests say: a manifest has no order of its own.
     """
     rows_of: dict[Path, int] = {}
     rows = sum(subset.rows.num_rows for subset in content.subsets)
@@ -69,12 +71,13 @@ def write_pages(
     readme, page, metadata = (staging / name for name in names)
     with progress.task("Writing card and report", total=len(names), unit="pages") as advance:
         measured = distributions(content)
-        figures = facts(content, measured)
+        people = by_subset(content)
+        figures = facts(content, measured, people)
         write_text(
             readme, card(content, figures, sizes(staging, content, files), workspace.recipes)
         )
         advance(1)
-        write_text(page, report(content, figures, measured, workspace, changes))
+        write_text(page, report(content, figures, measured, workspace, people, changes))
         advance(1)
         write_json(metadata, croissant.describe(content, files))
         advance(1)
