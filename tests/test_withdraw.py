@@ -23,7 +23,8 @@ from pixmo.release.build import build_release
 from pixmo.release.diff import diff
 from pixmo.release.difference import Cause
 from pixmo.release.erase import erase, erasing
-from pixmo.release.withdraw import Held, Request, held, request_of, undo, withdraw
+from pixmo.release.held import Held, held
+from pixmo.release.withdraw import Request, request_of, undo, withdraw
 from pixmo.resources import shared
 from pixmo.speech.captioning.captions import write_captions
 from pixmo.speech.recordings import find, record

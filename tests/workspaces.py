@@ -187,6 +187,7 @@ class Planter:
             **shared,
             image_sha256=self.sha256.get(image, sha256_bytes(image.encode())),
             question=question,
+            proposed_answer=answer,
             answer=answer,
             verdict=verdict,
             was_edited=False,

@@ -14,7 +14,7 @@ from pixmo.curate import curate as curating
 from pixmo.curate.cache import Cache
 from pixmo.curate.curate import Curated, curate
 from pixmo.curate.recipe import Recipe, load
-from pixmo.dataset.manifest import FILE_NAME
+from pixmo.dataset.manifest import FILE_NAME, read
 from pixmo.errors import RecipeError, ReleaseError, WorkspaceError
 from pixmo.execution.progress import SILENT, Progress
 from pixmo.files import sync_folder
@@ -22,7 +22,7 @@ from pixmo.hashing import sha256_file
 from pixmo.label import consensus
 from pixmo.release.content import Content, HeldOut, SubsetContent
 from pixmo.release.images import Mode, Travel, source_images, unusable
-from pixmo.release.versions import released_splits
+from pixmo.release.versions import complete_releases, released_splits
 from pixmo.release.write import write
 from pixmo.workspace.workspace import Workspace
 
@@ -62,7 +62,8 @@ def build_release(
     Raises:
         ReleaseError: the name is wrong or taken, or there is no row to release.
         RecipeError: a recipe is wrong.
-        WorkspaceError: another process builds a release, or a table is damaged.
+        WorkspaceError: another process builds a release, a table is damaged, or something was
+            withdrawn meanwhile.
     """
     if not VERSION.fullmatch(version):
         raise ReleaseError(
@@ -83,10 +84,17 @@ def build_release(
         staging.mkdir(parents=True)
         try:
             check_tables(workspace, progress)
+            check_newest(workspace, progress)
+            withdrawals = workspace.table("withdrawals").parts()
             # The views are as of now and the images are read after: all that rows name are there.
             with opened(workspace) as (connection, cache):
                 content = choose(workspace, connection, version, progress, cache, travel)
                 write(content, workspace, staging, progress)
+            if workspace.table("withdrawals").parts() != withdrawals:
+                raise WorkspaceError(
+                    f"something was withdrawn from {workspace.root}, or counts again, while"
+                    f" {version} was built; it was not kept, build it again: pixmo build-release"
+                )
             staging.rename(target)
             sync_folder(workspace.releases)
         finally:
@@ -109,6 +117,26 @@ def check_tables(workspace: Workspace, progress: Progress) -> None:
     parts = sum(len(workspace.table(name).parts()) for name in schema.table_names())
     with progress.task("Checking tables", total=parts, unit="parts") as advance:
         workspace.check_tables(advance)
+
+
+def check_newest(workspace: Workspace, progress: Progress) -> None:
+    """Nothing, if the rows of the newest release are as they were released: it is compared with.
+
+    Raises:
+        ReleaseError: a file of rows is missing or changed.
+    """
+    for version in complete_releases(workspace)[-1:]:
+        folder = workspace.releases / version
+        files = [file for file in read(folder).files if file.path.endswith(".parquet")]
+        with progress.task(f"Checking {version}", total=len(files), unit="files") as advance:
+            for file in files:
+                path = folder / file.path
+                if not path.is_file() or sha256_file(path) != file.sha256:
+                    raise ReleaseError(
+                        f"{path} is missing or not what was released, and the new release is"
+                        f" compared with {version}; restore the file, or delete {folder}"
+                    )
+                advance(1)
 
 
 def choose(

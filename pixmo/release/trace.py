@@ -121,13 +121,7 @@ class Origins:
         }
         self.withdrawn = {
             kind: {value for (value,) in connection.execute(f"from withdrawn_{kind}s").fetchall()}
-            for kind in ("image", "transcript", "annotator")
-        }
-        self.withdrawn["annotation"] = {
-            uid
-            for (uid,) in connection.execute(
-                "select value from current_withdrawals where kind = 'annotation'"
-            ).fetchall()
+            for kind in ("image", "transcript", "annotator", "annotation")
         }
         self._sources: dict[tuple[str, str], Source] = {}
         self._places: dict[str, dict[str, str]] = {}
