@@ -84,7 +84,6 @@ def build_release(
         staging.mkdir(parents=True)
         try:
             check_tables(workspace, progress)
-            check_newest(workspace, progress)
             withdrawals = workspace.table("withdrawals").parts()
             # The views are as of now and the images are read after: all that rows name are there.
             with opened(workspace) as (connection, cache):
@@ -93,7 +92,8 @@ def build_release(
             if workspace.table("withdrawals").parts() != withdrawals:
                 raise WorkspaceError(
                     f"something was withdrawn from {workspace.root}, or counts again, while"
-                    f" {version} was built; it was not kept, build it again: pixmo build-release"
+                    f" {version} was built; it was not kept, build it again:"
+                    f" pixmo build-release {version}"
                 )
             staging.rename(target)
             sync_folder(workspace.releases)
@@ -151,12 +151,13 @@ def choose(
 
     Raises:
         ReleaseError: there is nothing to choose from, or nothing is left, or an earlier release,
-            which says where pictures stay, cannot be read.
+            which says where pictures stay, cannot be read, or the newest is not as it was.
     """
     recipes = load_recipes(workspace)
+    released = released_splits(workspace)
+    check_newest(workspace, progress)
     images = source_images(workspace)
     faults = unusable(images, progress)
-    released = released_splits(workspace)
     curated = [
         curate(connection, recipe, faults, progress, cache, released, is_placed=number > 0)
         for number, recipe in enumerate(recipes)
