@@ -107,7 +107,7 @@ def answer(
 
 
 NOTHING_WITHDRAWN = {
-    "current_withdrawals": "kind varchar, value varchar",
+    "withdrawn_annotations": "annotation_uid varchar",
     "withdrawn_images": "image_sha256 varchar",
     "withdrawn_annotators": "annotator varchar",
     "withdrawn_captions": "image_sha256 varchar, is_whole bool",

@@ -1,8 +1,11 @@
 """What people withdraw is in no release to come, however it comes in again, and may be erased."""
 
+import contextlib
 import json
 import shutil
 from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from pixmo.curate.trial import explain
 from pixmo.curate.withdrawn import BY_ANNOTATOR, BY_COPY, BY_IMAGE, BY_TRANSCRIPT
 from pixmo.dataset.reader import Release
 from pixmo.errors import ReleaseError, WorkspaceError
+from pixmo.execution.progress import Advance
 from pixmo.hashing import sha256_bytes, sha256_file
 from pixmo.label.gold import take_in
 from pixmo.label.tasks import tasks_for
@@ -23,7 +27,8 @@ from pixmo.release.build import build_release
 from pixmo.release.diff import diff
 from pixmo.release.difference import Cause
 from pixmo.release.erase import erase, erasing
-from pixmo.release.withdraw import Held, Request, held, request_of, undo, withdraw
+from pixmo.release.held import Held, held
+from pixmo.release.withdraw import Request, request_of, undo, withdraw
 from pixmo.resources import shared
 from pixmo.speech.captioning.captions import write_captions
 from pixmo.speech.recordings import find, record
@@ -262,6 +267,84 @@ def explain_rows(workspace: Workspace, connection: Any, image: str) -> list[str]
     return [said.reason for said in found.said if said.step == found.taken_by]
 
 
+def test_a_withdrawn_text_stays_out_whoever_hands_it_in(tmp_path: Path) -> None:
+    planter = Planter(Workspace.init(tmp_path / "world"))
+    for number in range(2):
+        planter.image(name(number), picture(number))
+    workspace = planter.write()
+    file = workspace.root / "said.jsonl"
+
+    def add(*people: str | None, text: str = prose(1), image: str = name(0)) -> Added:
+        lines = [{"image": image, "text": text} | ({"annotator": p} if p else {}) for p in people]
+        file.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+        return add_written(workspace, file)
+
+    def counting() -> set[tuple[str, str]]:
+        with workspace.connect() as connection:
+            query = "select annotator, text from current_transcripts"
+            return set(connection.execute(query).fetchall())
+
+    assert add(NAME, "before") == Added(2, 0, 0)
+    withdraw(workspace, Request("annotator", NAME), WHY)
+    assert counting() == set()  # the same words stood there under another name, too
+    assert add(None, "after") == Added(0, 0, 2)
+    assert add("after", text=f" {prose(1)}\n") == Added(0, 0, 1)
+    shutil.rmtree(workspace.root / "tables/transcripts")  # purged: the withdrawal itself knows
+    assert add(None, "later") == Added(0, 0, 2)
+    assert add("after", text=prose(2)) == Added(1, 0, 0)
+    assert add("after", image=name(1)) == Added(1, 0, 0)
+    assert counting() == {("after", prose(2)), ("after", prose(1))}
+    undo(workspace, Request("annotator", NAME), "")
+    assert add(None, "later") == Added(2, 0, 0)
+
+
+@dataclass(frozen=True)
+class Meanwhile:
+    """Progress that has something happen when a task begins, and knows which tasks there were."""
+
+    task_name: str
+    happens: Callable[[], object]
+    begun: list[str] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def task(self, description: str, total: int, unit: str) -> Iterator[Advance]:  # noqa: ARG002
+        self.begun.append(description)
+        if description == self.task_name:
+            self.happens()
+        yield lambda count, note="": None  # noqa: ARG005
+
+
+def test_what_is_withdrawn_while_a_build_runs_is_not_in_its_release(workspace: Workspace) -> None:
+    request = Request("annotator", NAME)
+    late = Meanwhile("Writing card and report", lambda: withdraw(workspace, request, WHY))
+    with pytest.raises(WorkspaceError, match=r"something was withdrawn.*build-release v2"):
+        build_release(workspace, "v2", late)
+    assert [path.name for path in workspace.releases.iterdir()] == ["v1"]
+    build_release(workspace, "v2")
+    assert dropped(workspace, "v2")[f"ama: {BY_ANNOTATOR}"] == 1
+
+
+def test_damaged_rows_of_the_newest_release_stop_a_build_before_it_curates(
+    workspace: Workspace,
+) -> None:
+    v1 = workspace.releases / "v1"
+    train, gone = min(v1.glob("*/train-*.parquet")), v1 / "dropped/cap.parquet"
+    whole = {path: path.read_bytes() for path in (train, gone)}
+    group = pq.ParquetFile(train).metadata.row_group(0)
+    columns = [group.column(number) for number in range(group.num_columns)]
+    (ids,) = (one for one in columns if one.path_in_schema == "id")
+    damaged = bytearray(whole[train])  # where nobody looks who wants the splits of images
+    damaged[ids.data_page_offset + ids.total_compressed_size - 2] ^= 1
+    for path, data in ((train, damaged), (gone, None)):
+        path.unlink() if data is None else path.write_bytes(data)
+        seen = Meanwhile("", lambda: None)
+        with pytest.raises(ReleaseError, match=rf"{path} is missing or not what .* restore"):
+            build_release(workspace, "v2", seen)
+        assert seen.begun == ["Checking tables", "Checking v1"]
+        assert [folder.name for folder in workspace.releases.iterdir()] == ["v1"]
+        path.write_bytes(whole[path])
+
+
 def test_a_recording_that_lost_its_name_stays_out(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path / "world", images=2)
     audio = workspace.audio
@@ -340,6 +423,26 @@ def test_releases_that_hold_it_are_named(workspace: Workspace, planter: Planter)
     assert [one.rows for one in held(workspace)] == together
     build_release(workspace, "v2")
     assert {one.version for one in held(workspace)} == {"v1"}
+
+
+def test_releases_that_hold_a_near_copy_are_named(workspace: Workspace, planter: Planter) -> None:
+    copy = Request("image", planter.sha256["copy-small.png"])
+    withdraw(workspace, copy, WHY)
+    # v1 left the copy out and has the larger picture, which the next build drops, too.
+    larger = planter.sha256[name(1)]
+    expected = {
+        stem: len([r for r in rows(workspace, "v1", stem) if r["image_sha256"] == larger])
+        for stem in ("ama", "cap", "points")
+    }
+    assert all(expected.values())
+    seen = Meanwhile("", lambda: None)
+    found = held(workspace, copy, seen)
+    assert {one.subset.removeprefix("pixmo-"): one.rows for one in found} == {
+        Release.open(workspace.releases / "v1").manifest.subset(stem).name.removeprefix("pixmo-"): n
+        for stem, n in expected.items()
+    }
+    assert held(workspace) == found
+    assert seen.begun == ["Searching releases"]
 
 
 def test_the_diff_says_what_was_withdrawn(workspace: Workspace) -> None:
@@ -468,14 +571,21 @@ def test_erasing_an_image_deletes_its_file_and_copies(
     served = workspace.root / f"label-studio/images/{image}.png"
     served.parent.mkdir(parents=True)
     shutil.copy(workspace.images / name(4), served)
+    unpacked = workspace.unpacked / image[:2] / image
+    fetched = workspace.cache / "published/0123456789abcdef/v1/images/of.png"
+    other = workspace.unpacked / "00" / ("0" * 64)
+    for path in (unpacked, fetched, other):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(workspace.images / name(4), path)
     request = Request("image", image)
     withdraw(workspace, request, WHY)
     found = erasing(workspace, request)
-    cache = workspace.cache / "curate"
-    assert set(found.inside) == {workspace.images / name(4), served, cache}
+    cached = {workspace.cache / "curate", workspace.cache / "published", unpacked}
+    assert set(found.inside) == {workspace.images / name(4), served, *cached}
     assert found.outside == ()
     erase(workspace, found)
     assert not any(path.exists() for path in found.inside)
+    assert other.is_file()
     assert (workspace.images / name(5)).is_file()
     build_release(workspace, "v2")
     assert dropped(workspace, "v2", "image_file") == {}  # what is withdrawn is said first
@@ -520,6 +630,26 @@ def test_the_command_names_what_to_do_next(workspace: Workspace, pixmo: Path) ->
     assert {one["version"] for one in listed["held_by"]} == {"v1"}
     assert "counts again" in run("--image", name(1), "--undo")
     assert "(undone)" in run("--list")
+
+
+@pytest.mark.parametrize(
+    ("words", "is_noted"),
+    [
+        (("--url", "https://example.org/p00.jpg"), True),
+        (("--url", "https://example.org/p00.png"), False),
+        (("--image", "0" * 64), True),
+        (("--image", name(1)), False),
+    ],
+)
+def test_a_request_that_hits_nothing_says_so(
+    workspace: Workspace, pixmo: Path, words: tuple[str, str], is_noted: bool
+) -> None:
+    told = run_pixmo(pixmo, "withdraw", *words, "--reason", WHY, cwd=workspace.root)
+    assert told.returncode == 0
+    assert "is withdrawn" in told.stdout
+    which = f"{words[0][2:]} {words[1]}"
+    note = f"pixmo: no image here has {which}; it holds for what comes in later\n"
+    assert told.stderr == (note if is_noted else "")
 
 
 def test_who_withdrew_is_in_no_report_of_annotators(workspace: Workspace) -> None:

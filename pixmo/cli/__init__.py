@@ -13,6 +13,7 @@ from pixmo.cli import (
     release,
     train,
     validate,
+    withdraw,
 )
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "release",
     "train",
     "validate",
+    "withdraw",
 ]

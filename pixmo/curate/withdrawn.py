@@ -28,11 +28,7 @@ CHECKS = (
     ("image_sha256", f"'{BY_IMAGE}'", "withdrawn_images using (image_sha256)"),
     ("image_sha256", f"'{BY_COPY}'", "withdrawn_copies using (image_sha256)"),
     ("annotator", f"'{BY_ANNOTATOR}'", "withdrawn_annotators using (annotator)"),
-    (
-        "annotation_uid",
-        f"'{BY_ANNOTATOR}'",
-        "current_withdrawals on kind = 'annotation' and value = annotation_uid",
-    ),
+    ("annotation_uid", f"'{BY_ANNOTATOR}'", "withdrawn_annotations using (annotation_uid)"),
     (
         "caption",
         f"if(is_whole, '{BY_ANNOTATOR}', '{BY_TRANSCRIPT}')",

@@ -13,7 +13,7 @@ from pixmo.curate import curate as curating
 from pixmo.curate.cache import Cache
 from pixmo.curate.curate import Curated, curate
 from pixmo.curate.recipe import Recipe, load
-from pixmo.dataset.manifest import FILE_NAME, VERSION
+from pixmo.dataset.manifest import FILE_NAME, VERSION, read
 from pixmo.errors import RecipeError, ReleaseError, WorkspaceError
 from pixmo.execution.progress import SILENT, Progress
 from pixmo.files import sync_folder
@@ -21,7 +21,7 @@ from pixmo.hashing import sha256_file
 from pixmo.label import consensus
 from pixmo.release.content import Content, HeldOut, SubsetContent
 from pixmo.release.images import Mode, Travel, source_images, unusable
-from pixmo.release.versions import released_splits
+from pixmo.release.versions import complete_releases, released_splits
 from pixmo.release.write import write
 from pixmo.workspace.workspace import Workspace
 
@@ -60,7 +60,8 @@ def build_release(
     Raises:
         ReleaseError: the name is wrong or taken, or there is no row to release.
         RecipeError: a recipe is wrong.
-        WorkspaceError: another process builds a release, or a table is damaged.
+        WorkspaceError: another process builds a release, a table is damaged, or something was
+            withdrawn meanwhile.
     """
     if not VERSION.fullmatch(version):
         raise ReleaseError(
@@ -81,10 +82,17 @@ def build_release(
         staging.mkdir(parents=True)
         try:
             check_tables(workspace, progress)
+            withdrawals = workspace.table("withdrawals").parts()
             # The views are as of now and the images are read after: all that rows name are there.
             with opened(workspace) as (connection, cache):
                 content = choose(workspace, connection, version, progress, cache, travel)
                 write(content, workspace, staging, progress)
+            if workspace.table("withdrawals").parts() != withdrawals:
+                raise WorkspaceError(
+                    f"something was withdrawn from {workspace.root}, or counts again, while"
+                    f" {version} was built; it was not kept, build it again:"
+                    f" pixmo build-release {version}"
+                )
             staging.rename(target)
             sync_folder(workspace.releases)
         finally:
@@ -109,6 +117,26 @@ def check_tables(workspace: Workspace, progress: Progress) -> None:
         workspace.check_tables(advance)
 
 
+def check_newest(workspace: Workspace, progress: Progress) -> None:
+    """Nothing, if the rows of the newest release are as they were released: it is compared with.
+
+    Raises:
+        ReleaseError: a file of rows is missing or changed.
+    """
+    for version in complete_releases(workspace)[-1:]:
+        folder = workspace.releases / version
+        files = [file for file in read(folder).files if file.path.endswith(".parquet")]
+        with progress.task(f"Checking {version}", total=len(files), unit="files") as advance:
+            for file in files:
+                path = folder / file.path
+                if not path.is_file() or sha256_file(path) != file.sha256:
+                    raise ReleaseError(
+                        f"{path} is missing or not what was released, and the new release is"
+                        f" compared with {version}; restore the file, or delete {folder}"
+                    )
+                advance(1)
+
+
 def choose(
     workspace: Workspace,
     connection: "duckdb.DuckDBPyConnection",
@@ -121,12 +149,13 @@ def choose(
 
     Raises:
         ReleaseError: there is nothing to choose from, or nothing is left, or an earlier release,
-            which says where pictures stay, cannot be read.
+            which says where pictures stay, cannot be read, or the newest is not as it was.
     """
     recipes = load_recipes(workspace)
+    released = released_splits(workspace)
+    check_newest(workspace, progress)
     images = source_images(workspace)
     faults = unusable(images, progress)
-    released = released_splits(workspace)
     curated = [
         curate(connection, recipe, faults, progress, cache, released, is_placed=number > 0)
         for number, recipe in enumerate(recipes)

@@ -6,19 +6,16 @@ what it needs of the Parquet files and puts on the disk what does not fit into m
 of millions of rows are compared in the memory that is given.
 """
 
-import contextlib
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixmo.curate.curate import HASH_OR_NUMBER
-from pixmo.dataset.manifest import APART, FunnelStep, Subset
+from pixmo.dataset.manifest import Subset
 from pixmo.dataset.reader import SPLITS, Release
 from pixmo.errors import ReleaseError
 from pixmo.execution.progress import SILENT, Progress
-from pixmo.files import replace_atomically
 from pixmo.release.difference import (
     CHANGES,
     Cause,
@@ -26,18 +23,18 @@ from pixmo.release.difference import (
     Figure,
     Flow,
     Retyped,
-    StepDifference,
     SubsetDifference,
+    steps,
 )
+from pixmo.release.row_files import ROW_FILES, write_rows
+from pixmo.release.side import Side, refusals
 from pixmo.release.statistics import words
-from pixmo.workspace.workspace import literally
 
 if TYPE_CHECKING:
     import duckdb
 
 MEMORY_GB = 1.0
 FETCHED_ROWS = 10_000
-ROW_FILES = {".parquet": "parquet", ".csv": "csv", ".jsonl": "json"}
 # What is counted, the column that the rows need for it, and the SQL.
 FIGURES = (
     ("rows", "id", "count(*)"),
@@ -108,74 +105,6 @@ def diff(
         after.manifest.license,
         tuple(subsets),
     )
-
-
-@dataclass(frozen=True)
-class Side:
-    """A subset of one of the two releases."""
-
-    name: str  # before or after
-    release: Release
-    stem: str
-
-    @property
-    def subset(self) -> Subset | None:
-        """What the manifest says of it; None where the release has none."""
-        subsets = self.release.manifest.subsets
-        return next((subset for subset in subsets if subset.stem == self.stem), None)
-
-    @property
-    def rows(self) -> int:
-        """How many rows it has."""
-        return sum(self.subset.rows.values()) if self.subset else 0
-
-    def files(self, split: str) -> list[Path]:
-        """The Parquet files of a split."""
-        if self.subset is None:
-            return []
-        files = self.release.manifest.parquet(self.subset.name, split)
-        return [self.release.root / file.path for file in files]
-
-    def select_rows(self) -> str:
-        """SQL for all rows, each with its split."""
-        parts = [
-            f"select *, '{split}' as split from {reading(files)}"
-            for split in SPLITS
-            if (files := self.files(split))
-        ]
-        nothing = "select '' as id, '' as image_sha256, '' as split limit 0"
-        return " union all by name ".join(parts) or nothing
-
-    def select_verdicts(self) -> str:
-        """SQL for the rows that were candidates and are in no split: id, verdict, step, reason."""
-        parts = ["(select '' as id, '' as verdict, '' as step, '' as reason limit 0)"]
-        promised = {file.path for file in self.release.manifest.files}
-        for folder, verdict in (("dropped", "dropped"), (APART, "set apart")):
-            if (path := f"{folder}/{self.stem}.parquet") in promised:
-                source = reading([self.release.root / path])
-                parts.append(f"select id, '{verdict}' as verdict, step, reason from {source}")
-        return " union all ".join(parts)
-
-
-def reading(files: list[Path]) -> str:
-    """SQL for the rows of Parquet files."""
-    return f"read_parquet([{', '.join(map(literally, files))}], hive_partitioning = false)"
-
-
-@contextlib.contextmanager
-def refusals(sides: tuple[Side, Side]) -> Iterator[None]:
-    """Whatever a missing or damaged file makes DuckDB raise is a ReleaseError."""
-    import duckdb
-
-    try:
-        yield
-    except duckdb.Error as error:
-        folders = " or ".join(str(side.release.root) for side in sides)
-        why = " ".join(str(error).split())
-        raise ReleaseError(
-            f"{sides[0].stem} of {folders} cannot be compared: {why};"
-            " pixmo validate says what is damaged"
-        ) from error
 
 
 @dataclass(frozen=True)
@@ -355,42 +284,3 @@ def number(value: Any) -> float | None:
     if value is None:
         return None
     return int(value) if float(value).is_integer() else float(value)
-
-
-def steps(
-    before: tuple[FunnelStep, ...], after: tuple[FunnelStep, ...]
-) -> tuple[StepDifference, ...]:
-    """The steps that differ in what they do or in how many rows they named, in their order."""
-    old = {step.step: step for step in before}
-    new = {step.step: step for step in after}
-    found = []
-    for name in dict.fromkeys([*new, *old]):
-        one, other = old.get(name), new.get(name)
-        difference = StepDifference(
-            step=name,
-            then_before=one.then if one else "",
-            then_after=other.then if other else "",
-            rows_before=one.rows if one else None,
-            rows_after=other.rows if other else None,
-            is_reworded=bool(one and other and one.explanation != other.explanation),
-        )
-        is_same = one and other and (one.then, one.rows) == (other.then, other.rows)
-        if not is_same or difference.is_reworded:
-            found.append(difference)
-    return tuple(found)
-
-
-def write_rows(connection: "duckdb.DuckDBPyConnection", path: Path) -> None:
-    """The file holds all of `fates`, sorted by subset and id; it is whole or not there."""
-    kind = ROW_FILES[path.suffix]
-    # A table cell is no list: names of columns stand behind one another there.
-    columns = "* replace (array_to_string(columns, ' ') as columns)" if kind == "csv" else "*"
-
-    def write(temporary: Path) -> None:
-        target = str(temporary).replace("'", "''")
-        connection.execute(
-            f"copy (select {columns} from fates order by subset, id)"
-            f" to '{target}' (format {kind}{', header' if kind == 'csv' else ''})"
-        )
-
-    replace_atomically(path, write)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pixmo.dataset.manifest import FunnelStep
+
 # What became of a row. One whose content changed may have moved to another split, too.
 CHANGES = ("added", "removed", "changed", "moved", "same")
 
@@ -111,3 +113,26 @@ class Difference:
     def is_empty(self) -> bool:
         """Whether no subset differs."""
         return all(subset.is_empty for subset in self.subsets)
+
+
+def steps(
+    before: tuple[FunnelStep, ...], after: tuple[FunnelStep, ...]
+) -> tuple[StepDifference, ...]:
+    """The steps that differ in what they do or in how many rows they named, in their order."""
+    old = {step.step: step for step in before}
+    new = {step.step: step for step in after}
+    found = []
+    for name in dict.fromkeys([*new, *old]):
+        one, other = old.get(name), new.get(name)
+        difference = StepDifference(
+            step=name,
+            then_before=one.then if one else "",
+            then_after=other.then if other else "",
+            rows_before=one.rows if one else None,
+            rows_after=other.rows if other else None,
+            is_reworded=bool(one and other and one.explanation != other.explanation),
+        )
+        is_same = one and other and (one.then, one.rows) == (other.then, other.rows)
+        if not is_same or difference.is_reworded:
+            found.append(difference)
+    return tuple(found)

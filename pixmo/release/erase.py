@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pixmo.dataset.unpack import unpacked
 from pixmo.hashing import sha256_file
 from pixmo.label.pictures import FOLDER as SERVED
 from pixmo.release.withdraw import Request
@@ -36,8 +37,9 @@ def erasing(workspace: Workspace, request: Request) -> Erasing:
             [str(request)],
         ).fetchall()
         files = set(stored_files(workspace, connection, asked))
-    cached = workspace.cache / "curate"  # candidates, with what they say
-    found = {path for path in (*copies(workspace, asked), cached) if path.exists()}
+    # Candidates with what they say, and whole releases that were fetched to be looked at.
+    cached = (workspace.cache / name for name in ("curate", "published"))
+    found = {path for path in (*copies(workspace, asked), *cached) if path.exists()}
     if request.kind == "annotator":
         folders = (workspace.root / RECORDER / name for name in ("drafts", "refused"))
         found |= {path for f in folders if (path := f / request.value).is_dir()}
@@ -73,6 +75,7 @@ def copies(workspace: Workspace, asked: Sequence[tuple[str, str]]) -> Iterator[P
         if kind == "image":
             yield from (workspace.root / SERVED / "images").glob(f"{value}.*")
             yield workspace.cache / RECORDER / f"{value}.jpg"
+            yield unpacked(workspace.unpacked, value)
         if kind == "recording":
             yield from (workspace.root / SERVED / "audio").glob(f"{value}.*")
 

@@ -8,23 +8,17 @@ recipe's rows.sql makes of the workspace under the same id now.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixmo.curate.curate import Curation
 from pixmo.curate.recipe import load
 from pixmo.dataset.reader import Release
-from pixmo.errors import LabelError
-from pixmo.hashing import sha256_file
-from pixmo.label.exports import annotation_uid
 from pixmo.release.released_rows import Found, find_row, rows_of
+from pixmo.release.sources import Sources
 from pixmo.release.traced import (
-    AS_IT_WAS,
-    CHANGED,
     GONE,
     Passed,
     Row,
-    Source,
     Trace,
     TracedAnnotation,
     TracedCaption,
@@ -92,7 +86,7 @@ class Origins:
         rows: Sequence[Row],
         merged: Mapping[str, Sequence[str]],
     ) -> None:
-        self.workspace, self.connection, self.merged = workspace, connection, merged
+        self.connection, self.merged = connection, merged
         images = {row["image_sha256"] for row in rows}
         transcripts = {one for row in rows for one in row.get("transcript_ids") or ()}
         self.images = self.table("from images", "image_sha256", images)
@@ -121,16 +115,9 @@ class Origins:
         }
         self.withdrawn = {
             kind: {value for (value,) in connection.execute(f"from withdrawn_{kind}s").fetchall()}
-            for kind in ("image", "transcript", "annotator")
+            for kind in ("image", "transcript", "annotator", "annotation")
         }
-        self.withdrawn["annotation"] = {
-            uid
-            for (uid,) in connection.execute(
-                "select value from current_withdrawals where kind = 'annotation'"
-            ).fetchall()
-        }
-        self._sources: dict[tuple[str, str], Source] = {}
-        self._places: dict[str, dict[str, str]] = {}
+        self.sources = Sources(workspace)
 
     def table(
         self, query: str, key: str, wanted: Iterable[str], newest: str = ""
@@ -215,7 +202,7 @@ class Origins:
             sha256=sha256,
             url=known["image_url"] if known else None,
             license=known["license"] if known else None,
-            file=self.source(known["path"], sha256) if known else None,
+            file=self.sources.file(known["path"], sha256) if known else None,
             in_release=inside[0] if inside else "",
             is_withdrawn=sha256 in self.withdrawn["image"],
         )
@@ -238,7 +225,7 @@ class Origins:
             model_sha256=row["model_sha256"],
             options_sha256=row["options_sha256"],
             recorded_at=recording["recorded_at"] if recording else None,
-            recording=self.source(recording["path"], sha256) if recording else None,
+            recording=self.sources.file(recording["path"], sha256) if recording else None,
             is_withdrawn=transcript_id in self.withdrawn["transcript"],
         )
 
@@ -249,7 +236,7 @@ class Origins:
             return f"annotation {uid} is in no table any more"
         said = json.loads(row["annotation_json"])
         annotator = self.people.get(uid, "")
-        export = self.source(row["export_path"], row["export_sha256"])
+        export = self.sources.file(row["export_path"], row["export_sha256"])
         return TracedAnnotation(
             annotation_uid=uid,
             annotator=annotator,
@@ -260,7 +247,9 @@ class Origins:
                 "project": said.get("project"),
             },
             created_at=said.get("created_at"),
-            place=self.places(row["export_path"]).get(uid, "") if export.state != GONE else "",
+            place=self.sources.places(row["export_path"]).get(uid, "")
+            if export.state != GONE
+            else "",
             export=export,
             is_withdrawn=uid in self.withdrawn["annotation"]
             or annotator in self.withdrawn["annotator"],
@@ -282,38 +271,6 @@ class Origins:
                     review["annotation_uid"] if review and is_mended else "",
                 )
         return None
-
-    def source(self, path: str, sha256: str) -> Source:
-        """A file as it is now; its bytes are read once."""
-        if (path, sha256) not in self._sources:
-            try:
-                same = sha256_file(self.workspace.path(path)) == sha256
-                state = AS_IT_WAS if same else CHANGED
-            except OSError:
-                state = GONE
-            self._sources[path, sha256] = Source(path, sha256, state)
-        return self._sources[path, sha256]
-
-    def places(self, path: str) -> dict[str, str]:
-        """Where each annotation stands in an export, as a JSON pointer."""
-        if path not in self._places:
-            self._places[path] = dict(places_in(self.workspace.path(path)))
-        return self._places[path]
-
-
-def places_in(export: Path) -> Iterator[tuple[str, str]]:
-    """Yield the unique_id of every annotation in an export, and its JSON pointer there."""
-    try:
-        tasks = json.loads(export.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return
-    for number, task in enumerate(tasks if isinstance(tasks, list) else ()):
-        given = task.get("annotations") if isinstance(task, dict) else None
-        for place, annotation in enumerate(given if isinstance(given, list) else ()):
-            try:
-                yield annotation_uid(annotation, task, ""), f"/{number}/annotations/{place}"
-            except (LabelError, AttributeError):
-                continue
 
 
 def annotations_of(row: Row) -> list[str]:

@@ -2,25 +2,24 @@
 
 A request names an annotator, an image or a source URL. It stands in the table `withdrawals` with
 what was theirs at that moment, each by what it is known by for ever: recordings and images by their
-bytes, annotations and written transcripts by their ids. So nothing comes back under another name.
+bytes, annotations by their ids, written transcripts by their ids and by what they say of which
+image. So nothing comes back under another name.
 `views.sql` and the first step of every recipe see to the rest; a request may be taken back.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pixmo.dataset import manifest as manifests
 from pixmo.errors import WorkspaceError
 from pixmo.hashing import sha256_file
-from pixmo.release.versions import complete_releases
 from pixmo.speech.recorder.filing import FOLDER as RECORDER
 from pixmo.speech.recorder.filing import filed_in
 from pixmo.speech.recordings import UNKNOWN_ANNOTATOR
 from pixmo.workspace.image_links import ImageLinks
-from pixmo.workspace.workspace import Workspace, literally
+from pixmo.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     import duckdb
@@ -28,19 +27,6 @@ if TYPE_CHECKING:
 SHA256 = re.compile(r"[0-9a-f]{64}")
 KINDS = ("image", "recording", "transcript", "annotation")
 PARSED = ("point_annotations", "answers", "questions", "caption_reviews")
-# What of a released row names something withdrawn: the column, and the kind of its values.
-NAMED_BY = {
-    "image_sha256": "image",
-    "image_url": "url",
-    "annotator": "annotator",
-    "annotation_uid": "annotation",
-}
-LISTED_BY = {
-    "annotators": "annotator",
-    "recording_sha256s": "recording",
-    "transcript_ids": "transcript",
-    "merged_from": "annotation",
-}
 
 
 @dataclass(frozen=True)
@@ -53,15 +39,6 @@ class Request:
     def __str__(self) -> str:
         """As the table has it."""
         return f"{self.kind} {self.value}"
-
-
-@dataclass(frozen=True)
-class Held:
-    """Rows of a release that hold something withdrawn."""
-
-    version: str
-    subset: str
-    rows: int
 
 
 @dataclass(frozen=True)
@@ -140,6 +117,16 @@ def withdraw(workspace: Workspace, request: Request, reason: str) -> bool:
     return True
 
 
+def is_here(workspace: Workspace, request: Request) -> bool:
+    """Whether the workspace has anything that the request names; of a person it always has."""
+    column = {"image": "image_sha256", "url": "image_url"}.get(request.kind)
+    if column is None:
+        return True
+    with workspace.connect() as connection:
+        query = f"from parts.images where {column} = ? limit 1"
+        return bool(connection.execute(query, [request.value]).fetchall())
+
+
 def undo(workspace: Workspace, request: Request, reason: str) -> None:
     """The request stands no longer: what it named counts again.
 
@@ -179,6 +166,7 @@ def belongings(
             "recording": "select recording_sha256 from speakers where annotator = $value",
             "transcript": "select distinct transcript_id from transcripts"
             " anti join speakers using (recording_sha256) where annotator = $value",
+            "text": "select distinct text_sha256 from written_texts where annotator = $value",
             "annotation": " union ".join(
                 f"select annotation_uid from {table} where annotator = $value" for table in PARSED
             ),
@@ -212,50 +200,3 @@ def standing(workspace: Workspace) -> list[Standing]:
             Standing(request, str(newest["reason"]), bool(newest["is_undone"]), *counts)
         )
     return requests
-
-
-def held(workspace: Workspace, request: Request | None = None) -> list[Held]:
-    """The rows of finished releases that hold what is withdrawn, or what one request names.
-
-    Rows set apart count; of what was dropped a release holds no content.
-
-    Raises:
-        ReleaseError: a release's manifest cannot be read.
-    """
-    found = []
-    with workspace.connect() as connection:
-        where = "" if request is None else " where request = $request"
-        connection.execute(
-            "create temp table asked as"
-            f" select distinct kind, value from current_withdrawals{where}",
-            None if request is None else {"request": str(request)},
-        )
-        for version in complete_releases(workspace):
-            folder = workspace.releases / version
-            promised = manifests.read(folder)
-            for subset in promised.subsets:
-                names = (f"{subset.name}/", f"{manifests.APART}/{subset.stem}.parquet")
-                files = [folder / f.path for f in promised.files if f.path.startswith(names)]
-                if count := holding(connection, files):
-                    found.append(Held(version, subset.name, count))
-    return found
-
-
-def holding(connection: "duckdb.DuckDBPyConnection", files: Sequence[Path]) -> int:
-    """How many rows of Parquet files hold what is in `asked`."""
-    if not files:
-        return 0
-    names = ", ".join(map(literally, files))
-    source = f"read_parquet([{names}], union_by_name = true, hive_partitioning = false)"
-    described = connection.execute(f"from {source} limit 0").description or []
-    columns = {column[0] for column in described}
-    values = "(select coalesce(list(value), []) from asked where kind = '{}')"
-    checks = [
-        f"list_contains({values.format(kind)}, {column})"
-        if column in NAMED_BY
-        else f"list_has_any({column}, {values.format(kind)})"
-        for column, kind in (NAMED_BY | LISTED_BY).items()
-        if column in columns
-    ]
-    query = f"select count(*) from {source} where {' or '.join(checks)}"
-    return int(connection.execute(query).fetchall()[0][0])

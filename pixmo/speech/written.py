@@ -11,7 +11,7 @@ from pixmo.speech.transcripts import written_row
 from pixmo.text import squeeze
 from pixmo.workspace.image_links import ImageLinks
 from pixmo.workspace.lines import Line, read_lines
-from pixmo.workspace.withdrawals import Withdrawn, read_withdrawn
+from pixmo.workspace.withdrawals import Withdrawn, read_withdrawn, text_sha256
 from pixmo.workspace.workspace import SetAside, Workspace
 
 STAGE = "transcripts"
@@ -92,6 +92,7 @@ def is_withdrawn(row: dict[str, Any], gone: Withdrawn) -> bool:
         row["annotator"] in gone.annotators
         or row["image_sha256"] in gone.images
         or row["transcript_id"] in gone.transcripts
+        or text_sha256(row["image_sha256"], row["text"]) in gone.texts
     )
 
 

@@ -18,6 +18,9 @@ where not is_undone;
 create view withdrawn_annotators as
 select distinct value as annotator from current_withdrawals where kind = 'annotator';
 
+create view withdrawn_annotations as
+select value as annotation_uid from current_withdrawals where kind = 'annotation';
+
 -- By its bytes, or by a source URL that it ever had.
 create view withdrawn_images as
 select value as image_sha256 from current_withdrawals where kind = 'image'
@@ -40,8 +43,19 @@ select value as recording_sha256 from current_withdrawals where kind = 'recordin
 union
 select recording_sha256 from speakers semi join withdrawn_annotators using (annotator);
 
+-- A written text on its image, whoever hands it in and under whichever id.
+create view written_texts as
+select transcript_id, annotator, sha256(image_sha256 || chr(30) || text) as text_sha256
+from parts.transcripts
+where source = 'written';
+
+create view withdrawn_texts as
+select value as text_sha256 from current_withdrawals where kind = 'text';
+
 create view withdrawn_transcripts as
 select value as transcript_id from current_withdrawals where kind = 'transcript'
+union
+select transcript_id from written_texts semi join withdrawn_texts using (text_sha256)
 union
 select transcript_id from parts.transcripts semi join withdrawn_recordings using (recording_sha256)
 union
@@ -223,29 +237,19 @@ select caption_reviews.* from caption_reviews
 semi join current_annotations using (state_sha256);
 
 -- What annotations say and nobody withdrew.
-create view current_point_annotations as
-from newest_point_annotations
-where annotator not in (select annotator from withdrawn_annotators)
-    and annotation_uid not in (select value from current_withdrawals where kind = 'annotation')
-    and image_sha256 not in (select image_sha256 from withdrawn_images);
+create macro not_withdrawn(said) as table
+from query_table(said)
+where annotator not in (from withdrawn_annotators)
+    and annotation_uid not in (from withdrawn_annotations)
+    and image_sha256 not in (from withdrawn_images);
 
-create view current_answers as
-from newest_answers
-where annotator not in (select annotator from withdrawn_annotators)
-    and annotation_uid not in (select value from current_withdrawals where kind = 'annotation')
-    and image_sha256 not in (select image_sha256 from withdrawn_images);
+create view current_point_annotations as from not_withdrawn('newest_point_annotations');
 
-create view current_questions as
-from newest_questions
-where annotator not in (select annotator from withdrawn_annotators)
-    and annotation_uid not in (select value from current_withdrawals where kind = 'annotation')
-    and image_sha256 not in (select image_sha256 from withdrawn_images);
+create view current_answers as from not_withdrawn('newest_answers');
 
-create view current_caption_reviews as
-from newest_caption_reviews
-where annotator not in (select annotator from withdrawn_annotators)
-    and annotation_uid not in (select value from current_withdrawals where kind = 'annotation')
-    and image_sha256 not in (select image_sha256 from withdrawn_images);
+create view current_questions as from not_withdrawn('newest_questions');
+
+create view current_caption_reviews as from not_withdrawn('newest_caption_reviews');
 
 -- Reviews of a caption that was written anew since: they say nothing of the one that counts now.
 -- They count again when that caption does, and are done with when somebody reviews the new one.

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pixmo.hashing import sha256_bytes
 from pixmo.workspace.workspace import Workspace
 
 
@@ -13,12 +14,13 @@ class Withdrawn:
     images: frozenset[str]  # sha256
     recordings: frozenset[str]  # sha256
     transcripts: frozenset[str]  # ids
+    texts: frozenset[str]  # as `text_sha256` has them
 
 
 def read_withdrawn(workspace: Workspace) -> Withdrawn:
     """What is withdrawn in the workspace now; what came in since is among it."""
     if not workspace.table("withdrawals").parts():
-        return Withdrawn(frozenset(), frozenset(), frozenset(), frozenset())
+        return Withdrawn(*[frozenset()] * 5)
     with workspace.connect() as connection:
 
         def column(view: str) -> frozenset[str]:
@@ -29,4 +31,10 @@ def read_withdrawn(workspace: Workspace) -> Withdrawn:
             column("withdrawn_images"),
             column("withdrawn_recordings"),
             column("withdrawn_transcripts"),
+            column("withdrawn_texts"),
         )
+
+
+def text_sha256(image_sha256: str, text: str) -> str:
+    """What a written text on an image is known by, as `written_texts` has it."""
+    return sha256_bytes(f"{image_sha256}\x1e{text}".encode())
