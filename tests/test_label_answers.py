@@ -30,6 +30,8 @@ from tests.label_studio_server import TOKEN, Server, running
 from tests.local_model_server import Answer, LocalModelServer, Request
 from tests.workspaces import picture
 
+pytestmark = pytest.mark.slow  # real servers or a real browser
+
 SAID = "A harbour with three blue boats and a lighthouse in the evening."
 PATIENCE_SECONDS = 30.0
 REMARK = "There are three boats, not two."

@@ -48,6 +48,8 @@ from tests.label_studio_server import (
 )
 from tests.sounds import write_speech
 
+pytestmark = pytest.mark.slow  # real servers or a real browser
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:

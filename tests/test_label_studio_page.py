@@ -20,6 +20,8 @@ from tests.label_studio_server import TOKEN, Server, click_at, log_in, running
 from tests.local_model_server import Answer, LocalModelServer, serving
 from tests.workspaces import picture
 
+pytestmark = pytest.mark.slow  # real servers or a real browser
+
 WIDTH, HEIGHT = 1280, 900  # of the browser's window, pixels
 FOOT = 50  # of Label Studio's page, with its buttons
 expect.set_options(timeout=30_000)

@@ -33,6 +33,8 @@ from tests.label_studio_server import (
     tasks_of,
 )
 
+pytestmark = pytest.mark.slow  # real servers or a real browser
+
 PATIENCE_SECONDS = 30.0
 
 

@@ -37,6 +37,8 @@ from tests.conftest import run_pixmo
 from tests.recorders import lines, make_workspace
 from tests.sounds import said, silence, sweep, write_sound
 
+pytestmark = pytest.mark.slow  # real servers or a real browser
+
 SPOKEN = (
     "There are two red circles at the top.",
     "I can see a large blue star on the left.",
