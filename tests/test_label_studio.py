@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -212,7 +212,7 @@ def test_tasks_whose_images_are_not_shown_are_told(
     server: Server, workspace: Workspace, studio: Studio
 ) -> None:
     push(workspace, studio, "points", labels(workspace, "red dots"))
-    shown = workspace.root / "label-studio"
+    shown = workspace.root / "label-studio/images"
     shown.rename(shown.with_name("elsewhere"))  # as under another document root
     with pytest.raises(
         LabelError, match=r"does not show /data/local-files/\S+, the image of a task"
@@ -437,6 +437,36 @@ def test_what_comes_during_a_pull_hides_no_other_change(
         patch.setattr(Studio, "export", meanwhile)
         assert pull(workspace, studio, "points").added == 1
     assert pull(workspace, studio, "points").added == 2
+
+
+def test_what_becomes_visible_late_is_found_once_the_overlap_has_passed(
+    server: Server, workspace: Workspace, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed = push(workspace, studio, "points", labels(workspace, "red dots"))
+    one, two, *_ = tasks_of(server, pushed.project)
+    made = server.annotate(one.id, presence("none"))
+    server.annotate(two.id, presence("none"))
+    assert pull(workspace, studio, "points").added == 2
+    lists: list[datetime | None] = []
+    changed_since = Studio.changed_since
+
+    def noted(reached: Studio, project: Project, since: datetime | None) -> Any:
+        lists.append(since)
+        return changed_since(reached, project, since)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Studio, "changed_since", noted)
+        patch.setattr(Studio, "has_changed_after", lambda *_: False)  # as if it were hidden yet
+        server.client.annotations.update(made, result=[keypoint(1, 2), presence("present")])
+        assert pull(workspace, studio, "points").added == 0
+        assert lists == []  # one request told
+        patch.setattr(pulling, "OVERLAP", timedelta(0))  # as if it had passed
+        assert pull(workspace, studio, "points").added == 1
+        for _ in range(3):  # until what it reaches is settled
+            assert pull(workspace, studio, "points").added == 0
+        assert len(lists) == 2
+    server.client.annotations.update(made, result=[presence("none")])
+    assert pull(workspace, studio, "points").added == 1
 
 
 def test_what_came_by_hand_is_deleted_with_the_project_that_it_is_of(

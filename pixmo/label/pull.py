@@ -7,6 +7,10 @@ how far it reaches: so a pull that was stopped, or whose server died, goes on wh
 what is new makes a file. A task changes when an annotation of it is deleted, too. What that does
 not show (a whole task is gone, or the server's clock was set back) shows in the project's count of
 annotations.
+
+A change may become visible after a later one: so what changed last is listed together with what
+changed in the minute before it, and once more when that minute is over. In between and afterwards
+one request tells that nothing is new.
 """
 
 import contextlib
@@ -20,8 +24,9 @@ from pathlib import Path
 
 from pixmo.errors import LabelError
 from pixmo.execution.progress import SILENT, Progress
-from pixmo.files import write_text
+from pixmo.files import write_json, write_text
 from pixmo.label.ingest import Ingested, ingest
+from pixmo.label.pictures import FOLDER
 from pixmo.label.push import check_config, known_project
 from pixmo.label.studio import Listed, Project, Studio
 from pixmo.label.values import Json
@@ -101,7 +106,11 @@ class Pull:
     def fetch_changed(self, progress: Progress) -> None:
         """What changed since the newest file is taken in."""
         fetched = files(self.folder)
-        since = fetched[-1][0] - OVERLAP if fetched else None
+        reached = fetched[-1][0] if fetched else None
+        if reached is not None and self.is_quiet(reached):
+            return
+        since = reached - OVERLAP if reached is not None else None
+        begun = datetime.now(UTC)
         seen: dict[int, Json] = {}  # of the overlap, most was fetched before and is as it was
         for time, file in fetched:
             if since is not None and time >= since:
@@ -121,6 +130,38 @@ class Pull:
                 # A server's counts lag behind, and then what was listed as changed is not.
                 self.keep([task for task in tasks if task != seen.get(task["id"])], some)
                 advance(len(some))
+        self.note_listed(begun)
+
+    def is_quiet(self, reached: datetime) -> bool:
+        """Whether nothing changed after `reached`, where what changed before was listed."""
+        listed = self.listed()
+        if listed.get("reached") != reached.isoformat():
+            return False
+        is_due = not listed["is_settled"] and has_passed(listed["seen_at"], datetime.now(UTC))
+        return not is_due and not self.studio.has_changed_after(self.project, reached)
+
+    def note_listed(self, begun: datetime) -> None:
+        """What has changed so far is listed; for good, if nothing could come late any more."""
+        if not (fetched := files(self.folder)):
+            return
+        reached, before = fetched[-1][0].isoformat(), self.listed()
+        is_same = before.get("reached") == reached
+        seen_at = before["seen_at"] if is_same else datetime.now(UTC).isoformat()
+        is_settled = is_same and has_passed(seen_at, begun)
+        row = {"reached": reached, "seen_at": seen_at, "is_settled": is_settled}
+        write_json(self.listed_file, row)
+
+    @property
+    def listed_file(self) -> Path:
+        """Until when changes were listed, and when that was first seen, by this machine's clock."""
+        return self.workspace.root / FOLDER / f"{self.folder.name}.listed.json"
+
+    def listed(self) -> Json:
+        """What stands in `listed_file`; nothing where it is not there or damaged."""
+        with contextlib.suppress(OSError, ValueError):
+            row: Json = json.loads(self.listed_file.read_text("utf-8"))
+            return row
+        return {}
 
     def check_whole(self) -> None:
         """Where the project's count is not ours, every task's is compared, and mended."""
@@ -228,6 +269,11 @@ class Pull:
             for _, file in files(self.folder):
                 pulled.update(uid for task in read_tasks(file) for uid in uids_of(task))
         return [Known(*one) for *one, was_pulled in rows if was_pulled or one[0] in pulled]
+
+
+def has_passed(seen_at: str, now: datetime) -> bool:
+    """Whether what was visible at a time is so old now that nothing before it comes late."""
+    return now - datetime.fromisoformat(seen_at) >= OVERLAP
 
 
 def files(folder: Path) -> list[tuple[datetime, Path]]:

@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -189,6 +189,21 @@ class Studio:
             for task in self.tasks(project, columns, *filters)
         ]
         return sorted(found, key=lambda task: (task.updated_at, task.id))
+
+    def has_changed_after(self, project: Project, time: datetime) -> bool:
+        """Whether a task changed later, by more than a millisecond."""
+        value = (time + timedelta(microseconds=999)).strftime(FILTER_TIME)[:-3] + "Z"
+        later = condition("updated_at", "greater", "Datetime", value)
+        query = {"filters": {"conjunction": "and", "items": [later]}}
+        with refusals(self.url):
+            page = self.client.tasks.list(
+                project=project.id,
+                query=json.dumps(query),
+                page_size=1,
+                include="id",
+                fields="task_only",
+            )
+            return bool(page.items)
 
     def tasks(self, project: Project, columns: str, *filters: Json) -> Iterator[Any]:
         """Yield the tasks that pass the filters, by id.
