@@ -276,6 +276,26 @@ def test_a_fetched_release_is_whole_and_checked(release: Path, tmp_path: Path) -
 def test_an_address_of_nothing_known_is_refused() -> None:
     with pytest.raises(PublishError, match=r"ftp://host/x is no place .* give s3://bucket/prefix"):
         opened("ftp://host/x")
+    with pytest.raises(PublishError, match=r"s3:/bucket/x is no place .* give s3://bucket/prefix"):
+        opened("s3:/bucket/x")
+
+
+def test_a_profile_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nope")
+    with pytest.raises(PublishError, match=r"s3://bucket/x: .*profile \(nope\) could not be found"):
+        opened("s3://bucket/x")
+    monkeypatch.delenv("AWS_PROFILE")
+    for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    with pytest.raises(PublishError, match="Partial credentials"):
+        opened("s3://bucket/x")
+
+
+def test_an_empty_key_checks_nothing_and_is_refused(release: Path, pixmo: Path) -> None:
+    done = run_pixmo(pixmo, "verify", release, "--public-key", "", cwd=release)
+    assert done.returncode != 0
+    assert "--public-key: is empty" in done.stderr.replace("\n", " ")
 
 
 @pytest.fixture

@@ -659,3 +659,28 @@ def test_who_withdrew_is_in_no_report_of_annotators(workspace: Workspace) -> Non
     withdraw(workspace, Request("annotator", NAME), WHY)
     after = {one["annotation_uid"] for one in annotations(workspace)}
     assert before - after == {f"of-{NAME}", "alone", "qa-mary", "review-mary"}
+
+
+def test_a_release_that_holds_what_was_withdrawn_is_not_published(
+    tmp_path: Path, pixmo: Path
+) -> None:
+    planter = Planter(Workspace.init(tmp_path / "data"))
+    planter.image("a.png", picture(1))
+    for uid, annotator in (("one", "anna"), ("two", "ben")):
+        planter.points(uid, "a.png", [(1.0, 1.0)], label=uid, annotator=annotator)
+    workspace = planter.write()
+    build_release(workspace, "v1")
+
+    def publish(version: str, place: str, *options: str) -> Any:
+        words = ("publish", version, tmp_path / place, *options)
+        return run_pixmo(pixmo, *words, cwd=workspace.root)
+
+    assert publish("v1", "before").returncode == 0
+    withdraw(workspace, Request("annotator", "ben"), "he asked")
+    refused = publish("v1", "refused")
+    assert refused.returncode == 1
+    assert "v1 holds 1 row of what was withdrawn since" in " ".join(refused.stderr.split())
+    assert not (tmp_path / "refused").exists()
+    assert publish("v1", "forced", "--withdrawn").returncode == 0
+    build_release(workspace, "v2")
+    assert publish("v2", "after").returncode == 0

@@ -8,7 +8,7 @@ import typer
 
 from pixmo.cli import show
 from pixmo.cli.app import AS_JSON, WORKSPACE, app, open_workspace
-from pixmo.errors import ReleaseError, SettingsError
+from pixmo.errors import PublishError, ReleaseError, SettingsError
 
 if TYPE_CHECKING:
     from pixmo.publish.folder import Folder
@@ -28,6 +28,26 @@ ENDPOINT = Annotated[
 ]
 RELEASE = Annotated[str, typer.Argument(help="A release or its folder.")]
 NOT_HELD = 1  # exit status
+
+
+def refuse_withdrawn(workspace: Path, root: Path) -> None:
+    """Nothing, if the release in `root` holds nothing that was withdrawn from this workspace.
+
+    Raises:
+        PublishError: it does.
+    """
+    from pixmo.release.held import held
+    from pixmo.text import counted
+
+    here = open_workspace(workspace)
+    if root.parent != here.releases or not here.table("withdrawals").parts():
+        return
+    rows = sum(one.rows for one in held(here, progress=show.Bars()) if one.version == root.name)
+    if rows:
+        raise PublishError(
+            f"{root} holds {counted(rows, 'row')} of what was withdrawn since; build and publish a"
+            " new release, or say --withdrawn to publish it all the same"
+        )
 
 
 def release_in(workspace: Path, named: str) -> "Folder":
@@ -75,6 +95,10 @@ def publish(
         bool, typer.Option("--dry-run", help="Only say what would be sent, and what is there.")
     ] = False,
     endpoint_url: ENDPOINT = "",
+    withdrawn: Annotated[
+        bool,
+        typer.Option("--withdrawn", help="Even if it holds rows that were withdrawn since."),
+    ] = False,
     workspace: WORKSPACE = Path(),
     json: AS_JSON = False,
 ) -> None:
@@ -94,7 +118,10 @@ def publish(
     from pixmo.text import counted
 
     target = opened(place, endpoint_url)
-    shipment = pack(release_in(workspace, version), show.Bars())
+    folder = release_in(workspace, version)
+    if not withdrawn:
+        refuse_withdrawn(workspace, folder.root)
+    shipment = pack(folder, show.Bars())
     done = plan(shipment, target) if dry_run else send(shipment, target, show.Bars())
     if json:
         show.as_json(done)
@@ -117,16 +144,17 @@ def publish(
         show.say(f"{verb} {counted(len(done.deletes), 'file')} of the release before")
     if not dry_run:
         show.say(f"published {done.version} at {done.place}")
-        show.say(f"check it with: pixmo verify {done.place}")
+        where = f" --endpoint-url {endpoint_url}" if endpoint_url else ""
+        show.say(f"check it with: pixmo verify {done.place}{where}")
 
 
 @app.command()
 def verify(
     place: PLACE,
     public_key: Annotated[
-        str,
+        str | None,
         typer.Option(help="A minisign public key or its file: the signature must be of it."),
-    ] = "",
+    ] = None,
     endpoint_url: ENDPOINT = "",
     json: AS_JSON = False,
 ) -> None:
@@ -141,7 +169,12 @@ def verify(
     from pixmo.publish.verify import verify as check
     from pixmo.text import counted
 
-    signed_by = (lambda found: signature.check(found, public_key)) if public_key else None
+    signed_by = None
+    if public_key is not None:
+        if not public_key.strip():  # as of a variable that is not set: nothing would be checked
+            raise typer.BadParameter("is empty", param_hint="--public-key")
+        key = public_key
+        signed_by = lambda found: signature.check(found, key)  # noqa: E731
     found = check(opened(place, endpoint_url), show.Bars(), signed_by)
     if json:
         show.as_json({**vars(found), "passed": found.passed})
@@ -154,7 +187,7 @@ def verify(
         show.say(f"manifest sha256 {found.manifest_sha256}")
         if found.signed:
             show.say(f"signature holds: {found.signed}")
-        elif found.is_signed and not public_key:
+        elif found.is_signed and public_key is None:
             show.say("signed, not checked; give --public-key")
     if not found.passed:
         raise typer.Exit(NOT_HELD)

@@ -1,11 +1,13 @@
 """Which place an address names."""
 
+import re
 from pathlib import Path
 
 from pixmo.errors import PublishError
 from pixmo.publish.folder import Folder
 from pixmo.publish.place import Place
 
+MISSPELT = re.compile(r"[A-Za-z0-9]+:/")  # s3:/bucket
 SCHEMES = "s3://bucket/prefix, hf://org/name or a folder"
 
 
@@ -21,7 +23,7 @@ def opened(address: str, endpoint_url: str = "") -> Place:
         PublishError: nothing has such an address.
     """
     scheme, separator, rest = address.partition("://")
-    if not separator:
+    if not separator and not MISSPELT.match(address):
         return Folder(Path(address).expanduser().resolve())
     if scheme == "s3":
         from pixmo.publish.s3 import S3

@@ -66,7 +66,10 @@ class S3:
             response_checksum_validation="when_required",
         )
         try:
-            client = boto3.Session().client("s3", endpoint_url=endpoint_url or None, config=config)
+            with refusals(f"s3://{path}"):  # a profile or its file may be wrong
+                client = boto3.Session().client(
+                    "s3", endpoint_url=endpoint_url or None, config=config
+                )
         except ValueError as error:
             raise PublishError(f"{error}; write https://host") from error
         return cls(client, bucket, f"{prefix}/" if prefix else "")
