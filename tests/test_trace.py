@@ -1,6 +1,7 @@
 """A row of a release leads back to the files that people made, whatever became of it."""
 
 import json
+import re
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -259,6 +260,8 @@ def test_the_command_says_it_and_fails_where_something_is_gone(
     assert f"row         {row} of pixmo-cap, v1: kept" in told.stdout
     assert "recording audio/0.webm, recorded noon" in told.stdout
     assert "by anna" in told.stdout
+    pointed = run_pixmo(pixmo, "trace", points_id("cup-2"), cwd=workspace.root)
+    assert re.search(r"^points {6}\(\d+(\.\d+)?, \d", pointed.stdout, re.MULTILINE), pointed.stdout
     as_json = json.loads(run_pixmo(pixmo, "trace", row, "v1", "--json", cwd=workspace.root).stdout)
     assert as_json["transcripts"][0]["recording"]["path"] == "audio/0.webm"
     (workspace.audio / "0.webm").unlink()

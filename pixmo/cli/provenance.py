@@ -192,10 +192,14 @@ def show_trace(found: "Trace") -> None:
     show.say(f"row         {found.id} of {found.subset}, {found.release}: {place}")
     show.say(f"stands in   {found.file}")
     if found.reason:
-        show.say(f"because     {found.reason}  {found.evidence}")
+        evidence = "" if found.evidence == "{}" else f"  {found.evidence}"
+        show.say(f"because     {found.reason}{evidence}")
     for name in ("caption", "question", "answer", "label"):
         if name in found.row:
             show.say(f"{name:<11} {found.row[name]}")
+    if "points" in found.row:
+        places = (f"({point['x']:g}, {point['y']:g})" for point in found.row["points"])
+        show.say(f"points      {' '.join(places) or 'none'}")
     image = found.image
     show.say(f"image       {image.sha256}{withdrawn(image.is_withdrawn)}")
     for name, value in (("url", image.url), ("licence", image.license)):
