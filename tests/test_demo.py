@@ -177,10 +177,10 @@ save = transcribe.Unsaved.save
 transcribe.Unsaved.save = lambda unsaved: (save(unsaved), die())
 """
 IN_THE_SECOND_SUBSET = """
-from pixmo.release import build
+from pixmo.release import write
 written = []
-write = build.write_subset
-build.write_subset = lambda *given: die() if written else written.append(1) or write(*given)
+write_subset = write.write_subset
+write.write_subset = lambda *given: die() if written else written.append(1) or write_subset(*given)
 """
 
 
