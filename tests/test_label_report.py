@@ -131,12 +131,14 @@ def test_skipped_and_unusable_annotations_are_somebodys(workspace: Workspace) ->
     export.add(ANN, data, [], was_cancelled=True)
     export.add(ANN, data, [], was_cancelled=True)
     export.add(BEN, data, [ls.keypoint(1, 2)])
+    export.add(BEN, data, [ls.keypoint(1, 2), ls.presence("none")])
+    export.add(BEN, data, [ls.presence("present")])
     export.add(CAT, data, [ls.presence("none")], updated_at="2026-01-01T00:00:00Z")
     export.tasks[-1]["annotations"][0]["completed_by"] = None
     export.take_in()
     found = report(workspace).annotators
     counted = {one.annotator: (one.annotations, one.skipped, one.unusable) for one in found}
-    assert counted == {"annotator-1": (0, 2, 0), "annotator-2": (0, 0, 1), "unknown": (0, 0, 1)}
+    assert counted == {"annotator-1": (0, 2, 0), "annotator-2": (0, 0, 3), "unknown": (0, 0, 1)}
 
 
 def test_verdicts_are_compared_over_all_and_with_most_of_the_others(workspace: Workspace) -> None:

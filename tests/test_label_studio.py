@@ -94,11 +94,11 @@ def test_a_push_makes_the_project_and_a_second_adds_nothing(
 ) -> None:
     file = labels(workspace, "red dots", "faces")
     first = push(workspace, studio, "points", file)
-    assert (first.added, first.there) == (8, 0)
+    assert (first.added, first.waiting) == (8, 0)
     second = push(workspace, studio, "points", file)
-    assert (second.project, second.added, second.there) == (first.project, 0, 8)
+    assert (second.project, second.added, second.waiting) == (first.project, 0, 8)
     third = push(workspace, studio, "points", labels(workspace, "red dots", "faces", "hands"))
-    assert (third.added, third.there) == (4, 8)
+    assert (third.added, third.waiting) == (4, 8)
     tasks = tasks_of(server, first.project)
     assert len({task.data["pixmo_id"] for task in tasks}) == len(tasks) == 12
     assert {task.data["label"] for task in tasks} == {"red dots", "faces", "hands"}
@@ -108,9 +108,9 @@ def test_every_image_is_asked_about_as_often_as_said(
     server: Server, workspace: Workspace, studio: Studio
 ) -> None:
     first = push(workspace, studio, "points")
-    assert (first.added, first.there) == (4, 0)
+    assert (first.added, first.waiting) == (4, 0)
     more = push(workspace, studio, "points", per_image=2)
-    assert (more.added, more.there) == (4, 4)
+    assert (more.added, more.waiting) == (4, 4)
     task = tasks_of(server, first.project)[0]
     own = result("expression", "image", "textarea", {"text": ["yellow hats"]})
     server.annotate(task.id, keypoint(10, 20), presence("present"), own)
@@ -153,9 +153,9 @@ def test_gold_among_the_tasks_pushed_looks_like_them(
     known = [answer | {"label": label} for label in ("cats", "dogs", "mugs")]  # cats are asked, too
     gold.write_text("".join(json.dumps(row) + "\n" for row in known))
     first = push(workspace, studio, "points", asked, gold_share=0.2)
-    assert (first.added, first.gold, first.there) == (10, 2, 0)
+    assert (first.added, first.gold, first.waiting) == (10, 2, 0)
     again = push(workspace, studio, "points", asked, gold_share=0.2)
-    assert (again.added, again.gold, again.there) == (0, 0, 8)
+    assert (again.added, again.gold, again.waiting) == (0, 0, 8)
     tasks = tasks_of(server, first.project)
     assert len({frozenset(task.data) for task in tasks}) == 1  # none has a key of its own
     with pytest.raises(LabelError, match="among those of --ask"):
@@ -291,6 +291,21 @@ def test_only_the_folder_for_it_need_be_the_servers_root(
         own.close()
 
 
+def test_a_folder_that_the_server_does_not_serve_is_said(
+    studio: Studio, workspace: Workspace, tmp_path: Path
+) -> None:
+    root = tmp_path / "elsewhere"
+    shutil.copytree(workspace.root, root)
+    settings = replace(workspace.settings.label_studio, document_root=str(tmp_path))
+    elsewhere = replace(
+        Workspace.open(root), settings=replace(workspace.settings, label_studio=settings)
+    )
+    with pytest.raises(
+        LabelError, match=r"does not serve .*DOCUMENT_ROOT as \[label_studio\] document_root"
+    ):
+        push(elsewhere, studio, "points", labels(elsewhere, "faces"))
+
+
 def test_a_pull_brings_what_changed_and_nothing_twice(
     server: Server, workspace: Workspace, studio: Studio
 ) -> None:
@@ -316,7 +331,7 @@ def test_a_pull_brings_what_changed_and_nothing_twice(
         (one.data["image_sha256"], "present", [{"x": 11.0, "y": 21.0}]),
     ]
     assert states == (3,)  # the first state of the changed one is kept
-    assert push(workspace, studio, "points", labels(workspace, "red dots")).there == 2
+    assert push(workspace, studio, "points", labels(workspace, "red dots")).waiting == 2
 
 
 def test_what_is_deleted_on_the_server_no_longer_counts(
@@ -591,7 +606,7 @@ def test_a_push_counts_what_it_sent(server: Server, workspace: Workspace, studio
     first = push(workspace, studio, "points", file)
     assert (first.added, first.set_aside) == (3, 1)
     again = push(workspace, studio, "points", file)
-    assert (again.added, again.there) == (0, 3)
+    assert (again.added, again.waiting) == (0, 3)
 
 
 def test_a_project_that_only_has_the_id_is_another(

@@ -43,7 +43,7 @@ class Pushed:
     url: str  # where annotators open it
     added: int  # tasks
     gold: int  # of the new ones, those whose answer is known
-    there: int  # tasks pushed before and waiting for their annotation
+    waiting: int  # pushed before, still to be annotated
     set_aside: int  # tasks whose image cannot be shown, newly set aside
 
 
@@ -122,7 +122,7 @@ def push(
         url,
         added=added,
         gold=len(new) - len(ordinary),
-        there=len(tasks) - len(ordinary),
+        waiting=len(tasks) - len(ordinary),
         set_aside=set_aside,
     )
 

@@ -55,7 +55,7 @@ class AnnotatorReport:
     annotator: str
     annotations: int  # those that are a row
     skipped: int
-    unusable: int  # set aside for another reason
+    unusable: int  # set aside for another reason, or contradicting themselves
     tasks_per_hour: float | None  # of the annotations with a time, in their time, clipped
     median_seconds: float | None  # of one of them, clipped
     alike: Alike  # with others
@@ -167,7 +167,7 @@ def report(
         annotation = loaded(raw)
         tally = tallies[raw["subset"], named(annotation)]
         parsed = parse_stored(raw)
-        if isinstance(parsed, Parsed):
+        if isinstance(parsed, Parsed) and not contradicts(parsed):
             tally.add(annotation, parsed, most_seconds)
             if raw["subset"] in ASKED:  # of others, no two people do the same
                 remember(tasks[raw["subset"]], raw, parsed)
@@ -220,6 +220,13 @@ def report(
             for (subset, name), tally in sorted(tallies.items())
         ),
     )
+
+
+def contradicts(parsed: Parsed) -> bool:
+    """Whether it says that there is none and points at it, or the reverse."""
+    if parsed.table != "point_annotations":
+        return False
+    return (parsed.row["presence"] == "none") == bool(parsed.row["points"])
 
 
 def annotations(workspace: Workspace) -> Iterator[Json]:

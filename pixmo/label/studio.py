@@ -92,13 +92,27 @@ class Studio:
             self.client.projects.update(project.id, maximum_annotations=annotators)
 
     def serve_folder(self, project: Project, folder: str) -> None:
-        """The project's tasks may show files of this folder of the server."""
+        """The project's tasks may show files of this folder of the server.
+
+        Raises:
+            LabelError: the server serves no files, or none of that folder.
+        """
         with refusals(self.url):
             storages = self.client.import_storage.local.list(project=project.id)
             if not any(storage.path == folder for storage in storages):
-                self.client.import_storage.local.create(
-                    project=project.id, path=folder, title="pixmo images", use_blob_urls=True
-                )
+                try:
+                    self.client.import_storage.local.create(
+                        project=project.id, path=folder, title="pixmo images", use_blob_urls=True
+                    )
+                except ApiError as error:
+                    if error.status_code != httpx.codes.BAD_REQUEST:
+                        raise
+                    raise LabelError(
+                        f"Label Studio at {self.url} does not serve {folder}: start it with"
+                        " LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and with"
+                        " LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT as [label_studio] document_root of"
+                        " pixmo.toml has it, by default the folder label-studio of the workspace"
+                    ) from error
 
     def shows(self, path: str) -> bool:
         """Whether the server gives out what is at a path of its own, as to its users."""
