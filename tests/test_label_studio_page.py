@@ -13,11 +13,14 @@ from pixmo.label.push import push
 from pixmo.label.rounds import answer_questions
 from pixmo.label.studio import connected
 from pixmo.speech.captioning.captions import write_captions
+from pixmo.speech.recordings import find, record
+from pixmo.speech.transcripts import written_row
 from pixmo.speech.written import add_written
 from pixmo.workspace.workspace import Workspace
 from tests.browsers import browser
 from tests.label_studio_server import TOKEN, Server, click_at, log_in, running
 from tests.local_model_server import Answer, LocalModelServer, serving
+from tests.sounds import sweep, write_sound
 from tests.workspaces import picture
 
 pytestmark = pytest.mark.slow  # real servers or a real browser
@@ -154,3 +157,46 @@ def test_a_question_is_asked_answered_and_rejected_in_the_page(
     with workspace.connect() as connection:
         found = connection.execute("select question, verdict, remarks, was_edited from answers")
         assert found.fetchall() == [(question, "reject", wrong, False)]
+
+
+def test_what_was_proposed_is_mended_and_accepted_beside_its_recording(
+    server: Server, workspace: Workspace, tmp_path: Path
+) -> None:
+    spoken = "There are three red mugs on the table and a window behind it."
+    workspace.audio.mkdir()
+    write_sound(workspace.audio / "wide.wav", sweep(2, 16_000), 16_000)
+    record(workspace, find(workspace, workspace.audio))
+    (recording,) = workspace.read("recordings").to_pylist()
+    row = written_row("t", recording["image_sha256"], "anna", spoken, "en", "x")
+    heard = {"source": "speech", "recording_sha256": recording["recording_sha256"]}
+    workspace.append("transcripts", [row | heard | {"speech_seconds": 2.0}])
+    write_captions(workspace)
+    asked = tmp_path / "asked.jsonl"
+    question = {"image": "wide.png", "question": "How many mugs?", "answer": "Three mugs."}
+    asked.write_text(json.dumps(question))
+    mended = {"cap": spoken.replace("three", "two"), "ama": "Two mugs."}
+    with connected(server.url) as studio, browser() as chrome:
+        page = chrome.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+        log_in(page, server)
+        for subset, text in mended.items():
+            pushed = push(workspace, studio, subset, asked if subset == "ama" else None)
+            queue = f"{server.url}/projects/{pushed.project}/data?labeling=1"
+            if subset == "cap":
+                with page.expect_response(lambda answer: "audio" in answer.url) as sound:
+                    page.goto(queue)
+                assert sound.value.ok
+                assert sound.value.body().startswith(b"RIFF")
+            else:
+                page.goto(queue)
+            expect(page.locator("img[alt=image]")).to_be_visible()
+            page.locator("textarea").first.fill(text)
+            page.get_by_text("Accept: it is right").click()
+            page.get_by_label("Submit current annotation").click()
+            expect(page.get_by_text("No More Tasks Left in Queue")).to_be_visible()
+            assert pull(workspace, studio, subset).added == 1
+    with workspace.connect() as connection:
+        found = connection.execute(
+            "select caption, verdict, was_edited from caption_reviews union all"
+            " select answer, verdict, was_edited from answers"
+        ).fetchall()
+    assert found == [(text, "accept", True) for text in mended.values()]
