@@ -226,7 +226,7 @@ def contradicts(parsed: Parsed) -> bool:
     """Whether it says that there is none and points at it, or the reverse."""
     if parsed.table != "point_annotations":
         return False
-    return (parsed.row["presence"] == "none") == bool(parsed.row["points"])
+    return (str(parsed.row["presence"]) == "none") == bool(parsed.row["points"])
 
 
 def annotations(workspace: Workspace) -> Iterator[Json]:
