@@ -83,15 +83,18 @@ def agreeing_blocks(label: Integers, max_distance: int) -> int:
     return min(range(MOST_AGREEING + 1), key=cost)
 
 
-def masks(max_distance: int, agreeing: int) -> Iterator[tuple[np.uint64, list[np.uint64]]]:
-    """Yield masks such that hashes within `max_distance` bits are equal under at least one.
+@functools.cache  # a recipe asks many times, mostly of few hashes
+def masks(max_distance: int, agreeing: int) -> list[tuple[np.uint64, list[np.uint64]]]:
+    """Masks such that hashes within `max_distance` bits are equal under at least one.
 
     With each come the blocks before its last one that are not in it.
     """
     blocks = cut(max_distance + agreeing)
+    found = []
     for chosen in itertools.combinations(range(len(blocks)), agreeing):
         passed_over = sorted(set(range(max(chosen, default=0))) - set(chosen))
-        yield ones([blocks[i] for i in chosen]), [ones([blocks[i]]) for i in passed_over]
+        found.append((ones([blocks[i] for i in chosen]), [ones([blocks[i]]) for i in passed_over]))
+    return found
 
 
 def cut(count: int) -> list[range]:
@@ -112,7 +115,7 @@ def neighbours(
 
     In linear time most of what lies in a clump comes beside something near.
     """
-    every = list(masks(max_distance, MOST_AGREEING))
+    every = masks(max_distance, MOST_AGREEING)
     for mask, _ in every[:: math.ceil(len(every) / rounds)]:
         _, order = sorted_under(hashes, mask)
         yield order[:-1], order[1:]
