@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import sqrt
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.benchmarks import cap_thresholds
 from tests.benchmarks.cap_trials import Trial
 from tests.planted_rows import measured
 
+SHARE = 10  # the benchmark, run by hand, takes all
 # What a recipe decides and no planted defect can tell.
 DECIDED = {
     *("language language", "license accepted", "license accept_unknown"),
@@ -38,10 +40,15 @@ def test_every_value_of_a_step_is_measured_or_a_decision() -> None:
 
 @pytest.mark.parametrize("make", cap_thresholds.TRIALS)
 def test_the_steps_do_what_was_measured(make: Callable[[int], Trial]) -> None:
-    trial = make(cap_thresholds.IMAGES)
-    _, found = next(cap_thresholds.named(replace(trial, beside=())))
+    """On some of the images, so nearly as chance allows: within three standard errors."""
+    trial = make(cap_thresholds.IMAGES // SHARE)
+    trial = replace(trial, beside=(), projects=-(-trial.projects // SHARE))
+    _, found = next(cap_thresholds.named(trial))
     *_, precision, recall, _ = measured("cap")[f"{trial.step} {trial.parameter}".rstrip()]
-    assert cap_thresholds.score(found, trial.defects) == (precision, recall)
+    right = len(found & trial.defects)
+    for measure, count in ((float(precision), len(found)), (float(recall), len(trial.defects))):
+        chance = 3 * sqrt(measure * (1 - measure) / count)
+        assert right / count == pytest.approx(measure, abs=chance + 1 / count)
 
 
 def test_the_recipes_comments_say_what_was_measured() -> None:
