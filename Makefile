@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Tests of one file, and all that walk the demo, share a process: see tests/conftest.py.
-WORKERS := --numprocesses auto --maxprocesses 4 --dist loadgroup
+WORKERS := --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test test-fast check format docs bench screenshots clean browser

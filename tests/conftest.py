@@ -8,21 +8,34 @@ import venv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
 from tests.local_model_server import LocalModelServer, serving
 
+if TYPE_CHECKING:
+    from tests.label_studio_server import Server
+
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes test, each file has one, and what walks the demo has one."""
+    """Where several processes test, each file has one, and what shares a fixture here has one.
+
+    The longest come first: a process that began one last would be waited for by all others.
+    """
     for item in items:
-        walks_demo = "demo" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("demo" if walks_demo else item.path.name))
+        item.add_marker(pytest.mark.xdist_group(shared_by(item) or item.path.name))
+    items.sort(key=lambda item: (not shared_by(item), item.get_closest_marker("slow") is None))
+
+
+def shared_by(item: pytest.Item) -> str:
+    """The costly fixture that a test shares with those of other files, if it does."""
+    names = getattr(item, "fixturenames", ())
+    return next((name for name in ("demo", "label_studio") if name in names), "")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -82,6 +95,15 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     result = run_pixmo(command, "demo", "world", cwd=folder)
     assert result.returncode == 0, result.stdout + result.stderr
     return Demo(folder / "world", command, result.stdout)
+
+
+@pytest.fixture(scope="session")
+def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Server"]:
+    """A Label Studio that serves the files of every workspace in its `document_root`."""
+    from tests.label_studio_server import running
+
+    with running(tmp_path_factory.mktemp("label-studio")) as server:
+        yield server
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from pixmo.speech.written import add_written
 from pixmo.workspace.workspace import Workspace
 from tests.label_studio_exports import annotation, answer_verdict, result, write_export
 from tests.label_studio_exports import task as exported_task
-from tests.label_studio_server import TOKEN, Server, running
+from tests.label_studio_server import TOKEN, Server
 from tests.local_model_server import Answer, LocalModelServer, Request
 from tests.workspaces import picture
 
@@ -37,15 +37,9 @@ PATIENCE_SECONDS = 30.0
 REMARK = "There are three boats, not two."
 
 
-@pytest.fixture(scope="module")
-def studio_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(tmp_path_factory.mktemp("label-studio")) as running_server:
-        yield running_server
-
-
 @pytest.fixture
 def workspace(
-    studio_server: Server,
+    label_studio: Server,
     server: LocalModelServer,
     quick: None,
     request: pytest.FixtureRequest,
@@ -53,15 +47,15 @@ def workspace(
 ) -> Workspace:
     """Two images with captions; one has a sign that can be read."""
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", TOKEN)
-    root = studio_server.document_root / request.node.name
+    root = label_studio.document_root / request.node.name
     (root / "images").mkdir(parents=True)
     sign = Image.new("RGB", (640, 480), "white")
     ImageDraw.Draw(sign).text((60, 180), "BOAT HIRE", "black", ImageFont.load_default(90))
     sign.save(root / "images/harbour.png")
     picture(2).save(root / "images/other.png")
     (root / "pixmo.toml").write_text(
-        f'[label_studio]\nurl = "{studio_server.url}"\n'
-        f'document_root = "{studio_server.document_root}"\n'
+        f'[label_studio]\nurl = "{label_studio.url}"\n'
+        f'document_root = "{label_studio.document_root}"\n'
         f'[answer]\nbase_url = "{server.base_url}"\nmodel = "m"\nmax_rounds = 2\n'
     )
     workspace = Workspace.open(root)
@@ -76,29 +70,29 @@ def workspace(
 
 
 @pytest.fixture
-def studio(studio_server: Server, workspace: Workspace) -> Iterator[Studio]:
-    with connected(studio_server.url) as reached:
+def studio(label_studio: Server, workspace: Workspace) -> Iterator[Studio]:
+    with connected(label_studio.url) as reached:
         yield reached
 
 
-def ask(studio_server: Server, workspace: Workspace, studio: Studio, *questions: str) -> None:
+def ask(label_studio: Server, workspace: Workspace, studio: Studio, *questions: str) -> None:
     """People have asked these questions about the images, in their order."""
     pushed = push(workspace, studio, "questions")
-    tasks = list(studio_server.client.tasks.list(project=pushed.project, fields="all"))
+    tasks = list(label_studio.client.tasks.list(project=pushed.project, fields="all"))
     for task, question in zip(tasks, questions, strict=False):
         asked = result("asked_question", "image", "textarea", {"text": [question]})
-        studio_server.annotate(task.id, asked)
+        label_studio.annotate(task.id, asked)
     assert pull(workspace, studio, "questions").questions == len(questions)
 
 
 def judge(
-    studio_server: Server, workspace: Workspace, studio: Studio, verdict: str, *more: Any
+    label_studio: Server, workspace: Workspace, studio: Studio, verdict: str, *more: Any
 ) -> Any:
     """A person has judged the one answer that waits; returns its task."""
     project = push(workspace, studio, "ama").project
-    tasks = studio_server.client.tasks.list(project=project, fields="all")
+    tasks = label_studio.client.tasks.list(project=project, fields="all")
     (task,) = [task for task in tasks if not task.total_annotations]
-    studio_server.annotate(task.id, answer_verdict(verdict), *more)
+    label_studio.annotate(task.id, answer_verdict(verdict), *more)
     assert pull(workspace, studio, "ama").answers == 1
     return task
 
@@ -112,21 +106,21 @@ def turns(request: Request) -> list[str]:
 
 
 def test_an_answer_is_asked_for_until_it_is_accepted(
-    studio_server: Server, workspace: Workspace, studio: Studio, server: LocalModelServer
+    label_studio: Server, workspace: Workspace, studio: Studio, server: LocalModelServer
 ) -> None:
-    ask(studio_server, workspace, studio, "How many boats are there?")
+    ask(label_studio, workspace, studio, "How many boats are there?")
     server.reply = lambda _: Answer("Two." if len(server.requests) == 1 else "Three.")
     first = answer_questions(workspace, rapid_ocr())
     assert (first.answered, first.waiting) == (1, 1)
     assert answer_questions(workspace, rapid_ocr()).answered == 0  # it waits for a person
-    task = judge(studio_server, workspace, studio, "reject", remark(REMARK))
+    task = judge(label_studio, workspace, studio, "reject", remark(REMARK))
     assert task.data["answer"] == "Two."
-    (shown,) = studio_server.client.predictions.list(task=task.id)
+    (shown,) = label_studio.client.predictions.list(task=task.id)
     assert shown.model_version == "m"
     assert shown.result[0]["value"] == {"text": ["Two."]}
     second = answer_questions(workspace, rapid_ocr())
     assert (second.answered, second.waiting) == (1, 1)
-    judge(studio_server, workspace, studio, "accept")
+    judge(label_studio, workspace, studio, "accept")
     last = answer_questions(workspace, rapid_ocr())
     assert (last.answered, last.waiting, last.accepted, last.given_up) == (0, 0, 1, 0)
     one, two = server.requests
@@ -149,21 +143,21 @@ def test_an_answer_is_asked_for_until_it_is_accepted(
 
 
 def test_a_question_is_given_up_after_the_last_round(
-    studio_server: Server, workspace: Workspace, studio: Studio, server: LocalModelServer
+    label_studio: Server, workspace: Workspace, studio: Studio, server: LocalModelServer
 ) -> None:
-    ask(studio_server, workspace, studio, "What is it?")
+    ask(label_studio, workspace, studio, "What is it?")
     server.reply = lambda _: Answer("A cat.")
     for _ in range(2):
         assert answer_questions(workspace, None).answered == 1
-        judge(studio_server, workspace, studio, "reject")
+        judge(label_studio, workspace, studio, "reject")
     assert answer_questions(workspace, None).given_up == 1
     assert len(server.requests) == 2
 
 
 def test_no_answer_is_lost_when_another_fails(
-    studio_server: Server, workspace: Workspace, studio: Studio, server: LocalModelServer
+    label_studio: Server, workspace: Workspace, studio: Studio, server: LocalModelServer
 ) -> None:
-    ask(studio_server, workspace, studio, "What is it?", "Where is it?")
+    ask(label_studio, workspace, studio, "What is it?", "Where is it?")
     fails, _ = (
         one.question for one in questions(workspace)
     )  # in the order in which they are asked
@@ -187,13 +181,13 @@ def test_no_answer_is_lost_when_another_fails(
 
 
 def test_a_kill_loses_no_answer(
-    studio_server: Server,
+    label_studio: Server,
     workspace: Workspace,
     studio: Studio,
     server: LocalModelServer,
     pixmo: Path,
 ) -> None:
-    ask(studio_server, workspace, studio, "What is it?", "Where is it?")
+    ask(label_studio, workspace, studio, "What is it?", "Where is it?")
     release = threading.Event()
 
     def reply(request: Request) -> Answer:
@@ -221,14 +215,14 @@ def test_a_kill_loses_no_answer(
 
 
 def test_a_skipped_answer_waits_for_others_and_a_deleted_question_for_nobody(
-    studio_server: Server, workspace: Workspace, studio: Studio, server: LocalModelServer
+    label_studio: Server, workspace: Workspace, studio: Studio, server: LocalModelServer
 ) -> None:
-    ask(studio_server, workspace, studio, "What is it?")
+    ask(label_studio, workspace, studio, "What is it?")
     server.reply = lambda _: Answer("A cat.")
     answer_questions(workspace, None)
     project = push(workspace, studio, "ama").project
-    (task,) = studio_server.client.tasks.list(project=project, fields="all")
-    studio_server.annotate(task.id, was_cancelled=True)
+    (task,) = label_studio.client.tasks.list(project=project, fields="all")
+    label_studio.annotate(task.id, was_cancelled=True)
     assert pull(workspace, studio, "ama").answers == 0
     assert [row["question"] for row in to_judge(workspace)] == ["What is it?"]
     with workspace.connect() as connection:
@@ -236,7 +230,7 @@ def test_a_skipped_answer_waits_for_others_and_a_deleted_question_for_nobody(
             "select annotation_json::json ->> 'id' from current_annotations"
             " where subset = 'questions'"
         ).fetchall()
-    studio_server.client.annotations.delete(int(asked[0]))
+    label_studio.client.annotations.delete(int(asked[0]))
     assert pull(workspace, studio, "questions").deleted == 1
     assert list(to_judge(workspace)) == []
 
@@ -253,9 +247,9 @@ def test_a_question_about_an_image_of_which_nothing_is_known_waits(
 
 
 def test_an_empty_answer_is_set_aside_and_asked_for_again(
-    studio_server: Server, workspace: Workspace, studio: Studio, server: LocalModelServer
+    label_studio: Server, workspace: Workspace, studio: Studio, server: LocalModelServer
 ) -> None:
-    ask(studio_server, workspace, studio, "What is it?")
+    ask(label_studio, workspace, studio, "What is it?")
     server.reply = lambda _: Answer("  \n")
     assert answer_questions(workspace, None).without_answer == 1
     assert {item.reason for item in workspace.still_set_aside()} == {"no answer to a question"}

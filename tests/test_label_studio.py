@@ -43,7 +43,6 @@ from tests.label_studio_server import (
     free_port,
     labels,
     make_workspace,
-    running,
     tasks_of,
 )
 from tests.sounds import write_speech
@@ -51,11 +50,9 @@ from tests.sounds import write_speech
 pytestmark = pytest.mark.slow  # real servers or a real browser
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that serves the files of every workspace made here."""
-    with running(tmp_path_factory.mktemp("label-studio")) as running_server:
-        yield running_server
+@pytest.fixture
+def server(label_studio: Server) -> Server:
+    return label_studio
 
 
 @pytest.fixture

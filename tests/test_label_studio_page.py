@@ -18,7 +18,7 @@ from pixmo.speech.transcripts import written_row
 from pixmo.speech.written import add_written
 from pixmo.workspace.workspace import Workspace
 from tests.browsers import browser
-from tests.label_studio_server import TOKEN, Server, click_at, log_in, running
+from tests.label_studio_server import TOKEN, Server, click_at, log_in
 from tests.local_model_server import Answer, LocalModelServer, serving
 from tests.sounds import sweep, write_sound
 from tests.workspaces import picture
@@ -36,10 +36,9 @@ CLICKS = {  # percent
 }
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(tmp_path_factory.mktemp("label-studio")) as running_server:
-        yield running_server
+@pytest.fixture
+def server(label_studio: Server) -> Server:
+    return label_studio
 
 
 @pytest.fixture

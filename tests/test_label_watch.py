@@ -29,7 +29,6 @@ from tests.label_studio_server import (
     free_port,
     labels,
     make_workspace,
-    running,
     tasks_of,
 )
 
@@ -38,10 +37,9 @@ pytestmark = pytest.mark.slow  # real servers or a real browser
 PATIENCE_SECONDS = 30.0
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(tmp_path_factory.mktemp("label-studio")) as running_server:
-        yield running_server
+@pytest.fixture
+def server(label_studio: Server) -> Server:
+    return label_studio
 
 
 @pytest.fixture
