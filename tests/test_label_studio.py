@@ -217,7 +217,7 @@ def test_tasks_whose_images_are_not_shown_are_told(
         push(workspace, studio, "points", labels(workspace, "red dots"))
     shutil.rmtree(shown, ignore_errors=True)
     shown.with_name("elsewhere").rename(shown)
-    assert push(workspace, studio, "points", labels(workspace, "red dots")).there == 4
+    assert push(workspace, studio, "points", labels(workspace, "red dots")).waiting == 4
 
 
 def test_images_are_shown_from_a_bucket_by_presigned_urls(
@@ -573,7 +573,7 @@ def test_captions_are_reviewed_with_what_was_said_beside_them(
     with workspace.connect() as connection:
         reviews = connection.execute("select caption, verdict from current_caption_reviews")
         assert reviews.fetchall() == [("There is a big dog.", "accept")]
-    assert push(workspace, studio, "cap").there == 0  # it is reviewed
+    assert push(workspace, studio, "cap").waiting == 0  # it is reviewed
 
 
 def test_a_config_changed_on_the_server_is_told(
@@ -584,7 +584,7 @@ def test_a_config_changed_on_the_server_is_told(
     reworded = config.replace("There is none in this image", "Nichts davon ist im Bild")
     assert reworded != config
     server.client.projects.update(pushed.project, label_config=reworded)
-    assert push(workspace, studio, "points", labels(workspace, "red dots")).there == 4
+    assert push(workspace, studio, "points", labels(workspace, "red dots")).waiting == 4
     other = config.replace('alias="none"', 'alias="nothing"')
     server.client.projects.update(pushed.project, label_config=other)
     for work in (
