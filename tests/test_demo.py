@@ -172,7 +172,7 @@ main()
 """
 AFTER_THE_FIRST_PART = """
 from pixmo.speech import transcribe
-transcribe.PART_CLIPS = 5
+transcribe.PART_CLIPS, transcribe.PART_SECONDS = 5, 600.0
 save = transcribe.Unsaved.save
 transcribe.Unsaved.save = lambda unsaved: (save(unsaved), die())
 """

@@ -27,7 +27,9 @@ def write_copy(folder: Path, release: Release, found: Verdict) -> Path | None:
         before, end, after = page.rpartition("</body>")
         after = end + after
     path = folder / FILE_NAME
-    write_text(path, f"{before}{section(found)}{after}")
+    text = f"{before}{section(found)}{after}"
+    if not path.exists() or path.read_text("utf-8") != text:  # a probe done before redoes nothing
+        write_text(path, text)
     return path
 
 
