@@ -136,6 +136,18 @@ def arrow_type(text: str) -> "pa.DataType":
     raise SchemaError(f"there is no column type {text!r}; known are {', '.join(PRIMITIVES)}")
 
 
+def sql_type(text: str) -> str:
+    """DuckDB's name of the type that `text` names; `arrow_type` says what can be named."""
+    text = text.strip()
+    if text in PRIMITIVES:
+        return {"string": "varchar", "binary": "blob", "int64": "bigint"}.get(text, text)
+    if inner := re.fullmatch(r"list<(.+)>", text):
+        return f"{sql_type(inner[1])}[]"
+    members = [member.split(":", 1) for member in outer_members(text[len("struct<") : -1])]
+    typed = [f'"{name.strip()}" {sql_type(kind)}' for name, kind in members]
+    return f"struct({', '.join(typed)})"
+
+
 def outer_members(text: str) -> list[str]:
     """`text` split at the commas that stand in no angle brackets."""
     members = [""]

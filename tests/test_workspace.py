@@ -340,3 +340,14 @@ def test_parts_that_were_whole_are_read_again_only_when_they_change(
         (workspace.cache / "whole_parts.json").write_text(garbage)
         with pytest.raises(WorkspaceError, match="is damaged"):
             workspace.check_tables(told.append)
+
+
+@pytest.mark.parametrize("name", schema.table_names())
+def test_an_empty_table_has_the_types_of_a_filled_one(name: str, tmp_path: Path) -> None:
+    with Workspace.open(tmp_path).connect() as connection:
+        connection.register("filled", schema.table(name).arrow().empty_table())
+        found, wanted = (
+            connection.execute(f"select column_name, column_type from (describe {one})").fetchall()
+            for one in (name, "filled")
+        )
+    assert found == wanted

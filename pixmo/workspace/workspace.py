@@ -231,32 +231,29 @@ class Workspace:
         with contextlib.suppress(duckdb.Error):  # a notebook may have none to switch off
             connection.execute("set enable_progress_bar = false")  # whoever calls shows one
         connection.execute("create schema parts")
-        for name in schema.table_names():
-            self.create_view(connection, name)
+        connection.execute("\n".join(map(self.view, schema.table_names())))
         connection.execute(VIEWS.read_text("utf-8"))
         return connection
 
-    def create_view(self, connection: "duckdb.DuckDBPyConnection", name: str) -> None:
-        """`name` is a view of the table; `parts.<name>` says also from which part a row is."""
+    def view(self, name: str) -> str:
+        """SQL that makes `name` a view of the table; in `parts.<name>` rows say from which part."""
         table = self.table(name)
         parts = table.parts()
         if parts:
             for part in parts:
                 table.check_footer(part)
             files = ", ".join(literally(part) for part in parts)
-            connection.execute(
+            parts_of = (
                 f"create view parts.{name} as select * from read_parquet([{files}],"
-                " filename = true, file_row_number = true, hive_partitioning = false)"
+                " filename = true, file_row_number = true, hive_partitioning = false);"
             )
         else:
-            connection.register("nothing", table.schema.arrow().empty_table())
-            connection.execute(
-                f"create table parts.{name} as"
-                " select *, '' as filename, 0 as file_row_number from nothing"
-            )
-            connection.unregister("nothing")
-        connection.execute(
-            f"create view {name} as select * exclude (filename, file_row_number) from parts.{name}"
+            columns = [f'"{one.name}" {schema.sql_type(one.type)}' for one in table.schema.columns]
+            columns += ["filename varchar", "file_row_number bigint"]
+            parts_of = f"create table parts.{name} ({', '.join(columns)});"
+        return (
+            f"{parts_of} create view {name} as"
+            f" select * exclude (filename, file_row_number) from parts.{name};"
         )
 
     @contextlib.contextmanager
