@@ -103,7 +103,7 @@ def test_tokens_are_those_of_whisper_decode(shipped: WhisperRecogniser) -> None:
 
 @pytest.mark.slow
 def test_tokens_are_those_of_whisper_decode_over_hundreds(shipped: WhisperRecogniser) -> None:
-    assert_equal_to_whisper(shipped, count=300, slots=16)
+    assert_equal_to_whisper(shipped, count=200, slots=16)
 
 
 def test_a_multilingual_model_decodes_the_same_and_knows_its_language(
@@ -122,18 +122,18 @@ def test_a_multilingual_model_decodes_the_same_and_knows_its_language(
 
 def test_what_stands_beside_a_window_changes_nothing(shipped: WhisperRecogniser) -> None:
     """To the last bit: a run that was killed, started again, has other windows side by side."""
-    wanted = windows(shipped, recordings(20))
+    wanted = windows(shipped, recordings(16))  # more than there are slots
     expected = decoded(shipped, wanted, 16)
-    for start in (1, 13, 19):
+    for start in (1, 9, 15):
         some = wanted[start:]
         assert decoded(shipped, some, 16) == {w.key: expected[w.key] for w in some}
 
 
 def test_several_threads_change_no_token(shipped: WhisperRecogniser) -> None:
-    wanted = windows(shipped, recordings(9))
+    wanted = windows(shipped, recordings(4))
     expected = decoded(shipped, wanted, 16)
     with torch_threads(2):
-        for key, outcome in decoded(shipped, wanted[3:], 16).items():
+        for key, outcome in decoded(shipped, wanted[1:], 16).items():
             assert outcome.tokens == expected[key].tokens
             assert outcome.sum_logprob == pytest.approx(expected[key].sum_logprob, abs=1e-3)
 
@@ -275,7 +275,7 @@ def test_out_of_memory_while_words_are_timed_loses_nothing(shipped: WhisperRecog
             return super().words(*arguments)
 
     short = Short("short", shipped.source, shipped.sha256, "cpu", slots=16, word_times=True)
-    wanted = windows(shipped, recordings(5))
+    wanted = windows(shipped, recordings(2))
     found = {window.key: said for window, said in short.recognise(wanted, "en")}
     assert texts(found) == texts({w.key: s for w, s in shipped.recognise(wanted, "en")})
 
@@ -289,8 +289,8 @@ def test_no_room_at_all_is_an_error(shipped: WhisperRecogniser) -> None:
         list(small.recognise(windows(shipped, recordings(1)), "en"))
 
 
-def test_windows_are_asked_for_only_as_they_are_needed(shipped: WhisperRecogniser) -> None:
-    wanted = windows(shipped, recordings(4)) * 8
+def test_windows_are_asked_for_only_as_they_are_needed(tiny: WhisperRecogniser) -> None:
+    wanted = windows(tiny, recordings(4)) * 8
     asked = 0
 
     def source() -> Iterable[Window]:
@@ -299,7 +299,7 @@ def test_windows_are_asked_for_only_as_they_are_needed(shipped: WhisperRecognise
             asked += 1
             yield Window((number, 0), window.seconds, window.features)
 
-    decoder = shipped.decoder("en", 4, lambda _: True)
+    decoder = tiny.decoder("en", 4, lambda _: True)
     run = decoder.run(source())
     next(run)
     assert asked <= 8
@@ -307,10 +307,10 @@ def test_windows_are_asked_for_only_as_they_are_needed(shipped: WhisperRecognise
 
 
 def test_a_window_that_fails_every_guard_is_done_before_many_others(
-    shipped: WhisperRecogniser,
+    tiny: WhisperRecogniser,
 ) -> None:
     """Recordings are written in order: one that waited for the end would hold all others back."""
-    wanted = windows(shipped, recordings(1))[:1] * 40
+    wanted = windows(tiny, recordings(1))[:1] * 40
     asked = [0]
 
     def source() -> Iterable[Window]:
@@ -326,7 +326,7 @@ def test_a_window_that_fails_every_guard_is_done_before_many_others(
         judged_so_far["all"] += 1
         return judged_so_far["all"] > fails
 
-    decoder = shipped.decoder("en", 4, accepts)
+    decoder = tiny.decoder("en", 4, accepts)
     asked_by = {window.key[0]: asked[0] for window, *_ in decoder.run(source())}
     assert all(asked_by[number] < 16 for number in range(4))
 
