@@ -2,8 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Tests of one file, and all that walk the demo, share a process: see tests/conftest.py.
-WORKERS := --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+# Tests of one file, and all that walk the demo, share a process: see tests/conftest.py. There is a
+# process more than there are cores, as some wait for a server, or for a voice to end.
+CORES := $(shell getconf _NPROCESSORS_ONLN)
+WORKERS := --numprocesses $(shell expr $(CORES) + 1) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test test-fast check format docs bench screenshots clean browser
