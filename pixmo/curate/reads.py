@@ -20,24 +20,33 @@ CHANGING = ("ago", "age", "pg_conf_load_time", "pg_postmaster_start_time")
 Node = dict[str, Any]
 
 
-def parse(connection: "duckdb.DuckDBPyConnection", sql: str) -> Node | None:
-    """The parse of one SELECT; None where DuckDB has no words for it, as for a PIVOT."""
+def parse(connection: "duckdb.DuckDBPyConnection", sql: str) -> list[Node] | None:
+    """Every object in the parse of one SELECT, the outermost last.
+
+    None where DuckDB has no words for it, as for a PIVOT.
+    """
     ((text,),) = connection.execute("select json_serialize_sql(?)", [sql]).fetchall()
-    parsed: Node = json.loads(text)
-    return None if parsed.get("error") else parsed
+    nodes: list[Node] = []
+
+    def keep(node: Node) -> Node:
+        nodes.append(node)
+        return node
+
+    json.loads(text, object_hook=keep)
+    return None if nodes[-1].get("error") else nodes
 
 
-def definitions(parsed: Node) -> Iterator[str]:
+def definitions(parsed: list[Node]) -> Iterator[str]:
     """Yield the names that the query defines itself, by WITH."""
-    for node in nodes(parsed):
+    for node in parsed:
         for entry in node.get("cte_map", {}).get("map", []):
             yield entry["key"].lower()
 
 
-def relations(parsed: Node) -> Iterator[str]:
+def relations(parsed: list[Node]) -> Iterator[str]:
     """Yield what is read `from`, as far as the query does not define it itself."""
     named = set(definitions(parsed))
-    for node in nodes(parsed):
+    for node in parsed:
         if node.get("type") == "BASE_TABLE":
             parts = (node["catalog_name"], node["schema_name"], node["table_name"])
             name = ".".join(part for part in parts if part).lower()
@@ -45,9 +54,9 @@ def relations(parsed: Node) -> Iterator[str]:
                 yield name
 
 
-def changing(parsed: Node, changing_functions: Collection[str]) -> Iterator[str]:
+def changing(parsed: list[Node], changing_functions: Collection[str]) -> Iterator[str]:
     """Yield what is not the same at every run: files, the time, chance, settings, samples."""
-    for node in nodes(parsed):
+    for node in parsed:
         function = str(node.get("function_name", ""))
         if node.get("type") == "TABLE_FUNCTION":
             function = node["function"]["function_name"]
@@ -69,14 +78,3 @@ def changing_functions(connection: "duckdb.DuckDBPyConnection") -> frozenset[str
         "select function_name from duckdb_functions() where stability != 'CONSISTENT'"
     ).fetchall()
     return frozenset(name for (name,) in found) - set(HARMLESS) | set(CHANGING)
-
-
-def nodes(value: Any) -> Iterator[Node]:
-    """Yield every object in a parse."""
-    if isinstance(value, dict):
-        yield value
-        for inner in value.values():
-            yield from nodes(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from nodes(inner)
