@@ -175,7 +175,7 @@ def trace(
     from pixmo.release.versions import release_folder
 
     opened = open_workspace(workspace)
-    found = walk(opened, Release.open(release_folder(opened, version)), row)
+    found = walk(opened, Release.open(release_folder(opened, version)), row, show.Bars())
     if json:
         show.as_json(found)
     else:

@@ -97,6 +97,10 @@ class Manifest:
         """The Parquet files of one split of the subset called `name`, in order."""
         return [file for file in self.files if file.path.startswith(f"{name}/{split}-")]
 
+    def row_files(self) -> list[File]:
+        """Every Parquet file, in order: rows that are kept, set apart or dropped."""
+        return [file for file in self.files if file.path.endswith(".parquet")]
+
     def apart_files(self) -> list[File]:
         """The Parquet files of the rows that were set apart, in order."""
         return [file for file in self.files if file.path.startswith(f"{APART}/")]

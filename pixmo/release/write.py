@@ -51,7 +51,9 @@ def write(content: Content, workspace: Workspace, staging: Path, progress: Progr
     changes = None
     if earlier:
         before = Release.open(workspace.releases / earlier[-1])
-        changes = diff(before, Release(staging, manifest(content, files)), progress=progress)
+        made = Release(staging, manifest(content, files))
+        # The build has looked at the one before; of the other, the sha256 are just made.
+        changes = diff(before, made, progress=progress, is_checked=True)
     pages = write_pages(content, workspace, staging, files, changes, progress)
     files += [file_entry(staging, path) for path in pages]
     sync_tree(staging)
