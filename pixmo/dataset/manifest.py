@@ -75,6 +75,7 @@ class Manifest:
     subsets: tuple[Subset, ...]
     files: tuple[File, ...]  # every file but the manifest, sorted by path
     images: str = "url"  # how images travel: url, embedded, files
+    ordinal: int = 0  # one more than that of any release beside which it was built; 0: not known
 
     @property
     def is_embedded(self) -> bool:
