@@ -236,7 +236,9 @@ def test_a_newest_release_that_cannot_be_read_stops_the_next(tmp_path: Path) -> 
     workspace, _ = workspaces.make(tmp_path)
     built = build_release(workspace, "v1")
     (built / NAMES["points"] / "train-00000-of-00001.parquet").unlink()
-    with pytest.raises(ReleaseError, match=r"train-00000.*cannot be read.*restore .*or delete .*v1"):
+    with pytest.raises(
+        ReleaseError, match=r"train-00000.*cannot be read.*restore .*or delete .*v1"
+    ):
         build_release(workspace, "v2")
     assert [path.name for path in workspace.releases.iterdir()] == ["v1"]
 
