@@ -260,7 +260,7 @@ def test_which_release_was_built_last_is_kept_in_a_copy(tmp_path: Path) -> None:
     assert "What changed since v0" in page
     (workspace.releases / "v2/manifest.json").write_text("damaged", "utf-8")
     assert newest_release(workspace) == "v3"
-    with pytest.raises(ReleaseError, match="v2/manifest.json is not a manifest"):
+    with pytest.raises(ReleaseError, match=r"v2/manifest\.json is not a manifest"):
         build_release(workspace, "v4")
 
 

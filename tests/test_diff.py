@@ -322,3 +322,6 @@ def test_the_command_says_what_the_library_does(planted: tuple[Path, Path], pixm
     nowhere = run("v7", "v8")
     assert nowhere.returncode == 1
     assert "v7" in nowhere.stderr
+    published = run(before, "s3://bucket/v2")
+    assert published.returncode == 1
+    assert "its folder: pixmo fetch s3://bucket/v2 FOLDER" in published.stderr

@@ -73,8 +73,8 @@ def diff(
     step and reason that took a row away, or that had held an added one back.
 
     Raises:
-        ReleaseError: a file of a release is missing or not what was released, an id stands twice in a subset, or
-            `rows` ends in no known suffix.
+        ReleaseError: a file of a release is missing or not what was released, an id stands twice
+            in a subset, or `rows` ends in no known suffix.
     """
     import duckdb
 
