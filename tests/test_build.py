@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import json
+import os
 import re
 import shutil
 import signal
@@ -29,6 +30,7 @@ from pixmo.release.build import build_release
 from pixmo.release.images import CHANGED, GONE, source_images, unusable
 from pixmo.release.plots import edges, histogram
 from pixmo.release.shards import Shards, write_parquet
+from pixmo.release.versions import complete_releases, newest_release
 from pixmo.resources import shared
 from pixmo.workspace.workspace import Workspace
 from tests import workspaces
@@ -234,9 +236,32 @@ def test_a_newest_release_that_cannot_be_read_stops_the_next(tmp_path: Path) -> 
     workspace, _ = workspaces.make(tmp_path)
     built = build_release(workspace, "v1")
     (built / NAMES["points"] / "train-00000-of-00001.parquet").unlink()
-    with pytest.raises(ReleaseError, match=r"train-00000.*cannot be read.*mend .*v1 or delete it"):
+    with pytest.raises(
+        ReleaseError, match=r"train-00000.*cannot be read.*restore .*or delete .*v1"
+    ):
         build_release(workspace, "v2")
     assert [path.name for path in workspace.releases.iterdir()] == ["v1"]
+
+
+def test_which_release_was_built_last_is_kept_in_a_copy(tmp_path: Path) -> None:
+    planter = Planter(Workspace.init(tmp_path / "data"))
+    planter.image("a.png", workspaces.picture(1))
+    planter.points("one", "a.png", [(1.0, 1.0)])
+    workspace = planter.write()
+    for version in ("v2", "v1", "v0"):
+        assert build_release(workspace, version).name == newest_release(workspace)
+    shutil.rmtree(workspace.releases / "v1")
+    for late, version in enumerate(("v0", "v2")):  # as a backup may restore them
+        os.utime(workspace.releases / version / "manifest.json", (late, late))
+    assert complete_releases(workspace) == ["v2", "v0"]
+    build_release(workspace, "v3")
+    assert complete_releases(workspace) == ["v2", "v0", "v3"]
+    page = (workspace.releases / "v3/report.html").read_text("utf-8")
+    assert "What changed since v0" in page
+    (workspace.releases / "v2/manifest.json").write_text("damaged", "utf-8")
+    assert newest_release(workspace) == "v3"
+    with pytest.raises(ReleaseError, match=r"v2/manifest\.json is not a manifest"):
+        build_release(workspace, "v4")
 
 
 @pytest.mark.parametrize("damage", ["no manifest", "other bytes"])

@@ -19,6 +19,7 @@ from pixmo.errors import ReleaseError
 from pixmo.release.diff import diff
 from pixmo.release.difference import Cause, Figure, StepDifference, SubsetDifference
 from tests.conftest import run_pixmo
+from tests.releases import promise_again
 from tests.two_releases import told_slowly, write
 
 POINTS = schema.subset("points")
@@ -249,23 +250,54 @@ def test_a_release_in_the_making_is_compared(planted: tuple[Path, Path]) -> None
     assert diff(before, Release(after.root, after.manifest)) == expected
 
 
-@pytest.mark.parametrize("fault", ["gone", "damaged", "twice", "verdicts gone"])
-def test_a_release_that_is_not_whole_is_refused(planted: tuple[Path, Path], fault: str) -> None:
-    before, after = map(Release.open, planted)
-    (file,) = after.manifest.parquet("pixmo-points", "train")
-    path = after.root / file.path
+def spoil(release: Release, fault: str) -> Path:
+    """One file of the release is gone or other; returns which."""
+    (file,) = release.manifest.parquet("pixmo-points", "train")
+    path = release.root / file.path
     if fault == "gone":
         path.unlink()
     elif fault == "verdicts gone":
-        (after.root / "dropped/points.parquet").unlink()
-    elif fault == "damaged":
+        path = release.root / "dropped/points.parquet"
+        path.unlink()
+    elif fault == "cut":
         path.write_bytes(path.read_bytes()[:100])
+    elif fault == "by hand":
+        rows = pq.read_table(path, partitioning=None)
+        pq.write_table(rows.set_column(4, "label", pa.array(["mug"] * len(rows))), path)
+    elif fault == "one bit":
+        data = bytearray(path.read_bytes())
+        data[data.index(b"thing 0") + 2] ^= 1
+        path.write_bytes(data)
     else:
         rows = pq.read_table(path, partitioning=None)
         pq.write_table(pa.concat_tables([rows.slice(1), rows.slice(1, 1)]), path)
-    with pytest.raises(ReleaseError, match="validate says what") as error:
+    return path
+
+
+@pytest.mark.parametrize("fault", ["gone", "verdicts gone", "cut", "by hand", "one bit"])
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_a_file_that_is_not_what_was_released_is_refused(
+    planted: tuple[Path, Path], fault: str, side: str
+) -> None:
+    before, after = map(Release.open, planted)
+    path = spoil(before if side == "before" else after, fault)
+    if fault == "one bit":  # nothing else would notice
+        was = diff(before, after, is_checked=True).subsets[0]
+        assert (was.changed, was.same) != (3, 4)
+    why = "is missing" if "gone" in fault else "is not the file that was released"
+    with pytest.raises(ReleaseError, match=rf"{path} {why}.*restore it.*pixmo verify") as error:
         diff(before, after)
-    assert str(after.root) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("fault", ["cut", "twice"])
+def test_a_release_that_is_not_whole_is_refused(planted: tuple[Path, Path], fault: str) -> None:
+    before, after = planted
+    spoil(Release.open(after), fault)
+    promise_again(after)  # its manifest is as wrong
+    with pytest.raises(ReleaseError, match="validate says what") as error:
+        diff(Release.open(before), Release.open(after))
+    assert str(after) in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -290,3 +322,6 @@ def test_the_command_says_what_the_library_does(planted: tuple[Path, Path], pixm
     nowhere = run("v7", "v8")
     assert nowhere.returncode == 1
     assert "v7" in nowhere.stderr
+    published = run(before, "s3://bucket/v2")
+    assert published.returncode == 1
+    assert "its folder: pixmo fetch s3://bucket/v2 FOLDER" in published.stderr

@@ -97,7 +97,9 @@ def test_every_fault_of_a_release_is_counted(tmp_path: Path) -> None:
     root = plain_release(tmp_path / "v1")
     (root / "README.md").unlink()
     (root / "empty.txt").unlink()
-    with pytest.raises(ReleaseError, match=r"README\.md .*, and 1 more like it; build it again"):
+    with pytest.raises(
+        ReleaseError, match=r"README\.md .*, and 1 more like it; restore it .* another name"
+    ):
         pack(Folder(root), SILENT)
 
 

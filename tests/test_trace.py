@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from pixmo.dataset.reader import Release
@@ -211,6 +212,40 @@ def test_an_ambiguous_beginning_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ReleaseError, match=f"several rows .*{row(1)['id']} of pixmo-points"):
         find_row(release, "000000")
     assert find_row(release, "100000").row["id"] == row(10**15)["id"]
+
+
+def test_a_file_that_is_not_what_was_released_answers_nothing(tmp_path: Path) -> None:
+    from pixmo import schema
+    from tests.test_diff import row
+    from tests.two_releases import write
+
+    rows = [schema.subset("points").table([row(10**15 + n), row(n)]) for n in (1, 2)]
+    write(tmp_path / "v1", {"points": dict(zip(("train", "test"), rows, strict=True))})
+    release = Release.open(tmp_path / "v1")
+    train = tmp_path / "v1/pixmo-points/train-00000-of-00001.parquet"
+    whole = train.read_bytes()
+
+    def refused(start: str) -> str:
+        with pytest.raises(ReleaseError) as error:
+            find_row(release, start)
+        return str(error.value)
+
+    for said in (b"thing 1", row(1)["id"].encode()):  # a label is another; an id is
+        damaged = bytearray(whole)
+        damaged[damaged.index(said) + len(said) - 1] ^= 4
+        train.write_bytes(damaged)
+        assert f"{train} is not the file that was released" in refused(row(1)["id"])
+        assert "pixmo verify" in refused(row(1)["id"])
+        assert find_row(release, row(2)["id"]).split == "test"  # it stands in a whole file
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    train.write_bytes(whole[:footer] + bytes(3) + whole[footer:])  # no reader minds
+    assert len(pq.read_table(train, partitioning=None)) == 2
+    assert f"{train} is not the file" in refused(row(2)["id"])
+    train.unlink()
+    assert f"{train} is missing" in refused(row(2)["id"])
+    train.write_bytes(whole)
+    assert find_row(release, row(1)["id"]).split == "train"
+    assert "no row of" in refused("0123456789abcdef")
 
 
 @pytest.mark.parametrize("fault", [GONE, CHANGED])

@@ -104,6 +104,23 @@ def test_the_command_says_each_fault_and_fails(release: Path, pixmo: Path, tmp_p
     assert (found["passed"], found["version"]) == (False, "v1")
 
 
+def test_a_version_is_that_of_the_workspace(tmp_path: Path, pixmo: Path) -> None:
+    there, beside = (plain_release(tmp_path / folder, "v2") for folder in ("releases/v2", "v2"))
+    own = plain_release(tmp_path / "v3", "v3")
+    (there / "README.md").unlink()
+
+    def said(*words: str, cwd: Path = tmp_path) -> str:
+        return run_pixmo(pixmo, "verify", *words, cwd=cwd).stdout
+
+    assert f"README.md is missing\n{there}: release v2" in said("v2")
+    assert f"README.md is missing\n{there}: release v2" in said("v2", "-w", "..", cwd=own)
+    assert said("./v2").startswith(f"{beside}: release v2")
+    assert said("v3").startswith(f"{own}: release v3")
+    nowhere = run_pixmo(pixmo, "verify", "v9", cwd=tmp_path)
+    assert (nowhere.returncode, nowhere.stdout) == (1, "")
+    assert f"{tmp_path}/v9 holds no whole release" in nowhere.stderr
+
+
 def test_a_signature_holds_and_names_the_release(release: Path, key: Path) -> None:
     path = signature.sign(Folder(release), key, lambda _: pytest.fail("it has no password"))
     assert path == release / SIGNATURE
@@ -253,3 +270,32 @@ def test_the_commands_make_a_key_sign_and_verify(
     nothing = run_pixmo(pixmo, "sign", "v1", cwd=tmp_path)
     assert nothing.returncode == 1
     assert "give a release and --key, or --new-key" in nothing.stderr
+
+
+def test_a_script_is_told_how_to_give_the_password(
+    release: Path, pixmo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_terminal(*words: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [pixmo, "sign", *words],
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            start_new_session=True,  # as of cron: it has no terminal
+        )
+
+    monkeypatch.delenv("MINISIGN_PASSWORD", raising=False)
+    told = without_terminal("--new-key", "me.key")
+    assert (told.returncode, told.stdout) == (1, "")
+    assert told.stderr == (
+        "pixmo: Password for me.key, empty for none: there is no terminal to type it; set"
+        " MINISIGN_PASSWORD, to nothing where the key has none\n"
+    )
+    assert not list(tmp_path.glob("me.key*"))
+    monkeypatch.setenv("MINISIGN_PASSWORD", "")
+    assert without_terminal("--new-key", "me.key").returncode == 0
+    monkeypatch.delenv("MINISIGN_PASSWORD")
+    assert without_terminal(str(release), "--key", "me.key").returncode == 0  # it has none
+    assert (release / SIGNATURE).is_file()

@@ -386,14 +386,58 @@ def test_it_can_be_taken_back(workspace: Workspace) -> None:
     assert withdraw(workspace, request, WHY)
     assert not withdraw(workspace, request, WHY)
     undo(workspace, request, "she changed her mind")
+    (one,) = withdrawing.standing(workspace)
+    assert (one.reason, one.is_undone, one.undone_because) == (WHY, True, "she changed her mind")
+    assert (one.recordings, one.transcripts, one.annotations) == (0, 0, 0)
+    assert withdrawing.reason_of(workspace, request) is None
     build_release(workspace, "v2")
     assert dropped(workspace, "v2") == {}
     for stem in ("ama", "cap", "points"):
         assert rows(workspace, "v2", stem) == rows(workspace, "v1", stem)
     assert withdraw(workspace, request, "and again")
+    assert withdrawing.reason_of(workspace, request) == "and again"
     (one,) = withdrawing.standing(workspace)
     assert (one.request, one.reason, one.is_undone) == (f"annotator {NAME}", "and again", False)
     assert (one.recordings, one.transcripts, one.annotations) == (0, 2, 4)
+
+
+def test_a_request_counts_what_it_takes_out(workspace: Workspace, planter: Planter) -> None:
+    def counts(kind: str, value: str) -> tuple[int, ...]:
+        withdraw(workspace, Request(kind, value), WHY)
+        one = withdrawing.standing(workspace)[-1]
+        assert one.request == f"{kind} {value}"
+        return one.images, one.recordings, one.transcripts, one.annotations
+
+    planter.image("later.png", picture(203), "https://example.org/other.png")
+    planter.caption("later.png", prose(203), annotator=NAME)
+    planter.points("on-later", "later.png", [(1.0, 1.0)], annotator="2")
+    planter.write()
+    audio = workspace.audio
+    audio.mkdir()
+    for stem in ("together", "later"):
+        (audio / f"{stem}.webm").write_bytes(as_browsers_record(audio, 1.0 + len(stem)))
+    lines = [
+        {"file_name": f"{stem}.webm", "image": f"{stem}.png", "annotator": who}
+        for stem, who in (("together", "ben"), ("later", NAME))
+    ]
+    (audio / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)), "utf-8")
+    record(workspace, find(workspace, audio))
+    assert counts("image", planter.sha256["together.png"]) == (1, 1, 1, 6)
+    assert counts("url", "https://example.org/other.png") == (1, 1, 1, 1)
+    assert counts("annotator", NAME) == (0, 1, 3, 4)
+    assert counts("image", "0" * 64) == (0, 0, 0, 0)
+    planter.points("after", "later.png", [(2.0, 2.0)], annotator=NAME)
+    planter.write()  # what comes in later goes, too
+    assert [one.annotations for one in withdrawing.standing(workspace)] == [6, 2, 5, 0]
+
+
+def test_of_many_annotators_the_nearest_are_named_first() -> None:
+    many = [f"annotator-{number}" for number in range(40)]
+    told = withdrawing.nearest_first("Mary-Qant", [*many, NAME, "mary"])
+    assert told.startswith(f"{NAME}, mary, annotator-0, annotator-1, annotator-10, ")
+    assert told.endswith(" and 32 more")
+    assert told.count(",") == 9
+    assert withdrawing.nearest_first("x", ["b", "a"]) == "a, b"
 
 
 def test_releases_that_hold_it_are_named(workspace: Workspace, planter: Planter) -> None:
@@ -549,10 +593,20 @@ def test_erasing_deletes_their_files_and_nothing_else(tmp_path: Path, pixmo: Pat
 
     asked = run("--reason", WHY, "--erase")  # nobody answers
     assert asked.returncode == 1
-    assert "Delete 3 files for good?" in asked.stderr
+    doomed = [
+        path
+        for path in workspace.root.rglob("*")
+        if path.is_file()
+        and ({"mary-quant", hers[0].sha256, hers[0].file.stem} & {*path.parts, path.stem})
+    ]
+    assert f"Delete {len(doomed)} files for good?" in asked.stderr
+    assert "drafts/mary-quant, a folder with " in asked.stderr
+    assert "nothing was deleted, nobody said yes; --yes deletes without asking" in asked.stderr
     assert hers[0].file.is_file()
-    done = run("--reason", WHY, "--erase", "--yes")
+    done = run("--erase", "--yes")  # its reason is known
     assert done.returncode == 0, done.stderr
+    assert f"{len(doomed)} files deleted" in done.stderr
+    assert not any(path.exists() for path in doomed)
     assert f"{outside} lies outside" in done.stderr
     left = set(workspace.root.rglob("*.webm"))
     assert left == {others.file, served / f"{others.sha256}.webm"}
@@ -628,8 +682,9 @@ def test_the_command_names_what_to_do_next(workspace: Workspace, pixmo: Path) ->
     listed = json.loads(run("--list", "--json"))
     assert [one["request"][:6] for one in listed["withdrawals"]] == ["image "]
     assert {one["version"] for one in listed["held_by"]} == {"v1"}
-    assert "counts again" in run("--image", name(1), "--undo")
+    assert "counts again" in run("--image", name(1), "--undo", "--reason", "it was an error")
     assert "(undone)" in run("--list")
+    assert f"{WHY}; undone: it was an error" in run("--list")
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def show_recipe(subset: "SubsetDifference") -> None:
         show.say(f"  recipe {'changed' if subset.is_recipe_changed else 'the same'}")
     for step in subset.steps:
         old, new = (
-            "not there" if rows is None else f"{rows:,} rows"
+            "not there" if rows is None else f"{rows:,} {'row' if rows == 1 else 'rows'}"
             for rows in (step.rows_before, step.rows_after)
         )
         then = (
@@ -175,7 +175,7 @@ def trace(
     from pixmo.release.versions import release_folder
 
     opened = open_workspace(workspace)
-    found = walk(opened, Release.open(release_folder(opened, version)), row)
+    found = walk(opened, Release.open(release_folder(opened, version)), row, show.Bars())
     if json:
         show.as_json(found)
     else:

@@ -1,6 +1,7 @@
 """Commands that put a release where others find it, and check what is there."""
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -87,6 +88,14 @@ def release_here(workspace: "Workspace", named: str) -> Path:
     return folder
 
 
+def place_in(workspace: Path, named: str) -> str:
+    """The address of a place; a version that the workspace has is its release's folder."""
+    if Path(named).name != named:  # "./v1" is a folder, and s3://… a bucket
+        return named
+    root = open_workspace(workspace).releases / named
+    return str(root) if root.is_dir() else named
+
+
 @app.command()
 def publish(
     version: RELEASE,
@@ -150,15 +159,22 @@ def publish(
 
 @app.command()
 def verify(
-    place: PLACE,
+    place: Annotated[
+        str,
+        typer.Argument(
+            help="A version of the workspace, s3://bucket/prefix, hf://org/name or a folder: the"
+            " release's own, not one above it."
+        ),
+    ],
     public_key: Annotated[
         str | None,
         typer.Option(help="A minisign public key or its file: the signature must be of it."),
     ] = None,
     endpoint_url: ENDPOINT = "",
+    workspace: WORKSPACE = Path(),
     json: AS_JSON = False,
 ) -> None:
-    """Compare every byte of a published release with its manifest.
+    """Compare every byte of a release, here or published, with its manifest.
 
     Each file that is missing, changed or too many has its line, and the exit status is 1.
 
@@ -175,7 +191,7 @@ def verify(
             raise typer.BadParameter("is empty", param_hint="--public-key")
         key = public_key
         signed_by = lambda found: signature.check(found, key)  # noqa: E731
-    found = check(opened(place, endpoint_url), show.Bars(), signed_by)
+    found = check(opened(place_in(workspace, place), endpoint_url), show.Bars(), signed_by)
     if json:
         show.as_json({**vars(found), "passed": found.passed})
     else:
@@ -247,6 +263,26 @@ def sign(
 
 
 def password_from(asked: str) -> str:
-    """The password in the environment, or the one that is typed."""
+    """The password in the environment, or the one that is typed.
+
+    Raises:
+        SettingsError: there is neither, nor a terminal to type it.
+    """
     known = os.environ.get("MINISIGN_PASSWORD")
-    return str(typer.prompt(asked, default="", hide_input=True)) if known is None else known
+    if known is not None:
+        return known
+    if not has_terminal():
+        raise SettingsError(
+            f"{asked}: there is no terminal to type it; set MINISIGN_PASSWORD, to nothing where"
+            " the key has none"
+        )
+    return str(typer.prompt(asked, default="", hide_input=True))
+
+
+def has_terminal() -> bool:
+    """Whether a person can be asked, also where the input is a file or a pipe."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR))
+    except OSError:
+        return sys.stdin.isatty()
+    return True

@@ -55,8 +55,6 @@ def withdraw(
         return
     if len(asked) != 1:
         raise WorkspaceError("name one of --annotator, --image or --url; --list shows what is gone")
-    if not reason and not undo:
-        raise WorkspaceError("say why with --reason; it stays in the workspace")
     request = withdrawing.request_of(opened, *next(iter(asked.items())))
     if undo:
         withdrawing.undo(opened, request, reason)
@@ -65,6 +63,9 @@ def withdraw(
         else:
             show.say(f"{request} counts again; files that were erased are gone")
         return
+    reason = reason or withdrawing.reason_of(opened, request) or ""
+    if not reason:
+        raise WorkspaceError("say why with --reason; it stays in the workspace")
     is_new = withdrawing.withdraw(opened, request, reason)
     held = searched(opened, request, show.Bars())
     if not withdrawing.is_here(opened, request):
@@ -101,7 +102,7 @@ def show_standing(workspace: "Workspace", json: bool) -> None:
         [
             (
                 f"{one.request}{' (undone)' if one.is_undone else ''}",
-                one.reason,
+                f"{one.reason}; undone: {one.undone_because}" if one.undone_because else one.reason,
                 one.images,
                 one.recordings,
                 one.transcripts,
@@ -116,7 +117,7 @@ def show_standing(workspace: "Workspace", json: bool) -> None:
 
 def erase_files(workspace: "Workspace", request: "Request", yes: bool) -> None:
     """The files are deleted, once somebody said so."""
-    from pixmo.release.erase import erase, erasing
+    from pixmo.release.erase import erase, erasing, files_in
 
     found = erasing(workspace, request)
     for path in found.outside:
@@ -125,10 +126,18 @@ def erase_files(workspace: "Workspace", request: "Request", yes: bool) -> None:
         show.note("there is no file to delete")
         return
     for path in found.inside:
-        show.note(f"to delete: {show.here(path)}")
-    what = counted(len(found.inside), "file")
-    if not yes and not typer.confirm(f"Delete {what} for good?", err=True):
-        show.note("nothing was deleted")
-        return
+        within = f", a folder with {counted(files_in(path), 'file')}" if path.is_dir() else ""
+        show.note(f"to delete: {show.here(path)}{within}")
+    what = counted(found.files, "file")
+    if not yes:
+        try:
+            is_wanted = typer.confirm(f"Delete {what} for good?", err=True)
+        except typer.Abort:
+            typer.echo(err=True)  # the question has no end of its line
+            show.fail("nothing was deleted, nobody said yes; --yes deletes without asking")
+            raise typer.Exit(1) from None
+        if not is_wanted:
+            show.note("nothing was deleted")
+            return
     erase(workspace, found)
     show.note(f"{what} deleted; docs/provenance.md says what is left")

@@ -75,6 +75,7 @@ class Manifest:
     subsets: tuple[Subset, ...]
     files: tuple[File, ...]  # every file but the manifest, sorted by path
     images: str = "url"  # how images travel: url, embedded, files
+    ordinal: int = 0  # one more than that of any release beside which it was built; 0: not known
 
     @property
     def is_embedded(self) -> bool:
@@ -96,6 +97,10 @@ class Manifest:
     def parquet(self, name: str, split: str) -> list[File]:
         """The Parquet files of one split of the subset called `name`, in order."""
         return [file for file in self.files if file.path.startswith(f"{name}/{split}-")]
+
+    def row_files(self) -> list[File]:
+        """Every Parquet file, in order: rows that are kept, set apart or dropped."""
+        return [file for file in self.files if file.path.endswith(".parquet")]
 
     def apart_files(self) -> list[File]:
         """The Parquet files of the rows that were set apart, in order."""

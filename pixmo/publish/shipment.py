@@ -71,7 +71,8 @@ def pack(source: Folder, progress: Progress) -> Shipment:
     if faults:
         more = f", and {len(faults) - 1} more like it" if faults[1:] else ""
         raise ReleaseError(
-            f"{source.name} is not what its manifest says: {faults[0]}{more}; build it again"
+            f"{source.name} is not what its manifest says: {faults[0]}{more}; restore it from where"
+            " it is whole, or build the release under another name"
         )
     return Shipment(source, found, parts)
 

@@ -29,6 +29,7 @@ from pixmo.release.difference import (
 from pixmo.release.row_files import ROW_FILES, write_rows
 from pixmo.release.side import Side, refusals
 from pixmo.release.statistics import words
+from pixmo.release.unchanged import check_unchanged
 
 if TYPE_CHECKING:
     import duckdb
@@ -61,22 +62,28 @@ def diff(
     rows: Path | None = None,
     progress: Progress = SILENT,
     memory_gb: float = MEMORY_GB,
+    is_checked: bool = False,
 ) -> Difference:
     """What differs between two releases; `after` may be one whose manifest is not written yet.
+
+    Every file that is compared is as it was released, unless `is_checked` says that it is known.
 
     With `rows`, that file (.parquet, .csv or .jsonl) holds every row that is not the same: subset,
     id, image_sha256, change, split_before, split_after, columns (that changed), and the verdict,
     step and reason that took a row away, or that had held an added one back.
 
     Raises:
-        ReleaseError: a file of a release is missing or damaged, an id stands twice in a subset, or
-            `rows` ends in no known suffix.
+        ReleaseError: a file of a release is missing or not what was released, an id stands twice
+            in a subset, or `rows` ends in no known suffix.
     """
     import duckdb
 
     if rows is not None and rows.suffix not in ROW_FILES:
         raise ReleaseError(f"{rows} is none of {', '.join(ROW_FILES)}; name it so")
     stems = list(dict.fromkeys(s.stem for r in (before, after) for s in r.manifest.subsets))
+    if not is_checked:
+        for release in {before.root: before, after.root: after}.values():
+            check_unchanged(release.root, release.manifest.row_files(), progress)
     with tempfile.TemporaryDirectory(prefix="pixmo-diff-") as spilled:
         limits = {"memory_limit": f"{memory_gb}GB", "temp_directory": spilled}
         with duckdb.connect(config={**limits}) as connection:

@@ -25,6 +25,16 @@ class Erasing:
     inside: tuple[Path, ...]  # files and folders of the workspace
     outside: tuple[Path, ...]  # files elsewhere, which are left
 
+    @property
+    def files(self) -> int:
+        """How many files are deleted, those in folders, too."""
+        return sum(map(files_in, self.inside))
+
+
+def files_in(path: Path) -> int:
+    """How many files a folder holds; 1 of a file."""
+    return sum(one.is_file() for one in path.rglob("*")) if path.is_dir() else 1
+
 
 def erasing(workspace: Workspace, request: Request) -> Erasing:
     """The files that hold what a request names: recordings and drafts, or pictures.

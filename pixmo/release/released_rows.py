@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pixmo.dataset.manifest import APART, Subset
 from pixmo.dataset.reader import SPLITS, Release
 from pixmo.errors import ReleaseError
+from pixmo.execution.progress import SILENT, Progress
 from pixmo.release.traced import Row
+from pixmo.release.unchanged import check_file, check_sizes, check_unchanged
 from pixmo.workspace.workspace import literally
 
 LEAST_PREFIX = 6  # characters of an id
@@ -27,17 +29,20 @@ class Found:
         return str(self.row.get("split") or "")
 
 
-def find_row(release: Release, start: str) -> Found:
+def find_row(release: Release, start: str, progress: Progress = SILENT) -> Found:
     """The row of the release whose id begins with `start`, kept or not.
 
     Raises:
-        ReleaseError: there is none, or several begin so, or `start` is too short to say.
+        ReleaseError: there is none, or several begin so, or `start` is too short to say; or a file
+            of rows is not what was released.
     """
     if len(start) < LEAST_PREFIX:
         raise ReleaseError(f"{start!r} is too short: give at least {LEAST_PREFIX} signs of the id")
     found = list(rows_of(release, f"starts_with(id, '{start.replace(chr(39), chr(39) * 2)}')", 3))
     found = [one for one in found if one.row["id"] == start] or found
     if not found:
+        # One that is damaged may have it.
+        check_unchanged(release.root, release.manifest.row_files(), progress)
         raise ReleaseError(
             f"no row of {release.root} has an id that begins with {start}; ids stand in its"
             " Parquet files and in dropped/"
@@ -56,11 +61,15 @@ def rows_of(
 ) -> Iterator[Found]:
     """Yield the rows of these fates for which `where` holds, at most so many of a file.
 
+    The size of every file and all bytes of those that hold such a row are what was released.
+
     Raises:
-        ReleaseError: a file cannot be read.
+        ReleaseError: a file cannot be read, or is not what was released.
     """
     import duckdb
 
+    check_sizes(release.root, release.manifest.row_files())
+    files = {file.path: file for file in release.manifest.files}
     with duckdb.connect() as connection:
         connection.execute("set enable_progress_bar = false")
         for subset in release.manifest.subsets:
@@ -69,9 +78,8 @@ def rows_of(
                 for split in SPLITS
                 for file in release.manifest.parquet(subset.name, split)
             ]
-            known = {file.path for file in release.manifest.files}
             for fate, folder in (("set apart", APART), ("dropped", "dropped")):
-                if (path := f"{folder}/{subset.stem}.parquet") in known:
+                if (path := f"{folder}/{subset.stem}.parquet") in files:
                     places.append((fate, path, ""))
             for fate, path, split in (place for place in places if place[0] in fates):
                 query = f"from read_parquet({literally(release.root / path)}) where {where}"
@@ -79,7 +87,10 @@ def rows_of(
                     rows = connection.sql(query + (f" limit {most}" if most else ""))
                     table = rows.to_arrow_table()
                 except duckdb.Error as error:
+                    check_file(release.root, files[path])
                     why = " ".join(str(error).split())
                     raise ReleaseError(f"{release.root / path} cannot be read: {why}") from error
+                if len(table):
+                    check_file(release.root, files[path])
                 for row in table.to_pylist():
                     yield Found(subset, fate, path, row | ({"split": split} if split else {}))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pixmo.curate.curate import Curation
 from pixmo.curate.recipe import load
 from pixmo.dataset.reader import Release
+from pixmo.execution.progress import SILENT, Progress
 from pixmo.release.released_rows import Found, find_row, rows_of
 from pixmo.release.sources import Sources
 from pixmo.release.traced import (
@@ -31,13 +32,13 @@ if TYPE_CHECKING:
     import duckdb
 
 
-def trace(workspace: Workspace, release: Release, start: str) -> Trace:
+def trace(workspace: Workspace, release: Release, start: str, progress: Progress = SILENT) -> Trace:
     """Where the row of the release whose id begins with `start` comes from.
 
     Raises:
-        ReleaseError: the release has no such row, or several.
+        ReleaseError: the release has no such row, or several; or its rows are not as released.
     """
-    return next(traces(workspace, release, [find_row(release, start)]))
+    return next(traces(workspace, release, [find_row(release, start, progress)]))
 
 
 def traces(workspace: Workspace, release: Release, found: Sequence[Found]) -> Iterator[Trace]:

@@ -1,6 +1,7 @@
 """Which releases a workspace has."""
 
 import itertools
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,15 +17,29 @@ from pixmo.workspace.workspace import Workspace
 
 
 def complete_releases(workspace: Workspace) -> list[str]:
-    """The versions whose manifest is there, in the order they were finished."""
+    """The versions whose manifest is there, in the order they were built.
+
+    Their manifests say it, so the order is the same in a copy. Of two that say the same, as one
+    may that was built elsewhere, the time of the file does.
+    """
     manifests = sorted(
-        workspace.releases.glob(f"*/{FILE_NAME}"), key=lambda path: (path.stat().st_mtime_ns, path)
+        workspace.releases.glob(f"[!.]*/{FILE_NAME}"),
+        key=lambda path: (ordinal_in(path), path.stat().st_mtime_ns, path),
     )
-    return [path.parent.name for path in manifests if not path.parent.name.startswith(".")]
+    return [path.parent.name for path in manifests]
+
+
+def ordinal_in(path: Path) -> int:
+    """The ordinal that a manifest gives its release; 0 where it has none or is damaged."""
+    try:
+        found = json.loads(path.read_bytes())["ordinal"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return 0
+    return found if isinstance(found, int) else 0
 
 
 def newest_release(workspace: Workspace) -> str:
-    """The version that was finished last.
+    """The version that was built last.
 
     Raises:
         ReleaseError: there is no release yet.
@@ -83,7 +98,7 @@ def read_columns(folder: Path, file: File, columns: list[str], is_exact: bool) -
     except (OSError, ValueError, pa.ArrowException) as error:
         raise ReleaseError(
             f"{path} cannot be read, and pictures stay in the splits of earlier"
-            f" releases: {' '.join(str(error).split())}; mend {folder} or delete it"
+            f" releases: {' '.join(str(error).split())}; restore the file, or delete {folder}"
         ) from error
 
 
@@ -93,6 +108,11 @@ def release_folder(workspace: Workspace, named: str) -> Path:
     Raises:
         ReleaseError: nothing is named and there is no release yet, or it is no folder.
     """
+    if "://" in named:
+        raise ReleaseError(
+            f"{named} is no release of this disk; copy it here and name its folder:"
+            f" pixmo fetch {named} FOLDER"
+        )
     if Path(named).name != named:  # "./taken" is a path, too
         folder = Path(named).expanduser().resolve()
     else:

@@ -7,6 +7,7 @@ image. So nothing comes back under another name.
 `views.sql` and the first step of every recipe see to the rest; a request may be taken back.
 """
 
+import difflib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     import duckdb
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
-KINDS = ("image", "recording", "transcript", "annotation")
 PARSED = ("point_annotations", "answers", "questions", "caption_reviews")
+SHOWN_NAMES = 10  # of annotators, where one is misspelt
+SIMILAR = 0.6  # difflib's ratio from which a name may be meant by another
 
 
 @dataclass(frozen=True)
@@ -43,14 +45,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Standing:
-    """A request that stands, or stood."""
+    """A request that stands, or stood, and how much of the tables it takes out as they are now."""
 
     request: str
     reason: str
-    is_undone: bool
+    is_undone: bool  # then it takes nothing out
+    undone_because: str  # the reason that was given then; empty for none
     images: int
     recordings: int
-    transcripts: int  # written ones; those of recordings go with them
+    transcripts: int  # of recordings and written ones
     annotations: int
 
 
@@ -91,12 +94,27 @@ def known_annotator(workspace: Workspace, name: str) -> str:
     known |= {one.annotator for one in filed_in(workspace.audio / RECORDER)}
     known |= {path.name for path in (workspace.root / RECORDER / "drafts").glob("*")}
     if name not in known:
-        people = ", ".join(sorted(known - {UNKNOWN_ANNOTATOR})[:10]) or "nobody"
+        people = nearest_first(name, known - {UNKNOWN_ANNOTATOR}) or "nobody"
         raise WorkspaceError(
             f"nobody called {name!r} recorded, wrote or annotated in {workspace.root}; there are"
             f" {people}"
         )
     return name
+
+
+def nearest_first(name: str, known: Iterable[str]) -> str:
+    """Those of the names that are most like `name`, then others, and how many more there are."""
+    lower = {one: one.lower() for one in known}
+    like = difflib.SequenceMatcher(None, b=name.lower())
+
+    def unlikeness(one: str) -> float:
+        like.set_seq1(lower[one])
+        ratio = like.ratio()
+        return -ratio if ratio >= SIMILAR else 0.0
+
+    names = sorted(lower, key=lambda one: (unlikeness(one), one))
+    more = len(names) - SHOWN_NAMES
+    return ", ".join(names[:SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def withdraw(workspace: Workspace, request: Request, reason: str) -> bool:
@@ -134,7 +152,7 @@ def undo(workspace: Workspace, request: Request, reason: str) -> None:
         WorkspaceError: it does not stand, or another process withdraws something.
     """
     with workspace.lock("withdraw"):
-        if str(request) not in {one.request for one in standing(workspace) if not one.is_undone}:
+        if reason_of(workspace, request) is None:
             raise WorkspaceError(f"{request} is not withdrawn; see pixmo withdraw --list")
         own = [(request.kind, request.value)]
         workspace.append("withdrawals", rows(request, own, reason, is_undone=True))
@@ -186,17 +204,65 @@ def belongings(
             yield kind, value
 
 
+def reason_of(workspace: Workspace, request: Request) -> str | None:
+    """Why the request stands; None where it does not."""
+    rows = [r for r in workspace.read("withdrawals").to_pylist() if r["request"] == str(request)]
+    return None if not rows or rows[-1]["is_undone"] else str(rows[-1]["reason"])
+
+
 def standing(workspace: Workspace) -> list[Standing]:
     """Every request that was ever made, in the order of its first row; the newest row counts."""
     found: dict[str, list[dict[str, object]]] = {}
     for row in workspace.read("withdrawals").to_pylist():
         found.setdefault(row["request"], []).append(row)
     requests = []
-    for request, some in found.items():
-        theirs = {(row["kind"], row["value"]) for row in some if not row["is_undone"]}
-        counts = [sum(kind == one for kind, _ in theirs) for one in KINDS]
-        newest = some[-1]
-        requests.append(
-            Standing(request, str(newest["reason"]), bool(newest["is_undone"]), *counts)
-        )
+    with workspace.connect() as connection:
+        for request, some in found.items():
+            (counts,) = connection.execute(TAKEN_OUT, {"request": request}).fetchall()
+            newest = some[-1]
+            asked = [row for row in some if not row["is_undone"]]
+            is_undone = bool(newest["is_undone"])
+            because = str(newest["reason"]) if is_undone else ""
+            requests.append(
+                Standing(request, str(asked[-1]["reason"]), is_undone, because, *counts)
+            )
     return requests
+
+
+# What one request takes out, in the words of views.sql: by what it names, and what hangs on that.
+TAKEN_OUT = f"""
+with asked as (select kind, value from current_withdrawals where request = $request),
+people as (select value as annotator from asked where kind = 'annotator'),
+pictures as (
+    select distinct image_sha256 from parts.images
+    where image_sha256 in (select value from asked where kind = 'image')
+        or image_url in (select value from asked where kind = 'url')
+),
+voices as (
+    select recording_sha256 from parts.recordings
+    where recording_sha256 in (select value from asked where kind = 'recording')
+        or image_sha256 in (from pictures)
+    union select recording_sha256 from speakers semi join people using (annotator)
+),
+said as (
+    select transcript_id from parts.transcripts
+    where recording_sha256 in (from voices) or image_sha256 in (from pictures)
+        or transcript_id in (select value from asked where kind = 'transcript')
+    union select transcript_id from parts.transcripts semi join people using (annotator)
+    anti join speakers using (recording_sha256)
+    union select transcript_id from written_texts
+    where text_sha256 in (select value from asked where kind = 'text')
+),
+judged as (
+    {" union all ".join(f"select annotation_uid, annotator, image_sha256 from {t}" for t in PARSED)}
+)
+select
+    (select count(*) from pictures),
+    (select count(*) from voices),
+    (select count(*) from said),
+    (
+        select count(distinct annotation_uid) from judged
+        where annotation_uid in (select value from asked where kind = 'annotation')
+            or annotator in (from people) or image_sha256 in (from pictures)
+    )
+"""

@@ -30,8 +30,7 @@ from pixmo.workspace.workspace import Workspace
 def write(content: Content, workspace: Workspace, staging: Path, progress: Progress) -> None:
     """The folder `staging` holds the whole release, on the disk for good; the manifest last.
 
-    The report says what changed since the release that was finished last, as the times of the
-    manifests say: a manifest has no order of its own.
+    The report says what changed since the release that was built last.
     """
     rows_of: dict[Path, int] = {}
     rows = sum(subset.rows.num_rows for subset in content.subsets)
@@ -47,15 +46,17 @@ def write(content: Content, workspace: Workspace, staging: Path, progress: Progr
         for path in paths:
             files.append(file_entry(staging, path, rows_of.get(path)))
             advance(1)
-    earlier = complete_releases(workspace)
-    changes = None
-    if earlier:
+    changes, ordinal = None, 1
+    if earlier := complete_releases(workspace):
         before = Release.open(workspace.releases / earlier[-1])
-        changes = diff(before, Release(staging, manifest(content, files)), progress=progress)
+        ordinal += before.manifest.ordinal  # the highest
+        made = Release(staging, manifest(content, files, ordinal))
+        # The build has looked at the one before; of the other, the sha256 are just made.
+        changes = diff(before, made, progress=progress, is_checked=True)
     pages = write_pages(content, workspace, staging, files, changes, progress)
     files += [file_entry(staging, path) for path in pages]
     sync_tree(staging)
-    manifest(content, files).write(staging)
+    manifest(content, files, ordinal).write(staging)
 
 
 def write_pages(
@@ -135,7 +136,7 @@ def pieces(content: Content, rows: pa.Table) -> Iterator[pa.Table]:
         yield embedded(some, content.images, content.inside)
 
 
-def manifest(content: Content, files: Sequence[File]) -> Manifest:
+def manifest(content: Content, files: Sequence[File], ordinal: int) -> Manifest:
     """What the release promises."""
     return Manifest(
         version=content.version,
@@ -156,4 +157,5 @@ def manifest(content: Content, files: Sequence[File]) -> Manifest:
         ),
         files=tuple(sorted(files, key=lambda file: file.path)),
         images=content.travel.mode,
+        ordinal=ordinal,
     )
