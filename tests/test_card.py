@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from huggingface_hub import DatasetCard, DatasetCardData
 
 from pixmo import schema
-from pixmo.curate.recipe import LICENSES
+from pixmo.curate.recipe import LICENSES, load
 from pixmo.dataset.reader import Release
 from pixmo.release.build import build_release
 from pixmo.release.front_matter import LARGEST_SIZE, SIZES, TASKS
@@ -228,18 +229,16 @@ def point_at_it(planter: Planter) -> None:
 
 
 def test_where_nobody_spoke_nothing_is_said_of_speech(tmp_path: Path) -> None:
-    written, spoken = (
-        planted(tmp_path / how.__name__, how) for how in (write_of_it, speak_of_it)
-    )
-    before_columns, _, columns = written.partition("## Columns")
-    for word in ("spoken", "spoke", "speech", "aloud", "recording"):
-        told = before_columns.partition("## What was dropped")[0]
-        told += before_columns.partition("### Known limits")[2]
-        assert word not in told.replace("Written descriptions were never spoken", ""), word
+    written, spoken = (planted(tmp_path / how.__name__, how) for how in (write_of_it, speak_of_it))
+    parts = re.split(r"\n## ", written.partition("\n# ")[2])
+    free = "".join(part for part in parts if not part.startswith(("What was dropped", "Columns")))
+    for word in ("spoken", "aloud", "speech", "recording"):
+        assert word not in free.replace("were never spoken", ""), word
+    assert "spoken" not in written.partition("\n# ")[0]
     assert "people look at an image and describe it in writing; a caption" in written
-    assert "1 captions: 1 from written descriptions alone." in written
+    assert "Captions: 1 from written descriptions alone." in written
     assert "- Transcripts: 1 written\n" in written
-    assert "what people said or wrote of an image" in columns
+    assert "what people said or wrote of an image" in written
     assert "describe it aloud for a minute or more; the recordings are transcribed" in spoken
     assert "mistakes of speech recognition" in spoken
     assert "in writing" not in spoken
@@ -259,8 +258,22 @@ def test_the_card_says_only_what_there_is(tmp_path: Path) -> None:
 
 
 def test_what_was_found_of_evaluation_data_is_said(tmp_path: Path) -> None:
-    held = {"source": "a-benchmark", "question_sha256": "0" * 64, "question": "What?"}
-    assert held
+    asked = "Which of the four countries on the chart exported most coal in 1974?"
+
+    def ask_what_a_benchmark_asks(planter: Planter) -> None:
+        planter.answer("one", "a.png", asked, "The second one.")
+        planter.answer("two", "a.png", "What is it?", "A chart.")
+        planter.row("held_out_questions", source="charts", key="1", question=asked)
+
+    def ask_else(planter: Planter) -> None:
+        planter.answer("two", "a.png", "What is it?", "A chart.")
+        planter.row("held_out_questions", source="charts", key="1", question=asked)
+
+    text = planted(tmp_path / "found", ask_what_a_benchmark_asks)
+    assert "| charts | 0 | 1 |\n\n- pixmo-ask-model-anything was compared with the" in text
+    assert "stands in the tables above, as `held_out_text`, and row by row" in text
+    text = planted(tmp_path / "not", ask_else)
+    assert "the images and questions.\n\nNothing of it was found.\n" in text
 
 
 def test_steps_that_found_nothing_fold_away(tmp_path: Path) -> None:
@@ -273,9 +286,9 @@ def test_steps_that_found_nothing_fold_away(tmp_path: Path) -> None:
     assert [line.split(" | ")[0] for line in seen.splitlines() if " drop | " in line] == [
         "| duplicate_points"
     ]
-    assert "2 candidates, 1 rows kept." in seen
-    steps = schema_steps()
-    assert folded.startswith(f"{steps - 1} steps found nothing</summary>\n\n| step |")
+    assert "1 of 2 candidates kept." in seen
+    idle = len(load("points").steps) - 1
+    assert folded.startswith(f"{idle} steps found nothing</summary>\n\n| step |")
 
 
 def test_whom_to_ask_is_named_where_it_is_known(tmp_path: Path) -> None:

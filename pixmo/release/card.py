@@ -178,7 +178,7 @@ def funnel(subset: SubsetContent) -> str:
     idle = [step for step in steps if not step.rows]
     parts = [
         f"### {subset.recipe.name}",
-        f"{subset.curated.candidates:,} candidates, {subset.rows.num_rows:,} rows kept."
+        f"{subset.rows.num_rows:,} of {subset.curated.candidates:,} candidates kept."
         f" {cell(subset.recipe.rows.explanation)}",
         steps_table([step for step in steps if step.rows]),
     ]

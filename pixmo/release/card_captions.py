@@ -34,7 +34,7 @@ def how_captions_were_made(content: Content) -> str:
         return "This version holds no captions."
     kinds = {kind: rows for kind, rows in count_kinds(cap).items() if rows}
     counts = [f"{rows:,} from {KINDS[kind]}" for kind, rows in kinds.items()]
-    lines = [f"{cap.rows.num_rows:,} captions: {listed(counts)}."]
+    lines = [f"Captions: {listed(counts)}."]
     if is_any_spoken(cap):
         lines.append(
             "Spoken descriptions were recorded and transcribed; each row names its recordings by"

@@ -126,8 +126,8 @@ def funnel(subset: SubsetContent) -> str:
         else ""
     )
     return (
-        f"<h3>{escape(name)}</h3>\n<p>{subset.curated.candidates:,} candidates,"
-        f" {subset.rows.num_rows:,} rows kept.</p>\n{found}{others}"
+        f"<h3>{escape(name)}</h3>\n<p>{subset.rows.num_rows:,} of"
+        f" {subset.curated.candidates:,} candidates kept.</p>\n{found}{others}"
     )
 
 
