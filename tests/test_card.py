@@ -18,6 +18,7 @@ from pixmo.release.build import build_release
 from pixmo.release.front_matter import LARGEST_SIZE, SIZES, TASKS
 from pixmo.release.sizes import readable
 from pixmo.release.withdraw import Request, withdraw
+from pixmo.resources import shared
 from pixmo.workspace.workspace import Workspace
 from tests import workspaces
 from tests.workspaces import Planter
@@ -255,6 +256,23 @@ def test_the_card_says_only_what_there_is(tmp_path: Path) -> None:
         *("Every dropped row", "Numbers in reasons"),
     ):
         assert untrue not in text
+
+
+def test_it_is_said_which_subset_is_under_which_licence(tmp_path: Path) -> None:
+    def ask_and_point(planter: Planter) -> None:
+        point_at_it(planter)
+        planter.answer("one", "a.png", "What is it?", "A spotted thing.")
+        planter.caption("a.png", "Too short.")
+        recipe = shared("pipelines", "points.toml").read_text("utf-8")
+        planter.workspace.recipes.mkdir()
+        other = recipe.replace('license = "ODC-BY-1.0"', 'license = "CC0-1.0"', 1)
+        (planter.workspace.recipes / "points.toml").write_text(other, "utf-8")
+
+    assert (
+        "The annotations are under CC0-1.0 (pixmo-points) and ODC-BY-1.0"
+        " (pixmo-ask-model-anything). That does not cover the pictures"
+        in planted(tmp_path, ask_and_point)
+    )
 
 
 def test_what_was_found_of_evaluation_data_is_said(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pixmo.dataset.manifest import EMBEDDED_COLUMN, IMAGES
 from pixmo.release.content import Content
 from pixmo.release.statistics import image_licenses
-from pixmo.text import cell, counted
+from pixmo.text import cell, counted, listed
 
 IN_THE_ROW = f"""\
     if row["{EMBEDDED_COLUMN}"] is not None:
@@ -99,8 +99,8 @@ def where(content: Content) -> str:
         )
     if inside and not content.is_embedded:
         lines.append(
-            "Of a release on the hub, `huggingface_hub.snapshot_download` gets a folder with the"
-            " images in it."
+            "Of a release on the hub, `huggingface_hub.snapshot_download(name,"
+            ' repo_type="dataset")` gets a folder with the images in it.'
         )
     return " ".join(lines)
 
@@ -169,7 +169,7 @@ def distribution(content: Content) -> str:
         " rights in them stay with their owners."
     ]
     if inside:
-        lines.append("The licences of those in this release are counted above.")
+        lines.append("The licences of those in this release, where known, are counted above.")
     if outside:
         lines.append("Pictures named by URL are no part of this release.")
     return " ".join(lines)
@@ -180,8 +180,9 @@ def by_license(content: Content) -> str:
     licenses = content.licenses
     if len(licenses) == 1:
         return licenses[0]
-    subsets = content.subsets
-    return " and ".join(
-        f"{name} ({', '.join(s.recipe.name for s in subsets if s.recipe.license == name)})"
-        for name in licenses
+    return listed(
+        [
+            f"{name} ({', '.join(s.recipe.name for s in content.held if s.recipe.license == name)})"
+            for name in licenses
+        ]
     )
