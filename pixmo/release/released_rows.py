@@ -58,8 +58,6 @@ def rows_of(
 ) -> Iterator[Found]:
     """Yield the rows of these fates for which `where` holds, at most so many of a file.
 
-    Where rows hold their image, `image` says whether this one does.
-
     Raises:
         ReleaseError: a file cannot be read.
     """
