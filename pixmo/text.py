@@ -4,6 +4,7 @@ import difflib
 import functools
 import re
 import unicodedata
+from collections.abc import Sequence
 
 import regex
 
@@ -28,6 +29,17 @@ def normalise(text: str) -> str:
 def counted(count: int, noun: str) -> str:
     """A count with its noun: 1 row, 2 rows."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def cell(text: str) -> str:
+    """`text` as it fits into one cell of a Markdown table."""
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def listed(words: Sequence[str]) -> str:
+    """One or more words as a sentence lists them: a, b and c."""
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def squeeze(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ import pytest
 from huggingface_hub import DatasetCard, DatasetCardData
 
 from pixmo import schema
-from pixmo.curate.recipe import LICENSES
+from pixmo.curate.recipe import LICENSES, load
 from pixmo.dataset.reader import Release
 from pixmo.release.build import build_release
 from pixmo.release.front_matter import LARGEST_SIZE, SIZES, TASKS
+from pixmo.release.sizes import readable
 from pixmo.release.withdraw import Request, withdraw
+from pixmo.resources import shared
 from pixmo.workspace.workspace import Workspace
 from tests import workspaces
 from tests.workspaces import Planter
@@ -167,6 +170,18 @@ def test_the_figures_are_those_of_the_rows(release: Path) -> None:
     assert f"spoken ({hours:,.2f} hours of recordings)" in text
 
 
+def test_sizes_are_told_in_a_unit_that_fits(release: Path) -> None:
+    told = {
+        **{0: "0 B", 999: "999 B", 1_000: "1.0 kB", 9_949: "9.9 kB", 9_950: "10 kB"},
+        **{54_321: "54 kB", 999_499: "999 kB", 999_500: "1.0 MB", 2_300_000_000: "2.3 GB"},
+        5_000_000_000_000_000: "5,000 TB",
+    }
+    assert {size: readable(size) for size in told} == told
+    (path,) = (release / "pixmo-points").glob("test-*.parquet")
+    rows, size = pq.read_metadata(path).num_rows, readable(path.stat().st_size)
+    assert f"| pixmo-points | test | {rows} | {size} |" in text_of(release)
+
+
 def test_agreement_is_that_of_expressions_that_several_people_pointed_at(tmp_path: Path) -> None:
     planter = Planter(Workspace.init(tmp_path))
     for number, (first, second) in enumerate(
@@ -192,6 +207,106 @@ def test_what_was_withdrawn_is_said(tmp_path: Path) -> None:
     withdraw(workspace, Request("annotator", "ben"), "he asked")
     text = text_of(build_release(workspace, "v2"))
     assert "- pixmo-points: 1 row taken out (withdrawn by the annotator: 1)." in text
+
+
+def planted(root: Path, change: Callable[[Planter], None]) -> str:
+    """The card of a release of one picture and what `change` plants of it."""
+    planter = Planter(Workspace.init(root))
+    planter.image("a.png", workspaces.picture(1))
+    change(planter)
+    return text_of(build_release(planter.write(), "v1"))
+
+
+def write_of_it(planter: Planter) -> None:
+    planter.caption("a.png", workspaces.prose(1), **workspaces.WRITTEN)
+
+
+def speak_of_it(planter: Planter) -> None:
+    planter.caption("a.png", workspaces.prose(1))
+
+
+def point_at_it(planter: Planter) -> None:
+    planter.points("one", "a.png", [(1.0, 1.0)])
+
+
+def test_where_nobody_spoke_nothing_is_said_of_speech(tmp_path: Path) -> None:
+    written, spoken = (planted(tmp_path / how.__name__, how) for how in (write_of_it, speak_of_it))
+    parts = re.split(r"\n## ", written.partition("\n# ")[2])
+    free = "".join(part for part in parts if not part.startswith(("What was dropped", "Columns")))
+    for word in ("spoken", "aloud", "speech", "recording"):
+        assert word not in free.replace("were never spoken", ""), word
+    assert "spoken" not in written.partition("\n# ")[0]
+    assert "people look at an image and describe it in writing; a caption" in written
+    assert "Captions: 1 from written descriptions alone." in written
+    assert "- Transcripts: 1 written\n" in written
+    assert "what people said or wrote of an image" in written
+    assert "describe it aloud for a minute or more; the recordings are transcribed" in spoken
+    assert "mistakes of speech recognition" in spoken
+    assert "in writing" not in spoken
+    assert "\n- spoken-descriptions\n" in spoken
+    assert "- Transcripts: 1 spoken (0.02 hours of recordings)\n" in spoken
+
+
+def test_the_card_says_only_what_there_is(tmp_path: Path) -> None:
+    text = planted(tmp_path, point_at_it)
+    assert "Images with points on what was named, in the columns of" in text
+    for untrue in (
+        *("held_out_image` and", "Nothing of it was found", "Rows set apart stand"),
+        *("Flagged rows", "set apart among them", "set apart are counted", "by counting"),
+        *("Every dropped row", "Numbers in reasons"),
+    ):
+        assert untrue not in text
+
+
+def test_it_is_said_which_subset_is_under_which_licence(tmp_path: Path) -> None:
+    def ask_and_point(planter: Planter) -> None:
+        point_at_it(planter)
+        planter.answer("one", "a.png", "What is it?", "A spotted thing.")
+        planter.caption("a.png", "Too short.")
+        recipe = shared("pipelines", "points.toml").read_text("utf-8")
+        planter.workspace.recipes.mkdir()
+        other = recipe.replace('license = "ODC-BY-1.0"', 'license = "CC0-1.0"', 1)
+        (planter.workspace.recipes / "points.toml").write_text(other, "utf-8")
+
+    assert (
+        "The annotations are under CC0-1.0 (pixmo-points) and ODC-BY-1.0"
+        " (pixmo-ask-model-anything). That does not cover the pictures"
+        in planted(tmp_path, ask_and_point)
+    )
+
+
+def test_what_was_found_of_evaluation_data_is_said(tmp_path: Path) -> None:
+    asked = "Which of the four countries on the chart exported most coal in 1974?"
+
+    def ask_what_a_benchmark_asks(planter: Planter) -> None:
+        planter.answer("one", "a.png", asked, "The second one.")
+        planter.answer("two", "a.png", "What is it?", "A chart.")
+        planter.row("held_out_questions", source="charts", key="1", question=asked)
+
+    def ask_else(planter: Planter) -> None:
+        planter.answer("two", "a.png", "What is it?", "A chart.")
+        planter.row("held_out_questions", source="charts", key="1", question=asked)
+
+    text = planted(tmp_path / "found", ask_what_a_benchmark_asks)
+    assert "| charts | 0 | 1 |\n\n- pixmo-ask-model-anything was compared with the" in text
+    assert "stands in the tables above, as `held_out_text`, and row by row" in text
+    text = planted(tmp_path / "not", ask_else)
+    assert "the images and questions.\n\nNothing of it was found.\n" in text
+
+
+def test_steps_that_found_nothing_fold_away(tmp_path: Path) -> None:
+    def click_twice(planter: Planter) -> None:
+        point_at_it(planter)
+        planter.points("two", "a.png", [(5.0, 5.0), (5.0, 5.0)])
+
+    text = planted(tmp_path, click_twice)
+    seen, _, folded = text.partition("### pixmo-points")[2].partition("<details>\n<summary>")
+    assert [line.split(" | ")[0] for line in seen.splitlines() if " drop | " in line] == [
+        "| duplicate_points"
+    ]
+    assert "1 of 2 candidates kept." in seen
+    idle = len(load("points").steps) - 1
+    assert folded.startswith(f"{idle} steps found nothing</summary>\n\n| step |")
 
 
 def test_whom_to_ask_is_named_where_it_is_known(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from pixmo.workspace.workspace import Workspace
 from tests import workspaces
 from tests.conftest import run_pixmo
 from tests.label_studio_exports import points_data, task, three_tasks, write_export
+from tests.workspaces import Planter
 
 
 @pytest.fixture
@@ -85,8 +86,32 @@ def test_a_subset_that_keeps_nothing_is_warned_of(released: tuple[Workspace, str
     with workspace.connect() as connection:
         [(answers,)] = connection.execute("select count(*) from answers").fetchall()
     rows = counted(answers, "row")
-    assert warned == f"pixmo: warning: pixmo-ask-model-anything keeps none of its {rows}\n"
+    keeps_none = f"pixmo: warning: pixmo-ask-model-anything keeps none of its {rows}"
+    assert keeps_none in warned.splitlines()
     assert f"pixmo-ask-model-anything: 0 of {rows} kept" in said.splitlines()
+
+
+def test_a_release_whose_card_names_nobody_to_ask_is_warned_of(
+    released: tuple[Workspace, str, str], pixmo: Path
+) -> None:
+    workspace, _, warned = released
+    assert warned.splitlines()[0] == (
+        "pixmo: warning: the card of v1 can name nobody to ask, or to ask for a withdrawal:"
+        " say who it is as [dataset] contact in pixmo.toml"
+    )
+    card = (workspace.releases / "v1/README.md").read_text("utf-8")
+    assert "Questions go to whoever gave it to you (nobody is named in it to be asked)." in card
+
+
+@pytest.mark.parametrize("key", ["contact", "homepage"])
+def test_whom_to_ask_is_enough(key: str, tmp_path: Path, pixmo: Path) -> None:
+    (tmp_path / "pixmo.toml").write_text(f'[dataset]\n{key} = "https://example.org"\n', "utf-8")
+    planter = Planter(Workspace.open(tmp_path))
+    planter.image("a.png", workspaces.picture(1))
+    planter.points("one", "a.png", [(1.0, 1.0)])
+    planter.write()
+    built = run_pixmo(pixmo, "build-release", "v1", cwd=tmp_path)
+    assert (built.returncode, built.stderr) == (0, "")
 
 
 def test_the_sign_for_numbers_is_explained_above_it(released: tuple[Workspace, str, str]) -> None:

@@ -1,6 +1,7 @@
 """Plots of a release's report."""
 
 import math
+import re
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,3 +21,8 @@ def test_every_value_has_a_bar(values: list[float]) -> None:
 def test_the_same_values_give_the_same_bytes() -> None:
     assert histogram([139.5], "seconds") == histogram([139.5], "seconds")
     assert histogram([139.5], "seconds") != histogram([120.0], "seconds")
+
+
+def test_one_whole_number_is_marked_as_such_and_no_other() -> None:
+    marks = re.findall(r"<text[^>]*>([^<]+)</text>", histogram([90.0] * 3, "words"))
+    assert marks[:-1] == ["90", "words", "0", "1", "2", "3"]

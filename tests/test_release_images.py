@@ -22,7 +22,9 @@ from pixmo.hashing import sha256_bytes, sha256_file
 from pixmo.molmo.data import open_image, read_examples
 from pixmo.release.build import build_release
 from pixmo.release.images import EMBEDDED, Mode, mode
+from pixmo.release.released_rows import rows_of as rows_of_all
 from pixmo.release.shards import IMAGE_ROW_GROUP_ROWS, write_parquet
+from pixmo.release.trace import traces
 from pixmo.validate.checks import check_release
 from pixmo.workspace.workspace import Workspace
 from tests import workspaces
@@ -58,11 +60,7 @@ def make(root: Path) -> Planter:
         planter.points(name, name, [(1.0, 1.0)], label="leaf")
         planter.points(f"again {name}", name, [(2.0, 1.0)], label="tree")
     workspace = planter.write()
-    workspace.recipes.mkdir()
-    for stem in schema.stems():  # the recipe would drop the closed one
-        text = (Path(__file__).parents[1] / "pipelines" / f"{stem}.toml").read_text("utf-8")
-        text = text.replace('accepted = "CC0-1.0', 'accepted = "CC-BY-ND-4.0 CC0-1.0')
-        (workspace.recipes / f"{stem}.toml").write_text(text, "utf-8")
+    workspaces.accept(workspace, "CC-BY-ND-4.0")  # the recipe would drop the closed one
     (workspace.images / "gone.png").unlink()
     workspaces.picture(99).save(workspace.images / "changed.png")
     return planter
@@ -146,6 +144,23 @@ def test_a_card_says_nothing_of_images_that_there_are_not(tmp_path: Path) -> Non
     planter.points("one", "own.png", [(1.0, 1.0)])
     built = build_release(planter.write(), "v1", images="files")
     assert "Named by URL because" not in (built / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("how", ["url", "files", "embedded"])
+def test_a_trace_says_where_the_release_holds_the_image(how: Mode, world: World) -> None:
+    workspace, release = world.planter.workspace, Release.open(world.built(how))
+    names = {sha256: name for name, sha256 in world.planter.sha256.items()}
+    found = list(rows_of_all(release))
+    assert len(found) == 2 * len(IMAGES)
+    for one in traces(workspace, release, found):
+        name, place = names[one.image.sha256], one.image.in_release
+        if name not in INSIDE[how, False]:
+            assert place == ""
+        elif how == "embedded":
+            assert place == f"column image of {one.file}"
+        else:
+            assert sha256_file(release.root / place) == one.image.sha256
+        assert one.row.get("image") == (name in INSIDE[how, False] if how == "embedded" else None)
 
 
 def test_datasets_shows_embedded_images(

@@ -137,6 +137,28 @@ def test_marks_stand_where_people_pointed(release: Path) -> None:
             assert 100 * down == pytest.approx(float(place[1].rstrip("%")), abs=0.5)
 
 
+def test_on_a_phone_every_step_can_be_read_without_moving_the_page(release: Path) -> None:
+    with browser() as chrome:
+        page = chrome.new_page(viewport={"width": 390, "height": 844})
+        page.goto((release / "report.html").as_uri())
+        for summary in page.locator("summary").all():
+            summary.click()
+        steps = page.locator(".funnel tr:has(td)").all()
+        assert len(steps) > 30
+        for step in steps:
+            for cell in step.locator("th, td").all():
+                box = cell.bounding_box()
+                assert box
+                assert box["x"] >= 0
+                assert box["x"] + box["width"] <= 390
+        why = page.locator(".funnel .why").first.bounding_box()
+        assert why
+        assert why["width"] > 300
+        rows = page.locator(".funnel .rows").first
+        said = rows.evaluate("cell => getComputedStyle(cell, '::before').content")
+        assert said == '"rows "'
+
+
 def test_no_id_stands_twice_and_every_link_leads_somewhere(release: Path) -> None:
     text = page_of(release)
     tree = ET.fromstring(text.removeprefix("<!DOCTYPE html>"))
@@ -392,10 +414,40 @@ def test_what_changed_since_the_last_release_is_told(tmp_path: Path) -> None:
     assert f'<th scope="row">pixmo-points</th>{cells}</tr>' in text
     assert "<li>1 dropped by present_without_point: said to be present, but no point</li>" in text
     shown = '<th scope="row">{}</th><td class="number">{}</td><td class="number">{}</td>'
+    assert "<p>Added rows, and what they were before:</p>\n<ul>\n<li>1 new candidates</li>" in text
+    assert "The recipe changed" not in text
     assert shown.format("points a row, mean", "1", "1.5") in text
     assert shown.format("points", "2", "3") in text
     assert '<th scope="row">expressions</th>' not in text  # two in both
     assert '<a href="#changes">changes</a>' in text
+
+
+def test_what_changed_in_rows_and_recipes_is_told(tmp_path: Path) -> None:
+    planter = Planter(Workspace.init(tmp_path))
+    planter.image("a.png", workspaces.picture(1))
+    planter.points("mended", "a.png", [(2.0, 2.0)], label="tree")
+    planter.points("crowd", "a.png", [(2.0, 2.0), (9.0, 9.0), (50.0, 9.0)], label="leaf")
+    workspace = planter.write()
+    workspaces.share_out(workspace)
+    build_release(workspace, "v1")
+    later = "2026-05-01T00:00:00.000000Z"
+    planter.points("mended", "a.png", [(2.0, 2.0), (60.0, 60.0)], "tree", updated_at=later)
+    planter.write()
+    recipe = workspace.recipes / "points.toml"
+    text = recipe.read_text("utf-8")
+    assert text.count("max_points = 60 ") == 1
+    recipe.write_text(text.replace("max_points = 60 ", "max_points = 2 "), "utf-8")
+    page = page_of(build_release(workspace, "v2"))
+    assert "<li>1 set apart by too_many_points: # points</li>" in page
+    assert "<p>Changed values, by column: count (1), points (1).</p>" in page
+    assert (
+        "<p>The recipe changed. Steps that name another number of rows: too_many_points"
+        " (0, now 1).</p>" in page
+    )
+    recipe.write_text(text, "utf-8")
+    page = page_of(build_release(workspace, "v3"))
+    assert "<li>1 set apart by too_many_points: # points</li>" in page
+    assert "<p>Removed rows, and why:</p>" not in page
 
 
 def test_hours_are_the_same_in_whatever_order_rows_are_read(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixmo.curate.recipe import load
-from pixmo.text import words
+from pixmo.text import cell, listed, words
 
 # Letters, marks and digits of several scripts, and what stands between words.
 SIGNS = "aéZß9٣हिन्दीไทยพื้日本語カe\u0301n\u0303'’-_ .,·\u200d"
@@ -50,3 +50,13 @@ def test_the_recipe_counts_the_same_words(
         [pattern.replace("''", "'"), texts],
     ).fetchall()
     assert [found for (found,) in counted] == [words(text) for text in texts]
+
+
+def test_words_are_listed_as_a_sentence_does() -> None:
+    assert [listed(words) for words in (["a"], ["a", "b"], ["a", "b", "c"])] == [
+        *("a", "a and b", "a, b and c")
+    ]
+
+
+def test_a_cell_of_a_table_is_one_line_without_bars() -> None:
+    assert cell("a | b\nc") == "a \\| b c"

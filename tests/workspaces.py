@@ -68,12 +68,17 @@ class Planter:
         self.rows.setdefault(table, []).append(values)
 
     def image(
-        self, name: str, image: Image.Image, url: str | None = None, license: str | None = None
+        self,
+        name: str,
+        image: Image.Image,
+        url: str | None = None,
+        license: str | None = None,
+        **saved: Any,
     ) -> str:
-        """The image file is in the workspace and in its table."""
+        """The image file is in the workspace, `saved` in this way, and in its table."""
         path = self.workspace.images / name
         path.parent.mkdir(exist_ok=True)
-        image.save(path)
+        image.save(path, **saved)
         print_of = dataclasses.asdict(fingerprint(path))
         sha256 = self.sha256[name] = print_of["image_sha256"]
         self.row("image_thumbnails", image_sha256=sha256, thumbnail=print_of.pop("thumbnail"))
@@ -354,4 +359,13 @@ def share_out(workspace: Workspace) -> None:
         text = shared("pipelines", f"{stem}.toml").read_text("utf-8")
         for split, share in SHARES.items():
             text = re.sub(rf"^{split} = .*$", f"{split} = {share}", text, flags=re.MULTILINE)
+        (workspace.recipes / f"{stem}.toml").write_text(text, "utf-8")
+
+
+def accept(workspace: Workspace, license: str) -> None:
+    """The workspace has recipes of its own, which keep images of this licence, too."""
+    workspace.recipes.mkdir(exist_ok=True)
+    for stem in schema.stems():
+        text = shared("pipelines", f"{stem}.toml").read_text("utf-8")
+        text = text.replace('accepted = "CC0-1.0', f'accepted = "{license} CC0-1.0')
         (workspace.recipes / f"{stem}.toml").write_text(text, "utf-8")

@@ -49,6 +49,12 @@ def build_release(
     opened = open_workspace(workspace)
     release = build(opened, version, show.Bars(), mode(images), force)
     built = manifest.read(release)
+    dataset = opened.settings.dataset
+    if not (dataset.contact or dataset.homepage):
+        show.warn(
+            f"the card of {version} can name nobody to ask, or to ask for a withdrawal: say who it"
+            f" is as [dataset] contact in {show.here(opened.root / 'pixmo.toml')}"
+        )
     for subset in built.subsets:
         if not subset.rows:
             show.warn(f"{subset.name} keeps none of its {counted(subset.candidates, 'row')}")

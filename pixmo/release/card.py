@@ -1,39 +1,54 @@
 """The dataset card: Hugging Face front matter from schemas, and the text of a template."""
 
 import string
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+import pixmo
 from pixmo import schema
 from pixmo.curate.recipe import find
 from pixmo.curate.step_kinds import HeldOutImagesStep, HeldOutTextsStep
+from pixmo.dataset.manifest import EMBEDDED_COLUMN, FunnelStep
 from pixmo.errors import RecipeError
+from pixmo.release import card_images
+from pixmo.release.card_captions import (
+    how_captions_come_about,
+    how_captions_were_made,
+    limits_of_captions,
+)
 from pixmo.release.content import Content, SubsetContent
 from pixmo.release.front_matter import front_matter
-from pixmo.release.sizes import Sizes
-from pixmo.release.statistics import image_licenses
-from pixmo.text import counted
+from pixmo.release.sizes import Sizes, readable
+from pixmo.text import cell, counted, listed
 
 TEMPLATE = "card.md"
 WITHDRAWN = "withdrawn"  # the step that takes out what people asked to be taken out
 
 
-# How each subset is made, whoever makes it.
+# What the rows of each subset are, and how they are made, whoever makes them.
+SUBJECTS = {
+    "cap": "dense descriptions",
+    "ama": "questions with accepted answers",
+    "points": "points on what was named",
+}
 COLLECTED = {
-    "cap": "people look at an image and describe it aloud for a minute or more, or in writing; the"
-    " recordings are transcribed, and a caption is written from all transcripts of an image.",
     "ama": "people ask a question about an image; an answer is proposed, and a person accepts it,"
     " mends it or rejects it. Rows hold what was accepted.",
     "points": "people are given an expression and click on every instance of it in the image, or"
     " say that there is none.",
 }
+FATES = {
+    "drop": "Every dropped row stands in `dropped/`, with its step, reason and evidence.",
+    "set_apart": "Rows set apart stand whole in `apart/`, with their step, reason and evidence.",
+    "flag": "Flagged rows stay in their split, and their column `flags` names the step.",
+}
 LIMITS = {
-    "cap": "Captions say what somebody saw and said: miscounts, mistaken names and guesses of"
-    " theirs are in them, and so are mistakes of speech recognition that no step caught.",
     "ama": "One person judged each answer. What lies outside the image may be wrong in it.",
     "points": "A point is a click somewhere on the thing, not its centre or outline. Small or"
     " crowded things are missed first.",
 }
+
+EMBEDDED = "The image itself; null where it may not be given on."
 
 
 def card(content: Content, figures: Sequence[str], sizes: Sizes, own: Path | None = None) -> str:
@@ -51,19 +66,25 @@ def card(content: Content, figures: Sequence[str], sizes: Sizes, own: Path | Non
         "title": content.settings.dataset.title,
         "version": content.version,
         "homepage": homepage(content),
+        "tool": pixmo.__version__,
+        "subject": subject(content),
         "licenses": " and ".join(content.licenses),
+        "distribution": card_images.distribution(content),
         "contact": contact(content),
         "subsets": subsets_table(content, sizes),
         "facts": "\n".join(f"- {figure}" for figure in figures),
         "collection": collection(content),
         "captions": how_captions_were_made(content),
         "limits": limits(content),
-        "images": images(content),
+        "loading": card_images.loading(content),
+        "where_images_are": card_images.where(content),
+        "images": card_images.images(content),
         "withdrawals": withdrawals(content),
+        "fates": fates(content),
         "funnel": "\n\n".join(funnel(subset) for subset in content.subsets),
         "decontamination": decontamination(content),
         "preference": preference(content),
-        "columns": "\n\n".join(columns(subset) for subset in content.filled),
+        "columns": "\n\n".join(columns(subset, content.is_embedded) for subset in content.filled),
         "example_subset": example.recipe.name,
         "example_split": next(iter(example.splits)),
     }
@@ -77,6 +98,11 @@ def card(content: Content, figures: Sequence[str], sizes: Sizes, own: Path | Non
     return f"---\n{front_matter(content, sizes)}\n---\n\n{text}"
 
 
+def subject(content: Content) -> str:
+    """What there is of images, in a phrase."""
+    return listed([text for stem, text in SUBJECTS.items() if content.subset(stem)])
+
+
 def homepage(content: Content) -> str:
     """A line with the homepage, where there is one."""
     page = content.settings.dataset.homepage
@@ -86,28 +112,32 @@ def homepage(content: Content) -> str:
 def contact(content: Content) -> str:
     """Whom to ask."""
     said = content.settings.dataset.contact or content.settings.dataset.homepage
-    return said or "the people you have this release from"
+    return said or "whoever gave it to you (nobody is named in it to be asked)"
 
 
 def subsets_table(content: Content, sizes: Sizes) -> str:
     """Rows and size of each subset and split."""
-    lines = ["| subset | split | rows | MB on disk |", "|---|---|---:|---:|"]
+    lines = ["| subset | split | rows | on disk |", "|---|---|---:|---:|"]
     for subset in content.filled:
         for split, size in sizes[subset.recipe.name].items():
             lines.append(
-                f"| {subset.recipe.name} | {split} | {size.rows:,} | {size.file_bytes / 1e6:,.1f} |"
+                f"| {subset.recipe.name} | {split} | {size.rows:,} | {readable(size.file_bytes)} |"
             )
     return "\n".join(lines)
 
 
 def collection(content: Content) -> str:
     """How the rows of each subset came about."""
-    return "\n".join(f"- **{s.recipe.name}**: {COLLECTED[s.stem]}" for s in content.filled)
+    return "\n".join(
+        f"- **{subset.recipe.name}**:"
+        f" {COLLECTED.get(subset.stem) or how_captions_come_about(subset)}"
+        for subset in content.filled
+    )
 
 
 def limits(content: Content) -> str:
     """What the rows cannot be used for, as far as it can be told from them."""
-    lines = [LIMITS[subset.stem] for subset in content.filled]
+    lines = [LIMITS.get(subset.stem) or limits_of_captions(subset) for subset in content.filled]
     lines.append(
         f"All texts are in one language, `{content.settings.speech.language}`, and show what the"
         " people who made them found worth saying."
@@ -115,40 +145,6 @@ def limits(content: Content) -> str:
     if not content.held_out:
         lines.append("Rows were compared with no evaluation data; see Decontamination.")
     return "\n".join(f"- {line}" for line in lines)
-
-
-def images(content: Content) -> str:
-    """Where the images are, and under which licences."""
-    inside = len(content.inside & content.images.keys())
-    by_url = len(content.images) - inside
-    where = "in the column `image` of the rows" if content.is_embedded else "as files in `images/`"
-    lines = ["| image | images |", "|---|---:|", f"| in this release, {where} | {inside:,} |"]
-    lines.append(f"| named by source URL only | {by_url:,} |")
-    said = "Whether a URL still answers is not known: nobody asked when this release was built."
-    if content.travel.mode != "url":
-        said += "".join(named_by_url(content))
-        if content.travel.is_forced:
-            said += " Copies were put in whatever the licences say, as whoever built it asked for."
-        if content.is_embedded:
-            said += " The column `image` is null in their rows."
-    lines += ["", said, "", "| licence of the image | images |", "|---|---:|"]
-    lines += [
-        f"| {cell(license) or 'not known'} | {count:,} |"
-        for license, count in image_licenses(content).items()
-    ]
-    return "\n".join(lines)
-
-
-def named_by_url(content: Content) -> Iterator[str]:
-    """Yield why images that were to travel inside do not; nothing of what befell none."""
-    outside = [image for sha256, image in content.images.items() if sha256 not in content.inside]
-    changed = sum(content.travel.may(image) for image in outside)
-    for images, why in (
-        (len(outside) - changed, "no licence that allows a copy is known"),
-        (changed, "the file was gone or changed when this release was built"),
-    ):
-        if images:
-            yield f" Named by URL because {why}: {counted(images, 'image')}."
 
 
 def withdrawals(content: Content) -> str:
@@ -168,55 +164,39 @@ def withdrawals(content: Content) -> str:
     )
 
 
-def how_captions_were_made(content: Content) -> str:
-    """Who spoke and who wrote, said as it is."""
-    cap = content.subset("cap")
-    if cap is None:
-        return "This version holds no captions."
-    kinds: Mapping[str, int] = count_kinds(cap)
-    spoken, written, both = kinds["spoken"], kinds["written"], kinds["both"]
-    lines = [
-        f"Of {cap.rows.num_rows:,} captions, {spoken:,} come from speech alone, {written:,} from"
-        f" written descriptions alone and {both:,} from both."
-    ]
-    if spoken + both:
-        lines.append(
-            "Spoken descriptions were recorded and transcribed; each row names its recordings by"
-            " sha256."
-        )
-    if written + both:
-        lines.append(
-            "Written descriptions were never spoken: nothing but their text says that a person"
-            " saw the image. `transcript_sources` tells them apart, row by row."
-        )
-    writers = [writer for (writer,) in cap.rows.query("distinct writer", "order by writer")]
-    lines.append(f"Captions were merged from the transcripts by {', '.join(writers)}.")
-    return " ".join(lines)
-
-
-def count_kinds(cap: SubsetContent) -> dict[str, int]:
-    """How many captions come from speech alone, from writing alone, from both."""
-    kinds = {"spoken": 0, "written": 0, "both": 0}
-    for sources, rows in cap.rows.query(
-        "list_sort(list_distinct(transcript_sources)) as sources, count(*)", "group by sources"
-    ):
-        kind = "both" if len(sources) > 1 else "spoken" if "speech" in sources else "written"
-        kinds[kind] += rows
-    return kinds
+def fates(content: Content) -> str:
+    """Where rows are that a step named; nothing of what became of none."""
+    done = {step.then for one in content.subsets for step in one.curated.funnel if step.rows}
+    said = [text for then, text in FATES.items() if then in done]
+    said += ["Numbers in reasons are written as #."] * bool(said)
+    return " ".join(said)
 
 
 def funnel(subset: SubsetContent) -> str:
-    """What each step of the recipe named, why, and what became of it."""
-    curated = subset.curated
-    lines = [
+    """What each step of the recipe named, why, and what became of it; idle ones fold away."""
+    steps = subset.curated.funnel
+    idle = [step for step in steps if not step.rows]
+    parts = [
         f"### {subset.recipe.name}",
-        "",
-        f"{curated.candidates:,} candidates. {cell(subset.recipe.rows.explanation)}",
-        "",
+        f"{subset.rows.num_rows:,} of {subset.curated.candidates:,} candidates kept."
+        f" {cell(subset.recipe.rows.explanation)}",
+        steps_table([step for step in steps if step.rows]),
+    ]
+    if idle:
+        summary = f"<summary>{counted(len(idle), 'step')} found nothing</summary>"
+        parts += [f"<details>\n{summary}", steps_table(idle), "</details>"]
+    return "\n\n".join(part for part in parts if part)
+
+
+def steps_table(steps: Sequence[FunnelStep]) -> str:
+    """Steps in order, a row each; empty where there are none."""
+    if not steps:
+        return ""
+    lines = [
         "| step | why | then | rows | left | reasons |",
         "|---|---|---|---:|---:|---|",
     ]
-    for step in curated.funnel:
+    for step in steps:
         reasons = "; ".join(f"{reason} ({rows:,})" for reason, rows in step.reasons.items())
         lines.append(
             f"| {step.step} | {cell(step.explanation)} | {step.then.replace('_', ' ')} |"
@@ -237,7 +217,25 @@ def decontamination(content: Content) -> str:
         f"| {cell(held_out.source)} | {held_out.images:,} | {held_out.questions:,} |"
         for held_out in content.held_out
     ]
-    return "\n".join([*lines, "", *(compared(subset) for subset in content.subsets)])
+    lines += ["", *(compared(subset) for subset in content.subsets)]
+    looked = {
+        step.name
+        for subset in content.subsets
+        for step in subset.recipe.steps
+        if isinstance(step, (HeldOutImagesStep, HeldOutTextsStep))
+    }
+    steps = (step for subset in content.subsets for step in subset.curated.funnel)
+    found = sorted({step.step for step in steps if step.rows and step.step in looked})
+    if found:
+        lines += [
+            "",
+            "What was found stands in the tables above, as"
+            f" {listed([f'`{name}`' for name in found])}, and row by row, with the image or"
+            " question that was hit, in the evidence.",
+        ]
+    elif looked:
+        lines += ["", "Nothing of it was found."]
+    return "\n".join(lines)
 
 
 def compared(subset: SubsetContent) -> str:
@@ -265,18 +263,15 @@ def preference(content: Content) -> str:
     )
 
 
-def columns(subset: SubsetContent) -> str:
+def columns(subset: SubsetContent, is_embedded: bool) -> str:
     """What each column holds."""
     promise = schema.subset(subset.stem)
     lines = [f"### {promise.name}", "", promise.description, "", "| column | type | holds |"]
     lines.append("|---|---|---|")
+    if is_embedded:
+        lines.append(f"| `{EMBEDDED_COLUMN}` | image | {EMBEDDED} |")
     lines += [
         f"| `{column.name}` | `{column.type}` | {cell(column.description)} |"
         for column in promise.columns
     ]
     return "\n".join(lines)
-
-
-def cell(text: str) -> str:
-    """Text that fits into one cell of a Markdown table."""
-    return text.replace("|", "\\|").replace("\n", " ")

@@ -98,7 +98,11 @@ class Content:
         return next((subset for subset in self.filled if subset.stem == stem), None)
 
     @property
+    def held(self) -> tuple[SubsetContent, ...]:
+        """The subsets that have rows, kept or set apart."""
+        return tuple(s for s in self.subsets if s.rows.num_rows or s.curated.apart.num_rows)
+
+    @property
     def licenses(self) -> list[str]:
         """The licences of the subsets that have rows, kept or set apart, as SPDX names."""
-        held = [s for s in self.subsets if s.rows.num_rows or s.curated.apart.num_rows]
-        return sorted({subset.recipe.license for subset in held})
+        return sorted({subset.recipe.license for subset in self.held})

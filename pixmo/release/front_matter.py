@@ -11,6 +11,7 @@ from huggingface_hub import DatasetCardData
 from pixmo import schema
 from pixmo.curate.recipe import LICENSES
 from pixmo.dataset.manifest import EMBEDDED_COLUMN
+from pixmo.release.card_captions import CLEANER, is_any_spoken
 from pixmo.release.content import Content, SubsetContent
 from pixmo.release.sizes import Sizes, SplitSize
 
@@ -26,17 +27,19 @@ TASKS = {
     "points": ("keypoint-detection", "image-text-to-text"),
 }
 TAGS = {
-    "cap": ("dense-captions", "spoken-descriptions"),
+    "cap": ("dense-captions",),
     "ama": ("visual-question-answering",),
     "points": ("pointing", "counting"),
 }
-CLEANER = "cleaner"  # writers so named change no word that a person did not say
+SPOKEN = "spoken-descriptions"
 
 
 def front_matter(content: Content, sizes: Sizes) -> str:
     """A config per subset, features, sizes, splits, licence, language and who made it."""
     rows = sum(size.rows for splits in sizes.values() for size in splits.values())
     stems = [subset.stem for subset in content.filled]
+    cap = content.subset("cap")
+    spoken = {SPOKEN} if cap and is_any_spoken(cap) else set()
     data: dict[str, Any] = {
         "pretty_name": content.settings.dataset.title,
         "language": [content.settings.speech.language],
@@ -47,7 +50,7 @@ def front_matter(content: Content, sizes: Sizes) -> str:
         "language_creators": makers(content),
         "multilinguality": ["monolingual"],
         "source_datasets": ["original"],
-        "tags": ["pixmo", *sorted({tag for stem in stems for tag in TAGS[stem]})],
+        "tags": ["pixmo", *sorted(spoken | {tag for stem in stems for tag in TAGS[stem]})],
         "configs": [config(subset, subset is content.example) for subset in content.filled],
         "dataset_info": [
             dataset_info(content, subset, sizes[subset.recipe.name]) for subset in content.filled

@@ -102,7 +102,8 @@ def figure(image: SourceImage, rows: Mapping[str, list[dict[str, Any]]], voice: 
         for row in rows.get("ama", [])
     ]
     legend = [
-        f'<li><b class="mark c{n}">{MARKS[n]}</b> {escape(row["label"])}: {row["count"]}</li>'
+        f'<li><b class="mark c{n}">{MARKS[n]}</b> {escape(row["label"])}:'
+        f" {row['count'] or 'none'}</li>"
         for n, row in enumerate(expressions)
     ]
     points = [
@@ -125,7 +126,7 @@ def figure(image: SourceImage, rows: Mapping[str, list[dict[str, Any]]], voice: 
 
 def credit(image: SourceImage) -> str:
     """Which image it is, whence, and under which licence."""
-    parts = [f"<code>{image.sha256[:12]}</code>"]
+    parts = [f"image <code>{image.sha256[:12]}</code>"]
     if image.license:
         parts.append(escape(image.license))
     if image.url and image.url.startswith(("http://", "https://")):

@@ -80,10 +80,13 @@ class Travel:
         """As the workspace's settings have it."""
         return cls(mode, is_forced, frozenset(settings.free_licenses.upper().split()))
 
+    def is_free(self, image: SourceImage) -> bool:
+        """Whether its licence allows a copy."""
+        return (image.license or "").upper() in self.free_licenses
+
     def may(self, image: SourceImage) -> bool:
         """Whether a copy of the image may be given on."""
-        is_free = (image.license or "").upper() in self.free_licenses
-        return image.url is None or is_free or self.is_forced
+        return image.url is None or self.is_free(image) or self.is_forced
 
     def inside(self, images: Iterable[SourceImage], progress: Progress = SILENT) -> frozenset[str]:
         """The images that travel inside a release, by sha256; each has its file still."""

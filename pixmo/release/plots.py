@@ -43,7 +43,7 @@ def histogram(values: npt.ArrayLike, unit: str, said: str = "", rows: str = "row
         axes.set_xlabel(unit)
         axes.set_ylabel(rows)
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+            axis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
         with io.StringIO() as file:
             figure.savefig(file, format="svg", transparent=True, metadata=NO_METADATA)
             svg = file.getvalue()

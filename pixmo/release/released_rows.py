@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pixmo.dataset.manifest import APART, Subset
+from pixmo.dataset.manifest import APART, EMBEDDED_COLUMN, Subset
 from pixmo.dataset.reader import SPLITS, Release
 from pixmo.errors import ReleaseError
 from pixmo.execution.progress import SILENT, Progress
@@ -12,6 +12,8 @@ from pixmo.release.unchanged import check_file, check_sizes, check_unchanged
 from pixmo.workspace.workspace import literally
 
 LEAST_PREFIX = 6  # characters of an id
+# Of an image in a row only whether it is there: reading it takes long, and shows nothing.
+WITHOUT_BYTES = f"* replace ({EMBEDDED_COLUMN}.path is not null as {EMBEDDED_COLUMN})"
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,10 @@ def rows_of(
                 if (path := f"{folder}/{subset.stem}.parquet") in files:
                     places.append((fate, path, ""))
             for fate, path, split in (place for place in places if place[0] in fates):
-                query = f"from read_parquet({literally(release.root / path)}) where {where}"
+                is_embedded = release.manifest.is_embedded and fate != "dropped"
+                columns = WITHOUT_BYTES if is_embedded else "*"
+                place = literally(release.root / path)
+                query = f"select {columns} from read_parquet({place}) where {where}"
                 try:
                     rows = connection.sql(query + (f" limit {most}" if most else ""))
                     table = rows.to_arrow_table()

@@ -108,7 +108,8 @@ def funnel_section(content: Content) -> str:
 <h2>What was dropped, and why</h2>
 <p class="soft">Steps run in order, each over the rows that the ones before it left. Every dropped
 row stands in dropped/, with its evidence; rows set apart stand whole in apart/; flagged rows stay,
-and their column flags says so. Numbers in reasons are written as #.</p>
+and their column flags says so. Numbers in reasons are written as #. In the bars, of all candidates,
+<i class="key kept"></i> were left by a step and <i class="key lost"></i> taken by it.</p>
 {"".join(funnel(subset) for subset in content.subsets)}</section>
 """
 
@@ -126,8 +127,8 @@ def funnel(subset: SubsetContent) -> str:
         else ""
     )
     return (
-        f"<h3>{escape(name)}</h3>\n<p>{subset.curated.candidates:,} candidates,"
-        f" {subset.rows.num_rows:,} rows kept.</p>\n{found}{others}"
+        f"<h3>{escape(name)}</h3>\n<p>{subset.rows.num_rows:,} of"
+        f" {subset.curated.candidates:,} candidates kept.</p>\n{found}{others}"
     )
 
 
@@ -143,9 +144,10 @@ def table(subset: SubsetContent, steps: Sequence[FunnelStep], label: str) -> str
         rows.append(
             f'<tr><th scope="row">{escape(step.step)}</th>'
             f'<td class="why">{escape(step.explanation)}</td>'
-            f"<td>{step.then.replace('_', ' ')}</td>"
-            f'<td class="number">{step.rows:,}</td><td class="number">{step.kept:,}</td>'
-            f'<td><div class="bar"><i style="width:{kept:.2f}%"></i>'
+            f'<td class="then">{step.then.replace("_", " ")}</td>'
+            f'<td class="number rows">{step.rows:,}</td>'
+            f'<td class="number left">{step.kept:,}</td>'
+            f'<td class="share"><div class="bar"><i style="width:{kept:.2f}%"></i>'
             f'<i style="width:{lost:.2f}%"></i></div></td>'
             f'<td class="reasons">{escape(reasons)}</td></tr>'
         )
@@ -157,8 +159,8 @@ def table(subset: SubsetContent, steps: Sequence[FunnelStep], label: str) -> str
         )
     )
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(label)}"><table>\n'
-        f"<tr>{head}</tr>\n" + "\n".join(rows) + "\n</table></div>\n"
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(label)}">'
+        f'<table class="funnel">\n<tr>{head}</tr>\n' + "\n".join(rows) + "\n</table></div>\n"
     )
 
 

@@ -9,6 +9,10 @@ import pyarrow.parquet as pq
 from pixmo.dataset.manifest import File
 from pixmo.release.content import Content
 
+UNITS = ("B", "kB", "MB", "GB", "TB")
+LEAST_OF_NEXT = 999.5  # rounded it would be 1000 of its unit
+ONE_DIGIT = 9.95  # below it a digit is left behind the point
+
 
 @dataclass(frozen=True)
 class SplitSize:
@@ -42,3 +46,13 @@ def split_size(release: Path, name: str, split: str, files: Sequence[File]) -> S
             columns += sum(read.row_group(n).total_byte_size for n in range(read.num_row_groups))
             on_disk += file.bytes
     return SplitSize(rows, columns, on_disk)
+
+
+def readable(size: int) -> str:
+    """A number of bytes, such as 12 B, 3.1 kB or 540 MB; 1 kB is 1000 B."""
+    power = 0
+    while size / 1000**power >= LEAST_OF_NEXT and power < len(UNITS) - 1:
+        power += 1
+    amount = size / 1000**power
+    digits = 1 if power and amount < ONE_DIGIT else 0
+    return f"{amount:,.{digits}f} {UNITS[power]}"

@@ -62,7 +62,7 @@ def of_captions(cap: SubsetContent) -> Iterator[Distribution]:
     """Yield lengths of captions and of recordings."""
     yield Distribution("Words a caption", "words", cap.rows.values(words("caption")))
     seconds = cap.rows.values("duration_seconds")
-    yield Distribution("Recorded speech an image", "seconds", seconds[seconds > 0])
+    yield Distribution("Seconds of recorded speech an image", "seconds", seconds[seconds > 0])
 
 
 def of_answers(ama: SubsetContent) -> Iterator[Distribution]:
@@ -89,12 +89,20 @@ def facts(content: Content, measured: list[Distribution], people: Annotators) ->
     if points := content.subset("points"):
         lines += facts_of_points(points)
     lines.append(f"Annotators with a row: {contributors(people):,}")
-    inside = len(content.inside & content.images.keys())
-    lines.append(
-        f"Images: {len(content.images):,}, of which {len(content.images) - inside:,} are named by"
-        f" their source URL and {inside:,} lie in this release"
-    )
+    lines.append(f"Images: {len(content.images):,}{places(content)}")
     return lines
+
+
+def places(content: Content) -> str:
+    """Where the images are, and that those of rows set apart are counted, if there are any."""
+    inside = len(content.inside & content.images.keys())
+    where = (
+        (len(content.images) - inside, "named by source URL"),
+        (inside, "in this release"),
+    )
+    said = ", ".join(f"{count:,} {place}" for count, place in where if count)
+    is_any_apart = any(subset.curated.apart.num_rows for subset in content.subsets)
+    return f" ({said})" + ", those of rows set apart among them" * is_any_apart
 
 
 def facts_of_captions(cap: SubsetContent) -> Iterator[str]:
@@ -104,9 +112,15 @@ def facts_of_captions(cap: SubsetContent) -> Iterator[str]:
         " sum(len(list_filter(transcript_sources, lambda source: source != 'speech'))),"
         " sum(duration_seconds::decimal(18, 6)) / 3600"
     )
-    yield (
-        f"Transcripts: {spoken:,} spoken ({hours:,.2f} hours of recordings), {written:,} written"
-    )
+    kinds = [
+        f"{count:,} {kind}{more}"
+        for count, kind, more in (
+            (spoken, "spoken", f" ({hours:,.2f} hours of recordings)"),
+            (written, "written", ""),
+        )
+        if count
+    ]
+    yield f"Transcripts: {', '.join(kinds)}"
     vocabulary, running = count_words(cap, "caption")
     yield f"Vocabulary of the captions: {vocabulary:,} different words of {running:,}"
 
@@ -132,7 +146,8 @@ def facts_of_points(points: SubsetContent) -> Iterator[str]:
     )
     yield f"Different expressions: {labels:,}"
     yield f"Expressions with no instance in the image: {none / rows:.1%}"
-    yield f"Collected by counting: {counting / rows:.1%} of the rows, the others by pointing"
+    if counting:
+        yield f"Collected by counting: {counting / rows:.1%} of the rows, the others by pointing"
     if (alike := agreement(points)) is not None:
         several, f1 = alike
         yield (

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pixmo.curate.curate import Curation
 from pixmo.curate.recipe import load
+from pixmo.dataset.manifest import EMBEDDED_COLUMN
 from pixmo.dataset.reader import Release
 from pixmo.execution.progress import SILENT, Progress
 from pixmo.release.released_rows import Found, find_row, rows_of
@@ -146,7 +147,7 @@ class Origins:
 
     def trace(self, release: Release, found: Found, row: Row) -> Trace:
         """Where one row comes from; `row` has what it was made from."""
-        image = self.image(release, row)
+        image = self.image(release, found, row)
         transcripts = tuple(self.transcript(one) for one in row.get("transcript_ids") or ())
         annotations = [self.annotation(uid) for uid in annotations_of(row)]
         caption = self.caption(row) if "caption" in row else None
@@ -194,17 +195,16 @@ class Origins:
             missing=tuple(dict.fromkeys(absent)),
         )
 
-    def image(self, release: Release, row: Row) -> TracedImage:
+    def image(self, release: Release, found: Found, row: Row) -> TracedImage:
         """The image of a row."""
         sha256 = row["image_sha256"]
         known = self.images.get(sha256)
-        inside = [f.path for f in release.manifest.files if f.path == row.get("image_url")]
         return TracedImage(
             sha256=sha256,
             url=known["image_url"] if known else None,
             license=known["license"] if known else None,
             file=self.sources.file(known["path"], sha256) if known else None,
-            in_release=inside[0] if inside else "",
+            in_release=place_of_image(release, found),
             is_withdrawn=sha256 in self.withdrawn["image"],
         )
 
@@ -272,6 +272,17 @@ class Origins:
                     review["annotation_uid"] if review and is_mended else "",
                 )
         return None
+
+
+def place_of_image(release: Release, found: Found) -> str:
+    """Where the release holds the image of a row; empty where it names it by URL, or dropped it."""
+    if found.fate == "dropped":
+        return ""
+    if release.manifest.is_embedded:
+        there = found.row[EMBEDDED_COLUMN]
+        return f"column {EMBEDDED_COLUMN} of {found.file}" if there else ""
+    path = release.file_inside(found.row["image_url"], found.row["image_sha256"])
+    return path.relative_to(release.root).as_posix() if path else ""
 
 
 def annotations_of(row: Row) -> list[str]:

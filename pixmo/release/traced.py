@@ -30,7 +30,7 @@ class TracedImage:
     url: str | None
     license: str | None
     file: Source | None  # None where it was never taken in
-    in_release: str  # its place in the release; empty where it is named by URL
+    in_release: str  # its file or column in the release; empty where it is named by URL
     is_withdrawn: bool
 
 
