@@ -80,7 +80,7 @@ def show_subset(subset: "SubsetDifference") -> None:
             show.say(f"  {flow.rows:>8,} {flow.change:<8} {way}")
     for title, causes, none in (
         ("removed because", subset.removed_because, "no candidate any more: its source is gone"),
-        ("added from", subset.added_from, "new candidates"),
+        ("added; before, they were", subset.added_from, "no candidates"),
     ):
         if causes:
             show.say(f"  {title}")
@@ -121,7 +121,9 @@ def show_schema(subset: "SubsetDifference") -> None:
 def show_recipe(subset: "SubsetDifference") -> None:
     """Whether the recipe is another, and steps that name other rows."""
     if subset.presence == "both":
-        show.say(f"  recipe {'changed' if subset.is_recipe_changed else 'the same'}")
+        show.say(f"  the recipe {'changed' if subset.is_recipe_changed else 'is the same'}")
+    if subset.steps:
+        show.say("  rows named by")
     for step in subset.steps:
         old, new = (
             "not there" if rows is None else f"{rows:,} {'row' if rows == 1 else 'rows'}"

@@ -116,9 +116,10 @@ class NearTextsStep(Mechanism):
     @property
     def explanation(self) -> str:
         """Why rows go here, for a reader of the card."""
+        shared = "words" if self.gram_words == 1 else f"runs of {self.gram_words} words"
         return (
-            f"Texts that repeat an earlier {self.column} almost word for word: at least"
-            f" {self.min_jaccard:.0%} of their runs of {self.gram_words} words are shared"
+            f"Texts that repeat an earlier one almost word for word, by {self.column}: at least"
+            f" {self.min_jaccard:.0%} of their {shared} are shared"
             f"{f', of rows with the same {self.within}' if self.within else ''}."
             f" Each is verified; of pairs just so similar at least {LEAST_RECALL:.1%} are found."
         )
