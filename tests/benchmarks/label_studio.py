@@ -130,11 +130,12 @@ def run(count: int = TASKS) -> dict[str, Any]:
             for name, each in zip(names, taken, strict=True)
         },
         "notes": [
-            f"The second pull takes {pulls[1] / first:.3f} of the first; at most 1/20 is the target:"
-            f" {'met' if pulls[1] < first / 20 else 'MISSED'}.",
+            f"The second pull takes {pulls[1] / first:.3f} of the first; at most 1/20 is the"
+            f" target: {'met' if pulls[1] < first / 20 else 'MISSED'}.",
             "After each pull, all points stand in the tables exactly as they were made.",
-            f"The server shares the processor. It exports {TASKS_AT_ONCE} tasks at a time. Once more"
-            f" {minute} after a change, tasks that changed in the {minute} before it are listed, for a"
-            " server may show a change late; they are exported only if they changed since.",
+            f"The server shares the processor. It exports {TASKS_AT_ONCE} tasks at a time. Once"
+            f" more {minute} after a change, tasks that changed in the {minute} before it are"
+            " listed, for a server may show a change late; they are exported only if they changed"
+            " since.",
         ],
     }
