@@ -98,12 +98,20 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
 
 
 @pytest.fixture(scope="session")
-def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Server"]:
+def label_studio_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Server"]:
     """A Label Studio that serves the files of every workspace in its `document_root`."""
     from tests.label_studio_server import running
 
     with running(tmp_path_factory.mktemp("label-studio")) as server:
         yield server
+
+
+@pytest.fixture
+def label_studio(label_studio_of_all: "Server") -> "Server":
+    """The same, and it runs, whatever the test before did to it."""
+    if not label_studio_of_all.answers():
+        label_studio_of_all.start()
+    return label_studio_of_all
 
 
 @pytest.fixture

@@ -130,6 +130,9 @@ def test_recipes_know_how_right_an_annotator_is_and_drop_gold_tasks(workspace: W
         ("1.png", "mugs", 8, right),
         ("0.png", "cups", 7, right),
         ("0.png", "cups", 9, right),
+        ("1.png", "mugs", 9, [ls.presence("present")]),  # it says two things, so nothing
+        ("0.png", "hats", 7, [ls.presence("present")]),
+        ("0.png", "hats", 9, [ls.presence("none")]),
     ]
     judged = [  # image, answer, annotator, verdict
         ("1.png", "This.", 7, "reject"),
@@ -166,6 +169,11 @@ def test_recipes_know_how_right_an_annotator_is_and_drop_gold_tasks(workspace: W
                     ("annotator-8", 2, 0.333),
                     ("annotator-9", 0, None),
                 ]
+                agreement = connection.execute(
+                    "select distinct label, annotators, agreement from points_candidates"
+                    " where not is_gold order by label"
+                ).fetchall()
+                assert agreement == [("cups", 2, 1.0), ("hats", 1, None)]
             else:
                 assert rows == [
                     ("annotator-7", 2, 0.5),
@@ -183,5 +191,7 @@ def test_recipes_know_how_right_an_annotator_is_and_drop_gold_tasks(workspace: W
             gone = [
                 row["image_sha256"] for row in found.dropped.to_pylist() if row["step"] == "gold"
             ]
-            gold = {"points": ["0.png", "1.png"] * 2, "ama": ["1.png"] * 3 + ["2.png"]}[subset]
+            gold = {"points": ["0.png"] * 2 + ["1.png"] * 3, "ama": ["1.png"] * 3 + ["2.png"]}[
+                subset
+            ]
             assert sorted(gone) == sorted(sha256_of(workspace, name) for name in gold)

@@ -141,6 +141,17 @@ def test_skipped_and_unusable_annotations_are_somebodys(workspace: Workspace) ->
     assert counted == {"annotator-1": (0, 2, 0), "annotator-2": (0, 0, 3), "unknown": (0, 0, 1)}
 
 
+def test_who_contradicts_themselves_is_compared_with_nobody(workspace: Workspace) -> None:
+    export = Export(workspace)
+    data = ls.points_data(image_sha256=export.sha256["wide.png"], label="mugs")
+    export.add(ANN, data, [ls.presence("present")])
+    export.points(BEN, "wide.png", "mugs", [])
+    export.take_in()
+    found = report(workspace)
+    assert [of(found.annotators, who).alike.pairs for who in (ANN, BEN)] == [0, 0]
+    assert of(found.annotators, ANN).unusable == 1
+
+
 def test_verdicts_are_compared_over_all_and_with_most_of_the_others(workspace: Workspace) -> None:
     export = Export(workspace)
     said = {ANN: "aaaarr", BEN: "aaarrr", CAT: "aaarra", 4: "a....."}

@@ -1,6 +1,7 @@
 """pixmo.label.push and .pull against a real Label Studio."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -16,6 +17,7 @@ from PIL import Image
 
 from pixmo.errors import LabelError
 from pixmo.hashing import sha256_file
+from pixmo.images.store import add_images
 from pixmo.label import pull as pulling
 from pixmo.label import studio as studying
 from pixmo.label.ingest import ingest
@@ -45,6 +47,7 @@ from tests.label_studio_server import (
     make_workspace,
     tasks_of,
 )
+from tests.object_stores import LOSE, PASS, Proxy
 from tests.sounds import write_speech
 
 pytestmark = pytest.mark.slow  # real servers or a real browser
@@ -99,6 +102,57 @@ def test_a_push_makes_the_project_and_a_second_adds_nothing(
     tasks = tasks_of(server, first.project)
     assert len({task.data["pixmo_id"] for task in tasks}) == len(tasks) == 12
     assert {task.data["label"] for task in tasks} == {"red dots", "faces", "hands"}
+
+
+def test_an_answer_that_is_lost_doubles_no_task(server: Server, workspace: Workspace) -> None:
+    lost: list[bytes] = []
+
+    def fault(chunk: bytes) -> str:
+        if lost or not re.match(rb"POST \S*/import", chunk):
+            return PASS
+        lost.append(chunk)
+        return LOSE
+
+    with Proxy(server.url, fault).running() as url, connected(url) as behind:
+        with pytest.raises(LabelError, match="Run the same command to go on"):
+            push(workspace, behind, "points", labels(workspace, "red dots"))
+        assert lost
+        again = push(workspace, behind, "points", labels(workspace, "red dots"))
+    assert (again.added, again.waiting) == (0, 4)
+    assert len(tasks_of(server, again.project)) == 4
+
+
+@pytest.mark.filterwarnings("ignore:The `parse_obj` method")  # the SDK's own
+def test_a_personal_access_token_is_as_good_as_a_legacy_one(
+    server: Server, workspace: Workspace, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = httpx.post(
+        f"{server.url}/api/token/", headers={"Authorization": f"Token {TOKEN}"}, trust_env=False
+    )
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", made.json()["token"])
+    with connected(server.url) as personal:
+        pushed = push(workspace, personal, "points", labels(workspace, "red dots"))
+        assert pushed.added == 4
+        assert pull(workspace, personal, "points").added == 0
+
+
+def test_images_are_shown_by_their_own_urls(
+    server: Server, workspace: Workspace, studio: Studio
+) -> None:
+    asked = labels(workspace, "red dots")
+    lines = [
+        {"file_name": f"photo {number}.png", "image_url": f"https://example.org/{number}.png"}
+        for number in range(2)
+    ]
+    metadata = workspace.images / "metadata.jsonl"
+    metadata.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    add_images(workspace, workspace.images)
+    settings = replace(workspace.settings.label_studio, images="url")
+    by_url = replace(workspace, settings=replace(workspace.settings, label_studio=settings))
+    pushed = push(by_url, studio, "points", asked)
+    shown = {str(task.data["image"]) for task in tasks_of(server, pushed.project)}
+    assert shown == {line["image_url"] for line in lines}
+    assert (pushed.added, pushed.set_aside) == (2, 2)  # one has no URL, one is turned
 
 
 def test_every_image_is_asked_about_as_often_as_said(
@@ -208,16 +262,18 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def test_tasks_whose_images_are_not_shown_are_told(
     server: Server, workspace: Workspace, studio: Studio
 ) -> None:
-    push(workspace, studio, "points", labels(workspace, "red dots"))
-    shown = workspace.root / "label-studio/images"
-    shown.rename(shown.with_name("elsewhere"))  # as under another document root
+    pushed = push(workspace, studio, "points", labels(workspace, "red dots"))
+    task = tasks_of(server, pushed.project)[0]
+    elsewhere = str(task.data["image"]).replace("?d=", "?d=elsewhere/")  # as of another root
+    server.client.tasks.update(task.id, data=task.data | {"image": elsewhere})
     with pytest.raises(
         LabelError, match=r"does not show /data/local-files/\S+, the image of a task"
     ):
         push(workspace, studio, "points", labels(workspace, "red dots"))
-    shutil.rmtree(shown, ignore_errors=True)
-    shown.with_name("elsewhere").rename(shown)
-    assert push(workspace, studio, "points", labels(workspace, "red dots")).waiting == 4
+    # A picture that was erased since is not looked for.
+    (file,) = (workspace.root / "label-studio/images").glob(f"{task.data['image_sha256']}.*")
+    file.unlink()
+    assert push(workspace, studio, "points", labels(workspace, "faces")).added == 4
 
 
 def test_images_are_shown_from_a_bucket_by_presigned_urls(
@@ -397,6 +453,29 @@ def test_a_server_that_dies_in_the_middle_or_is_restored_loses_nothing(
     pulled = pull(workspace, studio, "points")
     assert (pulled.back, pulled.added, pulled.deleted) == (2, 0, 0)
     assert count(workspace, "current_point_annotations") == 4
+
+
+def test_tasks_that_wait_are_listed_once(
+    server: Server, workspace: Workspace, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed = push(workspace, studio, "points", labels(workspace, "red dots"))
+    changed_since, times = Studio.changed_since, []
+
+    def noted(reached: Studio, project: Project, since: datetime | None) -> Any:
+        times.append(since)
+        return changed_since(reached, project, since)
+
+    monkeypatch.setattr(Studio, "changed_since", noted)
+    for _ in range(3):
+        assert pull(workspace, studio, "points").added == 0
+    assert times == [None]
+    one, *_ = tasks_of(server, pushed.project)
+    server.annotate(one.id, presence("none"))
+    assert pull(workspace, studio, "points").added == 1
+    push(workspace, studio, "points", labels(workspace, "red dots", "faces"))
+    for _ in range(3):
+        assert pull(workspace, studio, "points").added == 0
+    assert len(times) == 3  # each time that something had changed
 
 
 def test_tasks_that_changed_in_one_moment_overwrite_no_file(

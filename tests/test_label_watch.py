@@ -145,7 +145,6 @@ def test_a_server_that_is_away_is_waited_for(
         server.kill()
         assert watch.line() == away
         assert watch.stop() == ["ended; came: 1 annotation, 1 point annotation"]
-    server.start()
 
 
 def test_a_weekend_without_the_server_ends_no_watch() -> None:

@@ -18,6 +18,8 @@ said as (
     select image_sha256, expression, label, annotator, inside
     from tidied
     semi join current_point_annotations using (state_sha256)
+    -- None with a point, or presence without one, says nothing.
+    where (presence = 'none') = (len(points) = 0)
     qualify row_number() over (
         partition by image_sha256, expression, annotator order by updated_at desc, annotation_uid desc
     ) = 1

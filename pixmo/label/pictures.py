@@ -5,6 +5,7 @@ turn it or do not: so the file that is served is upright and says nothing of an 
 """
 
 import contextlib
+import glob
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -69,6 +70,10 @@ class ServedFiles:
     def folders(self) -> tuple[Path, Path]:
         """What the server is to serve."""
         return self.folder / "images", self.folder / "audio"
+
+    def has(self, sha256: str) -> bool:
+        """Whether there is a file of an image."""
+        return any((self.folder / "images").glob(f"{glob.escape(sha256)}.*"))
 
     def picture(self, picture: Picture) -> str:
         """The URL of an image, which is in the folder now.

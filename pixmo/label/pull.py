@@ -107,10 +107,11 @@ class Pull:
         """What changed since the newest file is taken in."""
         fetched = files(self.folder)
         reached = fetched[-1][0] if fetched else None
-        if reached is not None and self.is_quiet(reached):
+        if self.is_quiet():
             return
         since = reached - OVERLAP if reached is not None else None
         begun = datetime.now(UTC)
+        listed = self.studio.changed_since(self.project, since)
         seen: dict[int, Json] = {}  # of the overlap, most was fetched before and is as it was
         for time, file in fetched:
             if since is not None and time >= since:
@@ -119,7 +120,7 @@ class Pull:
         with_annotations = {one.task for one in known}
         changed = [
             task
-            for task in self.studio.changed_since(self.project, since)
+            for task in listed
             if (task.annotations or task.id in with_annotations)
             and not is_as_seen(task, seen.get(task.id))
         ]
@@ -130,37 +131,43 @@ class Pull:
                 # A server's counts lag behind, and then what was listed as changed is not.
                 self.keep([task for task in tasks if task != seen.get(task["id"])], some)
                 advance(len(some))
-        self.note_listed(begun)
+        if listed:
+            self.note_listed(begun, listed[-1].updated_at)
 
-    def is_quiet(self, reached: datetime) -> bool:
-        """Whether nothing changed after `reached`, where what changed before was listed."""
+    def is_quiet(self) -> bool:
+        """Whether nothing changed after what was listed last."""
         listed = self.listed()
-        if listed.get("reached") != reached.isoformat():
+        if listed.get("file") != self.newest_file():
             return False
         is_due = not listed["is_settled"] and has_passed(listed["seen_at"], datetime.now(UTC))
-        return not is_due and not self.studio.has_changed_after(self.project, reached)
+        latest = datetime.fromisoformat(listed["latest"])
+        return not is_due and not self.studio.has_changed_after(self.project, latest)
 
-    def note_listed(self, begun: datetime) -> None:
-        """What has changed so far is listed; for good, if nothing could come late any more."""
-        if not (fetched := files(self.folder)):
-            return
-        reached, before = fetched[-1][0].isoformat(), self.listed()
-        is_same = before.get("reached") == reached
+    def note_listed(self, begun: datetime, latest: datetime) -> None:
+        """All changes up to `latest` were listed; for good, if none could come late any more."""
+        before = self.listed()
+        now = {"file": self.newest_file(), "latest": latest.isoformat()}
+        is_same = before.items() >= now.items()
         seen_at = before["seen_at"] if is_same else datetime.now(UTC).isoformat()
         is_settled = is_same and has_passed(seen_at, begun)
-        row = {"reached": reached, "seen_at": seen_at, "is_settled": is_settled}
-        write_json(self.listed_file, row)
+        write_json(self.listed_file, now | {"seen_at": seen_at, "is_settled": is_settled})
+
+    def newest_file(self) -> str:
+        """The name of the file that reaches farthest; empty before there is one."""
+        fetched = files(self.folder)
+        return fetched[-1][1].name if fetched else ""
 
     @property
     def listed_file(self) -> Path:
-        """Until when changes were listed, and when that was first seen, by this machine's clock."""
+        """Up to which change all were listed, and when, by this machine's clock, that was seen."""
         return self.workspace.root / FOLDER / f"{self.folder.name}.listed.json"
 
     def listed(self) -> Json:
         """What stands in `listed_file`; nothing where it is not there or damaged."""
         with contextlib.suppress(OSError, ValueError):
-            row: Json = json.loads(self.listed_file.read_text("utf-8"))
-            return row
+            row = json.loads(self.listed_file.read_text("utf-8"))
+            if isinstance(row, dict):
+                return row
         return {}
 
     def check_whole(self) -> None:

@@ -43,7 +43,7 @@ class Pushed:
     url: str  # where annotators open it
     added: int  # tasks
     gold: int  # of the new ones, those whose answer is known
-    waiting: int  # pushed before, still to be annotated
+    waiting: int  # pushed before, without an annotation so far
     set_aside: int  # tasks whose image cannot be shown, newly set aside
 
 
@@ -87,6 +87,7 @@ def push(
         new = mixed(ordinary, gold, gold_share or 0.0)
         shown = pictures(workspace)
         served = served_files(workspace, studio, project)
+        check_shown(studio, next((data for data in before.values() if is_kept(data, served)), {}))
         added = set_aside = 0
         last: Json = {}  # data of the newest task
         with progress.task("Pushing tasks", len(new), "tasks") as advance:
@@ -114,8 +115,7 @@ def push(
                 added += len(requests)
                 last = requests[-1]["data"] if requests else last
                 advance(len(some))
-        for data in (next(iter(before.values()), {}), last):
-            check_shown(studio, data)
+        check_shown(studio, last)
     url = f"{studio.url}/projects/{project.id}/data"
     return Pushed(
         project.id,
@@ -125,6 +125,11 @@ def push(
         waiting=len(tasks) - len(ordinary),
         set_aside=set_aside,
     )
+
+
+def is_kept(data: Json, served: ServedFiles | None) -> bool:
+    """Whether the image of a task is to be shown still, and was not erased."""
+    return served is None or served.has(str(data.get("image_sha256")))
 
 
 def check_shown(studio: Studio, data: Json) -> None:

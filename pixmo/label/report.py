@@ -53,7 +53,7 @@ class AnnotatorReport:
 
     subset: str
     annotator: str
-    annotations: int  # those that are a row
+    annotations: int  # those that are a row and do not contradict themselves
     skipped: int
     unusable: int  # set aside for another reason, or contradicting themselves
     tasks_per_hour: float | None  # of the annotations with a time, in their time, clipped

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl
 import httpx
 from label_studio_sdk import LabelStudio
 from label_studio_sdk.core.api_error import ApiError
+from label_studio_sdk.core.request_options import RequestOptions
 
 from pixmo.errors import LabelError, ServerAwayError
 from pixmo.label.values import Json
@@ -31,6 +32,8 @@ CHANGES = [
     "ANNOTATIONS_DELETED",
     "TASKS_DELETED",
 ]
+# Of what would be there twice if it were sent twice: an answer may be lost of what was done.
+ONCE: RequestOptions = {"max_retries": 0}
 # Milliseconds are all that the server's filter reads.
 FILTER_TIME = "%Y-%m-%dT%H:%M:%S.%f"
 
@@ -82,7 +85,7 @@ class Studio:
         """A new project with this labelling config, each task of which one person does."""
         with refusals(self.url):
             made = self.client.projects.create(
-                title=title[:LONGEST_TITLE], label_config=label_config
+                title=title[:LONGEST_TITLE], label_config=label_config, request_options=ONCE
             )
         return Project(made.id, made.created_at.astimezone(UTC), label_config, 0, annotators=1)
 
@@ -182,10 +185,14 @@ class Studio:
         return {str(data.get("pixmo_id")): data for data in found}
 
     def import_tasks(self, project: Project, tasks: Sequence[Json]) -> None:
-        """The tasks are in the project; each has `data` and `predictions`."""
+        """The tasks are in the project; each has `data` and `predictions`.
+
+        Raises:
+            ServerAwayError: the server gave no answer; they may be there all the same.
+        """
         request: Any = tasks
         with refusals(self.url):
-            self.client.projects.import_tasks(project.id, request=request)
+            self.client.projects.import_tasks(project.id, request=request, request_options=ONCE)
 
     def changed_since(self, project: Project, since: datetime | None) -> list[Listed]:
         """The tasks changed at or after a time (None: all), the earliest change first."""
