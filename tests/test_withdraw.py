@@ -901,4 +901,5 @@ def test_a_release_that_holds_what_was_withdrawn_is_not_published(
     assert not (tmp_path / "refused").exists()
     assert publish("v1", "forced", "--withdrawn").returncode == 0
     build_release(workspace, "v2")
+    shutil.rmtree(workspace.releases / "v1/pixmo-points")  # v2 alone is searched
     assert publish("v2", "after").returncode == 0
