@@ -764,6 +764,19 @@ def test_erasing_deletes_their_files_and_nothing_else(tmp_path: Path, pixmo: Pat
     assert len(list(workspace.images.iterdir())) == 2
 
 
+def test_erasing_takes_no_name_for_a_pattern(tmp_path: Path) -> None:
+    workspace = Workspace.init(tmp_path / "world")
+    day = workspace.audio / "recorder/2026-05-01"
+    day.mkdir(parents=True)
+    for file_name in ("*.webm", "of-ben.webm"):
+        (day / file_name).write_bytes(b"1")
+    said = {"annotator": NAME, "image": "0" * 64, "sha256": "0" * 64, "seconds": 60.0}
+    (day / "metadata.jsonl").write_text(json.dumps({"file_name": "*.webm"} | said), "utf-8")
+    request = Request("annotator", NAME)
+    withdraw(workspace, request, WHY)
+    assert erasing(workspace, request).inside == (day / "*.webm",)
+
+
 @pytest.mark.parametrize("inside", [True, False])
 def test_erasing_follows_no_name_out_of_its_folder(tmp_path: Path, inside: bool) -> None:
     """Names come from metadata that anybody may have written."""

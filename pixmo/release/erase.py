@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,7 +56,7 @@ def erasing(workspace: Workspace, request: Request) -> Erasing:
         found |= {f / request.value for f in folders if has_own_folder(f, request.value)}
         for one in filed_in(workspace.audio / RECORDER):
             if one.annotator == request.value:
-                files.update((workspace.audio / RECORDER).glob(f"*/{one.recording_id}.*"))
+                files.update((workspace.audio / RECORDER).glob(f"*/{escape(one.recording_id)}.*"))
     inside = {path for path in files if path.resolve().is_relative_to(workspace.root)}
     return Erasing(tuple(sorted(found | inside)), tuple(sorted(files - inside)))
 
