@@ -2,7 +2,8 @@
 
 A row goes whose image was withdrawn, or is a near copy of one that was; whose annotator asked for
 it; whose question was asked by somebody who did; or whose caption is written from a transcript that
-was withdrawn. Which columns a subset has says what is looked at. Reasons name nobody, for dropped rows are released.
+was withdrawn. Which columns a subset has says what is looked at. Reasons name nobody, for dropped
+rows are released.
 """
 
 from collections.abc import Callable

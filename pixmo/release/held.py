@@ -134,7 +134,8 @@ def search(
     """The rows of finished releases that hold what is withdrawn, or what one request names.
 
     Rows of near copies count, for the next build drops them, too; so do rows set apart. What was
-    dropped is not searched: of that a release holds ids and verdicts. `versions` names the releases; None: all.
+    dropped is not searched: of that a release holds ids and verdicts. `versions` names the
+    releases; None: all.
 
     Raises:
         RecipeError: the recipe that says which pictures are alike is wrong.
