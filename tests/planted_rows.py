@@ -111,6 +111,7 @@ NOTHING_WITHDRAWN = {
     "withdrawn_images": "image_sha256 varchar",
     "withdrawn_annotators": "annotator varchar",
     "withdrawn_captions": "image_sha256 varchar, is_whole bool",
+    "withdrawn_questions": "image_sha256 varchar, question varchar",
 }
 
 
@@ -120,6 +121,7 @@ def tables(
     """What counts now: the annotations `rows` of a subset, images, and annotations of points."""
     connection = duckdb.connect(config={"threads": 1})
     register(connection)
+    connection.execute("create macro trimmed(text) as trim(text)")
     for name, of_table in {"point_annotations": pointed, TABLES[stem]: rows}.items():
         connection.register(name, schema.table(name).table(list(of_table)))
         connection.execute(f"create table current_{name} as from {name}")

@@ -96,7 +96,7 @@ NO_QUESTIONS = {
 @pytest.mark.parametrize("question", NO_QUESTIONS)
 def test_what_is_no_question_is_named_with_the_reason(question: str) -> None:
     found, reason = asked(question), NO_QUESTIONS[question]
-    expected = {"a": Verdict(reason, {"question": question.strip()})} if reason else {}
+    expected = {"a": Verdict(reason, {})} if reason else {}
     assert found == expected
 
 
@@ -125,7 +125,7 @@ REFUSALS = {
 @pytest.mark.parametrize("text", REFUSALS)
 def test_refusals_are_named_with_their_phrase(text: str) -> None:
     reason = REFUSALS[text]
-    expected = {"a": Verdict(f"answer {reason}", {"answer": text})} if reason else {}
+    expected = {"a": Verdict(f"answer {reason}", {})} if reason else {}
     assert told(text, "refused") == expected
 
 

@@ -159,7 +159,7 @@ PLANTED: Planted = {
         {
             "made up": (
                 "11 percent of the words are in no transcript",
-                {"unsupported_share": 0.11, "unsupported": ["zebra"] * 10},
+                {"unsupported_share": 0.11, "unsupported_words": 11},
             )
         },
     ),
@@ -172,9 +172,9 @@ PLANTED: Planted = {
             caption("accepted", TEXT, values={"unsupported": ["two"]}, verdict="accept"),
         ],
         {
-            "word": ('no transcript says "three circles"', {"unheard": ["three circles"]}),
+            "word": ('no transcript says "three circles"', {"unheard_numbers": 1}),
             "hyphen": ('no transcript says "thirty-two baskets"', {}),
-            "digits": ('no transcript says "12 people"', {"unheard": ["12 people"]}),
+            "digits": ('no transcript says "12 people"', {"unheard_numbers": 1}),
         },
     ),
     "lost": (
@@ -186,7 +186,7 @@ PLANTED: Planted = {
         {
             "forgot": (
                 "31 percent of what was said is lost",
-                {"lost_share": 0.31, "lost": ["dog", "cat"]},
+                {"lost_share": 0.31, "lost_words": 2},
             )
         },
     ),

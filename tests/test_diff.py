@@ -17,7 +17,7 @@ from pixmo.dataset.manifest import FILE_NAME, FunnelStep
 from pixmo.dataset.reader import SPLITS, Release
 from pixmo.errors import ReleaseError
 from pixmo.release.diff import diff
-from pixmo.release.difference import Cause, Figure, StepDifference, SubsetDifference
+from pixmo.release.difference import GONE, NEW, Cause, Figure, StepDifference, SubsetDifference
 from tests.conftest import run_pixmo
 from tests.releases import promise_again
 from tests.two_releases import told_slowly, write
@@ -317,7 +317,9 @@ def test_the_command_says_what_the_library_does(planted: tuple[Path, Path], pixm
     assert "made by pixmo: 0.1.0 → 0.2.0" in shown
     assert "3 added, 5 removed, 3 changed, 1 moved, 4 the same" in shown
     assert "2 dropped by too_few: only # of #" in shown
-    assert "1 no candidate any more: its source is gone" in shown
+    assert f"1 {GONE}\n" in shown
+    assert f"  added; before, they were\n           1 {NEW}\n" in shown
+    assert "  rows named by\n    withdrawn: not there → 1 row\n" in shown
     assert "1 moved    train → validation" in shown
     nowhere = run("v7", "v8")
     assert nowhere.returncode == 1

@@ -25,7 +25,7 @@ from pixmo.release.annotators import AnnotatorRows
 from pixmo.release.build import build_release
 from pixmo.release.changes import details
 from pixmo.release.diff import diff
-from pixmo.release.difference import Figure, SubsetDifference
+from pixmo.release.difference import NEW, Figure, SubsetDifference
 from pixmo.release.voices import MOST_VOICES, small
 from pixmo.release.withdraw import Request, withdraw
 from pixmo.resources import shared
@@ -414,7 +414,8 @@ def test_what_changed_since_the_last_release_is_told(tmp_path: Path) -> None:
     assert f'<th scope="row">pixmo-points</th>{cells}</tr>' in text
     assert "<li>1 dropped by present_without_point: said to be present, but no point</li>" in text
     shown = '<th scope="row">{}</th><td class="number">{}</td><td class="number">{}</td>'
-    assert "<p>Added rows, and what they were before:</p>\n<ul>\n<li>1 new candidates</li>" in text
+    added = "<p>Added rows, and what they were before:</p>\n<ul>\n"
+    assert f"{added}<li>1 {NEW}</li>" in text
     assert "The recipe changed" not in text
     assert shown.format("points a row, mean", "1", "1.5") in text
     assert shown.format("points", "2", "3") in text

@@ -15,19 +15,20 @@ import pytest
 from pixmo.curate.curate import Curation
 from pixmo.curate.recipe import load
 from pixmo.curate.trial import explain
-from pixmo.curate.withdrawn import BY_ANNOTATOR, BY_COPY, BY_IMAGE, BY_TRANSCRIPT
+from pixmo.curate.withdrawn import BY_ANNOTATOR, BY_COPY, BY_IMAGE, BY_QUESTION, BY_TRANSCRIPT
 from pixmo.dataset.reader import Release
 from pixmo.errors import ReleaseError, WorkspaceError
 from pixmo.execution.progress import Advance
 from pixmo.hashing import sha256_bytes, sha256_file
 from pixmo.label.gold import take_in
+from pixmo.label.rounds import Question, questions
 from pixmo.label.tasks import tasks_for
 from pixmo.release import withdraw as withdrawing
 from pixmo.release.build import build_release
 from pixmo.release.diff import diff
 from pixmo.release.difference import Cause
 from pixmo.release.erase import erase, erasing
-from pixmo.release.held import Held, held
+from pixmo.release.held import Held, held, search
 from pixmo.release.withdraw import Request, request_of, undo, withdraw
 from pixmo.resources import shared
 from pixmo.speech.captioning.captions import write_captions
@@ -142,6 +143,64 @@ def test_no_file_of_a_release_names_who_withdrew_or_why(workspace: Workspace) ->
             told.append(path.read_text("utf-8"))
     assert "two cups" not in "".join(told)
     assert not any(NAME in text or WHY in text for text in told)
+
+
+def test_a_question_goes_with_who_asked_it(workspace: Workspace, planter: Planter) -> None:
+    """Others judged the answers; one question somebody else asked as well."""
+    planter.question("hers", name(3), "  What is number 3? ", NAME)
+    planter.question("hers-too", name(4), "What is number 4?", NAME)
+    planter.question("of-ben", name(4), " What is number 4?", "ben")
+    planter.question("elsewhere", name(5), "What is number 3?", NAME)
+    planter.write()
+
+    def answered(version: str) -> set[str]:
+        return {row["annotation_uid"] for row in rows(workspace, version, "ama")}
+
+    assert {"qa-3", "qa-4", "qa-5"} <= answered("v1")
+    before = questions(workspace)
+    request = Request("annotator", NAME)
+    withdraw(workspace, request, WHY)
+    subset = Release.open(workspace.releases / "v1").manifest.subset("ama").name
+    assert held(workspace, request)[0] == Held("v1", subset, 2)  # besides the answer she judged
+    assert held(workspace)[0] == Held("v1", subset, 2)
+    build_release(workspace, "v2")
+    assert answered("v1") - answered("v2") == {"qa-3", "qa-mary"}
+    assert dropped(workspace, "v2")[f"ama: {BY_QUESTION}"] == 1
+    assert {one.version for one in held(workspace)} == {"v1"}
+    after = questions(workspace)  # what a model is to answer
+    assert set(before) - set(after) == {
+        Question(planter.sha256[name(image)], asked)
+        for image, asked in (
+            (3, "  What is number 3? "),
+            (4, "What is number 4?"),
+            (5, "What is number 3?"),
+        )
+    }
+    assert set(after) == {Question(planter.sha256[name(4)], " What is number 4?")}
+
+
+def test_dropped_rows_quote_nobody(tmp_path: Path) -> None:
+    word = "xylophonist"
+    planter = Planter(Workspace.init(tmp_path / "world"))
+    for number in range(5):
+        planter.image(name(number), picture(number))
+    planter.answer("kept", name(0), "What is it?", "It is a house.")
+    planter.answer("refused", name(1), "Who is it?", f"As an AI, I know no {word}.")
+    planter.answer("greeting", name(1), word, "It is a house.")
+    for number, said in (
+        (2, {"lost_share": 0.5, "lost": [word]}),
+        (3, {"unsupported_share": 0.5, "unsupported": [word]}),
+        (4, {"unsupported": ["three cups", f"two {word}s"]}),
+    ):
+        planter.caption(name(number), prose(number))
+        planter.rows["captions"][-1].update(said)
+    workspace = planter.write()
+    build_release(workspace, "v1")
+    release = Release.open(workspace.releases / "v1")
+    gone = [row for stem in ("ama", "cap") for row in release.dropped(stem).to_pylist()]
+    steps = ("lost", "not_a_question", "refused", "unheard", "unheard_number")
+    assert tuple(sorted(row["step"] for row in gone)) == steps
+    assert not [row for row in gone if word in row["evidence"] or "cups" in row["evidence"]]
 
 
 def test_an_image_goes_from_every_subset_with_its_near_copies(
@@ -324,6 +383,17 @@ def test_what_is_withdrawn_while_a_build_runs_is_not_in_its_release(workspace: W
     assert dropped(workspace, "v2")[f"ama: {BY_ANNOTATOR}"] == 1
 
 
+def test_nothing_is_withdrawn_while_a_release_gets_its_name(workspace: Workspace) -> None:
+    with contextlib.ExitStack() as withdrawing_still:
+        late = Meanwhile(
+            "Writing card and report",
+            lambda: withdrawing_still.enter_context(workspace.lock("withdraw")),
+        )
+        with pytest.raises(WorkspaceError, match="busy with withdraw"):
+            build_release(workspace, "v2", late)
+    assert [path.name for path in workspace.releases.iterdir()] == ["v1"]
+
+
 def test_damaged_rows_of_the_newest_release_stop_a_build_before_it_curates(
     workspace: Workspace,
 ) -> None:
@@ -453,10 +523,11 @@ def test_releases_that_hold_it_are_named(workspace: Workspace, planter: Planter)
             r
             for r in found
             if hers & {*r.get(column, ()), r.get("annotator"), r.get("annotation_uid")}
+            or r.get("caption") == prose(204)  # which she mended
         ]
         subset = Release.open(workspace.releases / "v1").manifest.subset(stem)
         expected.append(Held("v1", subset.name, len(some)))
-    assert [one.rows for one in expected] == [1, 2, 2]
+    assert [one.rows for one in expected] == [1, 3, 2]
     assert held(workspace, request) == expected
     on_image = [
         len([r for r in rows(workspace, "v1", stem) if r["image_sha256"] == image.value])
@@ -467,6 +538,81 @@ def test_releases_that_hold_it_are_named(workspace: Workspace, planter: Planter)
     assert [one.rows for one in held(workspace)] == together
     build_release(workspace, "v2")
     assert {one.version for one in held(workspace)} == {"v1"}
+
+
+def test_words_that_somebody_else_stands_for_too_are_not_held(
+    workspace: Workspace, planter: Planter
+) -> None:
+    request = Request("annotator", NAME)
+    withdraw(workspace, request, WHY)
+    subset = Release.open(workspace.releases / "v1").manifest.subset("cap").name
+    assert Held("v1", subset, 3) in held(workspace, request)
+    caption_id = sha256_bytes(b"caption together.png")[:16]
+    planter.review("of-ben", "together.png", caption_id, prose(204), "accept")
+    planter.write()
+    assert Held("v1", subset, 2) in held(workspace, request)
+    assert Held("v1", subset, 2) in held(workspace)
+
+
+def test_what_turned_out_to_be_theirs_later_is_found(
+    workspace: Workspace, planter: Planter
+) -> None:
+    """The recording of a caption, and an annotation, get her name after the request."""
+    request = Request("annotator", NAME)
+    withdraw(workspace, request, WHY)
+    before = {one.subset: one.rows for one in held(workspace, request)}
+    planter.row(
+        "recordings",
+        recording_sha256=sha256_bytes(f"recording {name(1)}".encode()),
+        path="audio/late.webm",
+        image_sha256=planter.sha256[name(1)],
+        annotator=NAME,
+        prompt=None,
+        recorded_at=None,
+        bytes=1,
+        ordinal=0,
+    )
+    later = "2026-05-01T00:00:00.000000Z"
+    planter.points("good-4", name(4), [(1.0, 1.0)], "", "", later, NAME)
+    planter.write()
+    build_release(workspace, "v2")
+    gone = dropped(workspace, "v2")
+    assert (gone[f"cap: {BY_ANNOTATOR}"], gone[f"points: {BY_ANNOTATOR}"]) == (3, 3)
+    for found in (held(workspace, request), held(workspace)):
+        assert {one.version for one in found} == {"v1"}
+        now = {one.subset: one.rows for one in found}
+        more = {subset: now[subset] - rows for subset, rows in before.items()}
+        assert {subset for subset, rows in more.items() if rows == 1} == {
+            Release.open(workspace.releases / "v1").manifest.subset(stem).name
+            for stem in ("cap", "points")
+        }
+        assert sum(more.values()) == 2
+
+
+def test_a_broken_release_is_named_and_the_others_are_searched(
+    workspace: Workspace, pixmo: Path
+) -> None:
+    build_release(workspace, "v2")
+    request = Request("annotator", NAME)
+    shutil.rmtree(workspace.releases / "v1/pixmo-cap")
+    told = run_pixmo(pixmo, "withdraw", "--annotator", NAME, "--reason", WHY, cwd=workspace.root)
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.startswith(f"annotator {NAME} is withdrawn\n  v2 holds ")
+    v1 = workspace.releases / "v1"
+    line = f"{v1} cannot be searched for what was withdrawn: "
+    (said,) = [one for one in told.stderr.splitlines() if "cannot be searched" in one]
+    assert line in said
+    assert said.endswith("; pixmo verify v1 says what is wrong with it")
+    listed = run_pixmo(pixmo, "withdraw", "--list", "--json", cwd=workspace.root)
+    assert [line in one for one in json.loads(listed.stdout)["unreadable"]] == [True]
+    found = search(workspace, request)
+    assert {one.version for one in found.held} == {"v2"}
+    assert held(workspace, request, versions=["v2"]) == list(found.held)
+    with pytest.raises(ReleaseError, match="v1 cannot be searched") as error:
+        held(workspace, request)
+    assert "\n" not in str(error.value)
+    (v1 / "manifest.json").write_text("{}", "utf-8")
+    assert [line in one for one in search(workspace).unreadable] == [True]
 
 
 def test_releases_that_hold_a_near_copy_are_named(workspace: Workspace, planter: Planter) -> None:
@@ -618,6 +764,36 @@ def test_erasing_deletes_their_files_and_nothing_else(tmp_path: Path, pixmo: Pat
     assert len(list(workspace.images.iterdir())) == 2
 
 
+def test_erasing_takes_no_name_for_a_pattern(tmp_path: Path) -> None:
+    workspace = Workspace.init(tmp_path / "world")
+    day = workspace.audio / "recorder/2026-05-01"
+    day.mkdir(parents=True)
+    for file_name in ("*.webm", "of-ben.webm"):
+        (day / file_name).write_bytes(b"1")
+    said = {"annotator": NAME, "image": "0" * 64, "sha256": "0" * 64, "seconds": 60.0}
+    (day / "metadata.jsonl").write_text(json.dumps({"file_name": "*.webm"} | said), "utf-8")
+    request = Request("annotator", NAME)
+    withdraw(workspace, request, WHY)
+    assert erasing(workspace, request).inside == (day / "*.webm",)
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_erasing_follows_no_name_out_of_its_folder(tmp_path: Path, inside: bool) -> None:
+    """Names come from metadata that anybody may have written."""
+    workspace = Workspace.init(tmp_path / "world")
+    photos = tmp_path / "photos"
+    for folder in (photos, workspace.root / "recorder/drafts/ben", workspace.root / "recorder/of"):
+        folder.mkdir(parents=True)
+        (folder / "precious").write_bytes(b"1")
+    (workspace.root / "recorder/drafts/linked").symlink_to(photos)
+    outside = ["..", ".", str(photos), "../of", "mary/../ben", "linked", "ben/", ""]
+    for name_of in ["ben"] if inside else outside:
+        request = Request("annotator", name_of)
+        withdraw(workspace, request, WHY)
+        expected = (workspace.root / "recorder/drafts/ben",) if inside else ()
+        assert erasing(workspace, request).inside == expected
+
+
 def test_erasing_an_image_deletes_its_file_and_copies(
     workspace: Workspace, planter: Planter
 ) -> None:
@@ -738,4 +914,5 @@ def test_a_release_that_holds_what_was_withdrawn_is_not_published(
     assert not (tmp_path / "refused").exists()
     assert publish("v1", "forced", "--withdrawn").returncode == 0
     build_release(workspace, "v2")
+    shutil.rmtree(workspace.releases / "v1/pixmo-points")  # v2 alone is searched
     assert publish("v2", "after").returncode == 0

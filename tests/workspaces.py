@@ -201,6 +201,17 @@ class Planter:
             lead_time_seconds=None,
         )
 
+    def question(self, uid: str, image: str, question: str, annotator: str = "1") -> None:
+        shared = self.annotation("questions", uid, "2026-01-01T00:00:00.000000Z")
+        self.row(
+            "questions",
+            **shared,
+            image_sha256=self.sha256[image],
+            question=question,
+            annotator=annotator,
+            lead_time_seconds=None,
+        )
+
     def review(
         self,
         uid: str,

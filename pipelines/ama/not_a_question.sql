@@ -35,7 +35,6 @@ looked_at as (
 judged as (
     select
         id,
-        question,
         case
             when not regexp_matches(question, '\p{L}|\d.*[?？؟]') then 'no word in the question'
             when question_words in (from trials) then 'a trial or a greeting'
@@ -49,6 +48,6 @@ judged as (
     from looked_at
 )
 
-select id, reason, left(question, 80) as question
+select id, reason
 from judged
 where reason is not null

@@ -39,7 +39,6 @@ no_answers (answer_words) as (
 told as (
     select
         id,
-        answer,
         answer_words,
         regexp_matches(
             question_words,
@@ -53,12 +52,11 @@ told as (
 
 select
     id,
-    'answer ' || kind || ': "' || phrase || '"' as reason,
-    left(answer, 80) as answer
+    'answer ' || kind || ': "' || phrase || '"' as reason
 from told
 join phrases
     on if(is_invented and kind = 'refuses', starts_with(said, ' ' || phrase || ' '), contains(said, ' ' || phrase || ' '))
 union all
-select id, 'answer is none: "' || answer_words || '"' as reason, left(answer, 80) as answer
+select id, 'answer is none: "' || answer_words || '"' as reason
 from told
 semi join no_answers using (answer_words)

@@ -3,6 +3,6 @@ select
     id,
     round(100 * lost_share)::int || ' percent of what was said is lost' as reason,
     round(lost_share, 3) as lost_share,
-    lost[:10] as lost
+    len(lost) as lost_words
 from cap
 where lost_share > $max_share and not is_accepted

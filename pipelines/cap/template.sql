@@ -50,7 +50,6 @@ repeated as (
 select
     id,
     'one speaker tells ' || images || ' of ' || told || ' images by one pattern' as reason,
-    array_to_string(openings, ' … ') as openings,
     images
 from patterns
 join repeated using (annotator, pattern)

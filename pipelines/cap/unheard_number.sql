@@ -11,6 +11,6 @@ with numbers as (
     where len(unsupported) > 0 and not is_accepted
 )
 
-select id, 'no transcript says "' || unheard[1] || '"' as reason, unheard
+select id, 'no transcript says "' || unheard[1] || '"' as reason, len(unheard) as unheard_numbers
 from numbers
 where len(unheard) > $max_numbers

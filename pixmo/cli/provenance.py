@@ -68,6 +68,8 @@ def show_difference(found: "Difference") -> None:
 
 def show_subset(subset: "SubsetDifference") -> None:
     """What became of one subset."""
+    from pixmo.release.difference import GONE, NEW
+
     note = "" if subset.presence == "both" else f" ({subset.presence})"
     show.say(
         f"{subset.name}{note}: {subset.added:,} added, {subset.removed:,} removed,"
@@ -79,8 +81,8 @@ def show_subset(subset: "SubsetDifference") -> None:
             way = flow.split_after if flow.split_before == flow.split_after else way
             show.say(f"  {flow.rows:>8,} {flow.change:<8} {way}")
     for title, causes, none in (
-        ("removed because", subset.removed_because, "no candidate any more: its source is gone"),
-        ("added; before, they were", subset.added_from, "no candidates"),
+        ("removed because", subset.removed_because, GONE),
+        ("added; before, they were", subset.added_from, NEW),
     ):
         if causes:
             show.say(f"  {title}")

@@ -43,7 +43,7 @@ def refuse_withdrawn(workspace: Path, root: Path) -> None:
     here = open_workspace(workspace)
     if root.parent != here.releases or not here.table("withdrawals").parts():
         return
-    rows = sum(one.rows for one in held(here, progress=show.Bars()) if one.version == root.name)
+    rows = sum(one.rows for one in held(here, None, show.Bars(), [root.name]))
     if rows:
         raise PublishError(
             f"{root} holds {counted(rows, 'row')} of what was withdrawn since; build and publish a"

@@ -46,7 +46,7 @@ def withdraw(
     """
     from pixmo.errors import WorkspaceError
     from pixmo.release import withdraw as withdrawing
-    from pixmo.release.held import held as searched
+    from pixmo.release.held import search
 
     opened = open_workspace(workspace)
     asked = {k: v for k, v in (("annotator", annotator), ("image", image), ("url", url)) if v}
@@ -67,16 +67,26 @@ def withdraw(
     if not reason:
         raise WorkspaceError("say why with --reason; it stays in the workspace")
     is_new = withdrawing.withdraw(opened, request, reason)
-    held = searched(opened, request, show.Bars())
+    if not json:  # before the search, which may take long or fail
+        show.say(f"{request} {'is withdrawn' if is_new else 'was withdrawn already'}")
     if not withdrawing.is_here(opened, request):
         show.note(f"no image here has {request}; it holds for what comes in later")
+    found = search(opened, request, show.Bars())
+    for line in found.unreadable:
+        show.note(line)
     if json:
-        show.as_json({"request": str(request), "is_new": is_new, "held_by": held})
+        show.as_json(
+            {
+                "request": str(request),
+                "is_new": is_new,
+                "held_by": found.held,
+                "unreadable": found.unreadable,
+            }
+        )
     else:
-        show.say(f"{request} {'is withdrawn' if is_new else 'was withdrawn already'}")
-        for one in held:
+        for one in found.held:
             show.say(f"  {one.version} holds {counted(one.rows, 'row')} of {one.subset}")
-        show.say(NEXT_AFTER_HELD if held else NEXT)
+        show.say(NEXT_AFTER_HELD if found.held else NEXT)
     if erase:
         erase_files(opened, request, yes)
 
@@ -91,11 +101,15 @@ NEXT_AFTER_HELD = (
 def show_standing(workspace: "Workspace", json: bool) -> None:
     """What was withdrawn, and the releases that hold rows of it."""
     from pixmo.release import withdraw as withdrawing
-    from pixmo.release.held import held as searched
+    from pixmo.release.held import search
 
-    requests, held = withdrawing.standing(workspace), searched(workspace, progress=show.Bars())
+    requests, found = withdrawing.standing(workspace), search(workspace, progress=show.Bars())
+    for line in found.unreadable:
+        show.note(line)
     if json:
-        show.as_json({"withdrawals": requests, "held_by": held})
+        show.as_json(
+            {"withdrawals": requests, "held_by": found.held, "unreadable": found.unreadable}
+        )
         return
     show.table(
         ["withdrawn", "reason", "images", "recordings", "transcripts", "annotations"],
@@ -111,7 +125,7 @@ def show_standing(workspace: "Workspace", json: bool) -> None:
             for one in requests
         ],
     )
-    for one in held:
+    for one in found.held:
         show.say(f"{one.version} holds {counted(one.rows, 'row')} of {one.subset}")
 
 

@@ -1,8 +1,9 @@
 """The first step of every recipe, which none of them names: what was withdrawn goes.
 
 A row goes whose image was withdrawn, or is a near copy of one that was; whose annotator asked for
-it; or whose caption is written from a transcript that was withdrawn. Which columns a subset has
-says what is looked at. Reasons name nobody, for dropped rows are released.
+it; whose question was asked by somebody who did; or whose caption is written from a transcript that
+was withdrawn. Which columns a subset has says what is looked at. Reasons name nobody, for dropped
+rows are released.
 """
 
 from collections.abc import Callable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 BY_IMAGE = "the image was withdrawn"
 BY_COPY = "near copy of an image that was withdrawn"
 BY_ANNOTATOR = "withdrawn by the annotator"
+BY_QUESTION = "the question was withdrawn by who asked it"
 BY_TRANSCRIPT = "a transcript that it was written from was withdrawn"
 # The column that a subset needs for it, the reason as SQL, and what its rows are joined with. The
 # first reason of a row counts.
@@ -29,6 +31,12 @@ CHECKS = (
     ("image_sha256", f"'{BY_COPY}'", "withdrawn_copies using (image_sha256)"),
     ("annotator", f"'{BY_ANNOTATOR}'", "withdrawn_annotators using (annotator)"),
     ("annotation_uid", f"'{BY_ANNOTATOR}'", "withdrawn_annotations using (annotation_uid)"),
+    (
+        "question",
+        f"'{BY_QUESTION}'",
+        "withdrawn_questions as gone on gone.image_sha256 = rows.image_sha256"
+        " and gone.question = trimmed(rows.question)",
+    ),
     (
         "caption",
         f"if(is_whole, '{BY_ANNOTATOR}', '{BY_TRANSCRIPT}')",

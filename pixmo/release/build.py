@@ -87,13 +87,14 @@ def build_release(
             with opened(workspace) as (connection, cache):
                 content = choose(workspace, connection, version, progress, cache, travel)
                 write(content, workspace, staging, progress)
-            if workspace.table("withdrawals").parts() != withdrawals:
-                raise WorkspaceError(
-                    f"something was withdrawn from {workspace.root}, or counts again, while"
-                    f" {version} was built; it was not kept, build it again:"
-                    f" pixmo build-release {version}"
-                )
-            staging.rename(target)
+            with workspace.lock("withdraw"):  # nothing is withdrawn between the check and the name
+                if workspace.table("withdrawals").parts() != withdrawals:
+                    raise WorkspaceError(
+                        f"something was withdrawn from {workspace.root}, or counts again, while"
+                        f" {version} was built; it was not kept, build it again:"
+                        f" pixmo build-release {version}"
+                    )
+                staging.rename(target)
             sync_folder(workspace.releases)
         finally:
             shutil.rmtree(staging, ignore_errors=True)

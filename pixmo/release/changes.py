@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from html import escape
 
-from pixmo.release.difference import Cause, Difference, SubsetDifference
+from pixmo.release.difference import GONE, NEW, Cause, Difference, SubsetDifference
 
-GONE = "no candidates any more: what they were made from is gone"
-NEW = "new candidates"
 MOST_CAUSES = 12
 DIGITS = 4
 LARGE = 1000  # of such a number nobody wants decimals

@@ -7,6 +7,9 @@ from pixmo.dataset.manifest import FunnelStep
 
 # What became of a row. One whose content changed may have moved to another split, too.
 CHANGES = ("added", "removed", "changed", "moved", "same")
+# What is said of removed and of added rows that the other release has no verdict on.
+GONE = "no candidate any more: its source is gone"
+NEW = "no candidate yet"
 
 
 @dataclass(frozen=True)

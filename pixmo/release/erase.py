@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,12 +53,18 @@ def erasing(workspace: Workspace, request: Request) -> Erasing:
     found = {path for path in (*copies(workspace, asked), *cached) if path.exists()}
     if request.kind == "annotator":
         folders = (workspace.root / RECORDER / name for name in ("drafts", "refused"))
-        found |= {path for f in folders if (path := f / request.value).is_dir()}
+        found |= {f / request.value for f in folders if has_own_folder(f, request.value)}
         for one in filed_in(workspace.audio / RECORDER):
             if one.annotator == request.value:
-                files.update((workspace.audio / RECORDER).glob(f"*/{one.recording_id}.*"))
+                files.update((workspace.audio / RECORDER).glob(f"*/{escape(one.recording_id)}.*"))
     inside = {path for path in files if path.resolve().is_relative_to(workspace.root)}
     return Erasing(tuple(sorted(found | inside)), tuple(sorted(files - inside)))
+
+
+def has_own_folder(folder: Path, name: str) -> bool:
+    """Whether `name`, which may be any text, names a folder directly in `folder`, and no link."""
+    path = folder / name
+    return path.name == name and path.is_dir() and path.resolve() == folder.resolve() / name
 
 
 def stored_files(

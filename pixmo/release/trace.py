@@ -2,7 +2,7 @@
 
 A row of a release names its image by sha256 and, by their ids, the transcripts or annotations it
 was made from. The workspace's tables say what these are, and in which file they stand. Of a row
-that was dropped, a release holds the id and the verdict alone: what it was made from is what the
+that was dropped, a release holds ids and the verdict alone: what it was made from is what the
 recipe's rows.sql makes of the workspace under the same id now.
 """
 

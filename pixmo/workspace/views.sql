@@ -251,6 +251,18 @@ create view current_questions as from not_withdrawn('newest_questions');
 
 create view current_caption_reviews as from not_withdrawn('newest_caption_reviews');
 
+-- A text without the space around it, as ama/rows.sql has it.
+create macro trimmed(text) as regexp_replace(text, '^[\s\p{Z}]+|[\s\p{Z}]+$', '', 'g');
+
+-- Questions that people who withdrew ever asked of an image, and nobody else asks. Who judges an
+-- answer is somebody else.
+create view withdrawn_questions as
+select image_sha256, trimmed(question) as question
+from questions
+where annotator in (from withdrawn_annotators) or annotation_uid in (from withdrawn_annotations)
+except
+select image_sha256, trimmed(question) from current_questions;
+
 -- Reviews of a caption that was written anew since: they say nothing of the one that counts now.
 -- They count again when that caption does, and are done with when somebody reviews the new one.
 create view superseded_caption_reviews as
