@@ -403,7 +403,11 @@ def test_what_was_withdrawn_is_not_published_from_elsewhere_either(
         (tmp_path / "disk").mkdir()
         workspace.releases.rename(tmp_path / "disk/releases")
         workspace.releases.symlink_to(tmp_path / "disk/releases")
-    calls = [("v1", workspace.root), ("./releases/v1", workspace.root), ("data/releases/v1", tmp_path)]
+    calls = [
+        ("v1", workspace.root),
+        ("./releases/v1", workspace.root),
+        ("data/releases/v1", tmp_path),
+    ]
     for named, folder in calls:
         refused = run_pixmo(pixmo, "publish", named, tmp_path / "share", "--dry-run", cwd=folder)
         assert refused.returncode == 1, named

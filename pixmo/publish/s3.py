@@ -160,7 +160,8 @@ class S3:
         held = {file.path for file, is_held in zip(maybe, results, strict=True) if is_held}
         for file in shipment.files:
             if file.path in sizes and file.path not in held:
-                self.check_not_taken(shipment.contents)
+                if other := self.other(shipment.contents):
+                    raise PublishError(taken(self.name, other.manifest.version))
                 raise PublishError(
                     f"{self.name}/{file.path} is there with other bytes; give the release a place"
                     " of its own, or take it away there"
@@ -178,15 +179,10 @@ class S3:
                 if b"".join(self.read(CLAIM)) != claim_of(release):
                     raise PublishError(self.claimed())
 
-    def check_not_taken(self, release: Contents) -> None:
-        """Nothing, if no other release is there.
-
-        Raises:
-            PublishError: one is.
-        """
-        standing = self.standing(release.manifest)
-        if standing is not None and standing.manifest_bytes != release.manifest_bytes:
-            raise PublishError(taken(self.name, standing.manifest.version))
+    def other(self, release: Contents) -> Contents | None:
+        """Another whole release that is there."""
+        found = self.standing(release.manifest)
+        return found if found and found.manifest_bytes != release.manifest_bytes else None
 
     def holds(self, file: File, parts: Sequence[bytes]) -> bool:
         """Whether this very file is there; it is read where the store knows no sha256 of it."""
@@ -215,11 +211,9 @@ class S3:
         release = shipment.contents
         self.claim(release)
         # Whoever was here before had the manifest there before the claim was gone.
-        try:
-            self.check_not_taken(release)
-        except PublishError:
+        if other := self.other(release):
             self.unclaim()
-            raise
+            raise PublishError(taken(self.name, other.manifest.version))
         stop = threading.Event()
         total = sum(file.bytes for file in sends)
         with progress.task("Publishing", total=total, unit="bytes") as advance:
