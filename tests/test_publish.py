@@ -26,7 +26,9 @@ from pixmo.publish.verify import verify
 from pixmo.release.build import build_release
 from pixmo.release.withdraw import Request, withdraw
 from pixmo.workspace.workspace import Workspace
+from tests import object_stores
 from tests.conftest import run_pixmo
+from tests.object_stores import BUCKET, CREDENTIALS, client_of
 from tests.published import LARGE, SIZES, contents, packed, plain_release
 from tests.releases import write_release
 from tests.test_verify import flip
@@ -348,6 +350,17 @@ def test_an_empty_key_checks_nothing_and_is_refused(release: Path, pixmo: Path) 
     done = run_pixmo(pixmo, "verify", release, "--public-key", "", cwd=release)
     assert done.returncode != 0
     assert "--public-key: is empty" in done.stderr.replace("\n", " ")
+
+
+def test_a_store_of_a_test_or_a_benchmark_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    for _ in range(2):
+        with object_stores.moto() as url:
+            client = client_of(url)
+            assert client.list_buckets()["Buckets"] == []
+            client.create_bucket(Bucket=BUCKET)
+            client.close()
 
 
 @pytest.fixture
