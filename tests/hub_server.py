@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 TOKEN = "hf_a_token_for_tests"
+SECRET = "0123456789abcdef"  # that signs the URLs of uploads
 CUT = 0  # the connection ends half-way
 SMALL_BYTES = 4096  # above it a file is a large one, with its own upload
 
@@ -56,6 +57,7 @@ class HubServer:
     before_commit: Callable[[], None] = lambda: None
     lose_reply: bool = False  # of the next commit
     fail_uploads: int = 0  # so many come to nothing
+    refuse_uploads: bool = False
     fail_reads: list[int] = field(default_factory=list)  # of large files: a status each, or CUT
     ranges: list[str] = field(default_factory=list)  # what was asked of large files
     token: str = TOKEN
@@ -198,7 +200,9 @@ class Handler(BaseHTTPRequestHandler):
         objects: list[dict[str, Any]] = []
         for asked in json.loads(self.body)["objects"]:
             known = asked["oid"] in self.hub.large
-            upload = {"upload": {"href": f"{self.hub.url}/large/{asked['oid']}"}}
+            # Whoever has such a URL may upload: what follows the question mark is a secret.
+            signed = f"{self.hub.url}/large/{asked['oid']}?X-Amz-Signature={SECRET}&x-id=PutObject"
+            upload = {"upload": {"href": signed}}
             objects.append({**asked, **({} if known else {"actions": upload})})
         self.json({"transfer": "basic", "objects": objects})
 
@@ -206,6 +210,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.hub.fail_uploads:
             self.hub.fail_uploads -= 1
             raise RefusedError(503)
+        if self.hub.refuse_uploads:
+            raise RefusedError(409)
         if hashlib.sha256(self.body).hexdigest() != oid:
             raise RefusedError(400)
         self.hub.large[oid] = self.body

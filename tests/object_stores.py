@@ -56,11 +56,13 @@ def client_of(endpoint: str) -> Any:
 
 @contextlib.contextmanager
 def moto() -> Iterator[str]:
-    """moto's server: it keeps to conditions on PUT, and takes wrong checksums."""
+    """moto's server, empty: it keeps to conditions on PUT, and takes wrong checksums."""
     storage = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     storage.start()
     host, port = storage.get_host_and_port()
-    yield f"http://{host}:{port}"
+    url = f"http://{host}:{port}"
+    httpx.post(f"{url}/moto-api/reset").raise_for_status()  # the servers of a process share all
+    yield url
     storage.stop()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -162,6 +163,22 @@ def test_a_file_with_other_columns_is_named(release: Path) -> None:
 def test_a_dropped_table_that_is_missing_is_named(release: Path) -> None:
     with pytest.raises(ReleaseError, match=r"points\.parquet cannot be read"):
         Release.open(release).dropped("points")
+
+
+@pytest.mark.parametrize("elsewhere", ["/etc/hostname", "../out.png", "images/../../out.png"])
+def test_a_strangers_row_names_no_image_outside_the_release(
+    elsewhere: str, release: Path, tmp_path: Path
+) -> None:
+    opened = Release.open(release)
+    says = re.escape(f"a row names '{elsewhere}', which can be no file of a release")
+    for find in (opened.image_path, opened.file_inside):
+        with pytest.raises(ReleaseError, match=says):
+            find(elsewhere, "1" * 64)
+    embedded = replace(
+        opened, manifest=replace(opened.manifest, images="embedded"), unpacked=tmp_path / "unpacked"
+    )
+    with pytest.raises(ReleaseError, match=says):
+        embedded.image_path("images/1.png", elsewhere)
 
 
 def test_images_are_found_inside_or_locally(release: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from pixmo.cli.model import show_measures, show_run
 from pixmo.dataset.reader import Release
-from pixmo.errors import EvaluationError
+from pixmo.errors import EvaluationError, ReleaseError
 from pixmo.evaluate import answers as scoring
 from pixmo.evaluate import captions
 from pixmo.evaluate.answers import (
@@ -85,6 +85,28 @@ def test_a_mean_over_groups_draws_groups() -> None:
     assert (sure.low, sure.high) == (1.0, 1.0)
     with pytest.raises(ValueError, match="two groups"):
         clustered_mean([1.0, 2.0], ["a", "a"])
+
+
+@pytest.mark.parametrize("elsewhere", ["/etc/hostname", "../mine.png"])
+def test_a_strangers_row_puts_no_file_of_mine_before_a_model(
+    elsewhere: str, tmp_path: Path
+) -> None:
+    def change(stem: str, split: str, rows: Rows) -> None:
+        for row in rows:
+            row["image_url"] = elsewhere
+
+    release = Release.open(write_release(tmp_path / "v1", change_rows=change))
+    with pytest.raises(ReleaseError, match=f"names '{elsewhere}', which can be no file"):
+        list(tasks(release, "test"))
+
+
+def test_a_missing_image_is_sought_in_the_release_alone(tmp_path: Path) -> None:
+    root = write_release(tmp_path / "v1")
+    whole = {task.image for task in tasks(Release.open(root), "test")}
+    for image in root.glob("images/*/*.png"):
+        image.unlink()
+    assert {task.image for task in tasks(Release.open(root), "test")} == whole
+    assert all(image.startswith(f"{root}/images/") for image in whole)
 
 
 def test_a_caption_is_scored_by_its_telling_words() -> None:

@@ -23,9 +23,16 @@ from pixmo.publish.places import opened
 from pixmo.publish.publish import plan, publish
 from pixmo.publish.shipment import MOST_PARTS, PART_BYTES, pack, part_bytes
 from pixmo.publish.verify import verify
+from pixmo.release.build import build_release
+from pixmo.release.withdraw import Request, withdraw
+from pixmo.workspace.workspace import Workspace
+from tests import object_stores
 from tests.conftest import run_pixmo
+from tests.object_stores import BUCKET, CREDENTIALS, client_of
 from tests.published import LARGE, SIZES, contents, packed, plain_release
 from tests.releases import write_release
+from tests.test_verify import flip
+from tests.workspaces import Planter, picture
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +77,40 @@ def test_a_folder_with_anything_in_it_and_a_file_are_refused(release: Path, tmp_
         publish(packed(release), Folder(tmp_path))
     with pytest.raises(PublishError, match=r"notes\.txt is a file; name a folder"):
         publish(packed(release), Folder(tmp_path / "notes.txt"))
+    (tmp_path / "hollow/sub").mkdir(parents=True)
+    with pytest.raises(PublishError, match=r"holds 1 file of something else, such as sub"):
+        plan(packed(release), Folder(tmp_path / "hollow"))
+    with pytest.raises(PublishError, match=r"hollow is not empty; name a new folder"):
+        fetch(Folder(release), Folder(tmp_path / "hollow"))
     (tmp_path / "empty").mkdir()
     publish(packed(release), Folder(tmp_path / "empty"))
     assert contents(tmp_path / "empty") == contents(release)
+
+
+def test_a_release_is_never_copied_into_itself(release: Path, tmp_path: Path) -> None:
+    before = contents(release)
+    (tmp_path / "link").symlink_to(release)
+    for within in (release / "copy", release / "images/copy", tmp_path / "link/copy"):
+        with pytest.raises(PublishError, match="is inside of the release itself; name another"):
+            plan(packed(release), Folder(within))
+        with pytest.raises(PublishError, match="is inside of the release itself; name another"):
+            fetch(Folder(release), Folder(within))
+    assert contents(release) == before
+    assert not hidden(release)
+
+
+def test_a_place_that_has_lost_a_file_is_not_said_to_hold_the_release(
+    release: Path, tmp_path: Path
+) -> None:
+    place = Folder(tmp_path / "place")
+    publish(packed(release), place)
+    (place.root / "README.md").write_bytes(b"short")
+    says = r"has the manifest of release v1, but README\.md has another size there; pixmo verify /"
+    with pytest.raises(PublishError, match=says):
+        publish(packed(release), place)
+    (place.root / "README.md").unlink()
+    with pytest.raises(PublishError, match=r"but README\.md is missing there"):
+        plan(packed(release), place)
 
 
 @pytest.mark.parametrize(
@@ -238,6 +276,16 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_disk_that_fills_while_a_release_is_fetched_is_one_line(
+    release: Path, tmp_path: Path, small_disk: None, pixmo: Path
+) -> None:
+    said = run_pixmo(pixmo, "fetch", release, tmp_path / "v1", cwd=tmp_path)
+    assert (said.returncode, said.stdout) == (1, "")
+    (line,) = said.stderr.splitlines()
+    assert line.startswith(f"pixmo: {tmp_path / 'v1'}: {os.strerror(errno.EFBIG)}; nothing is left")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_of_two_releases_into_one_folder_the_first_stays(release: Path, tmp_path: Path) -> None:
     """The second has copied everything when the first takes the name."""
     place = Folder(tmp_path / "place")
@@ -259,6 +307,10 @@ def test_a_fetched_release_is_whole_and_checked(release: Path, tmp_path: Path) -
     fetch(Folder(source), Folder(tmp_path / "here"))
     assert contents(tmp_path / "here") == contents(release)
     fetch(Folder(source), Folder(tmp_path / "here"))  # nothing to do
+    flip(tmp_path / "here" / LARGE, 5)
+    with pytest.raises(ReleaseError, match=f"here is not what its manifest says: {LARGE} is not"):
+        fetch(Folder(source), Folder(tmp_path / "here"))
+    flip(tmp_path / "here" / LARGE, 5)
     (source / "README.md").write_bytes(b"y" * SIZES["README.md"])
     with pytest.raises(ReleaseError, match=r"README\.md is not the file that was released"):
         fetch(Folder(source), Folder(tmp_path / "again"))
@@ -300,6 +352,17 @@ def test_an_empty_key_checks_nothing_and_is_refused(release: Path, pixmo: Path) 
     assert "--public-key: is empty" in done.stderr.replace("\n", " ")
 
 
+def test_a_store_of_a_test_or_a_benchmark_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    for _ in range(2):
+        with object_stores.moto() as url:
+            client = client_of(url)
+            assert client.list_buckets()["Buckets"] == []
+            client.create_bucket(Bucket=BUCKET)
+            client.close()
+
+
 @pytest.fixture
 def workspace(release: Path, tmp_path: Path) -> Path:
     """A workspace with a release of real rows."""
@@ -324,6 +387,8 @@ def test_the_commands_publish_verify_fetch_and_validate(
     sent = run_pixmo(pixmo, "publish", "v1", place, cwd=workspace)
     assert sent.returncode == 0, sent.stderr
     assert f"published v1 at {place}" in sent.stdout
+    once_more = run_pixmo(pixmo, "publish", "v1", place, cwd=workspace)
+    assert "already holds this release, v1; nothing to send" in once_more.stdout
     again = run_pixmo(pixmo, "publish", "v1", place, "--json", cwd=workspace)
     assert json.loads(again.stdout)["is_published"] is True
     checked = run_pixmo(pixmo, "verify", place, cwd=tmp_path)
@@ -334,6 +399,37 @@ def test_the_commands_publish_verify_fetch_and_validate(
     valid = run_pixmo(pixmo, "validate", place, cwd=workspace)
     assert valid.returncode == 0, valid.stdout + valid.stderr
     assert "every check passed" in valid.stdout
+
+
+@pytest.mark.parametrize("is_linked", [False, True])
+def test_what_was_withdrawn_is_not_published_from_elsewhere_either(
+    tmp_path: Path, pixmo: Path, is_linked: bool
+) -> None:
+    planter = Planter(Workspace.init(tmp_path / "data"))
+    planter.image("a.png", picture(1))
+    for uid in ("one", "two"):
+        planter.points(uid, "a.png", [(1.0, 1.0)], label=uid, annotator=uid)
+    workspace = planter.write()
+    build_release(workspace, "v1")
+    withdraw(workspace, Request("annotator", "two"), "they asked")
+    if is_linked:
+        (tmp_path / "disk").mkdir()
+        workspace.releases.rename(tmp_path / "disk/releases")
+        workspace.releases.symlink_to(tmp_path / "disk/releases")
+    calls = [
+        ("v1", workspace.root),
+        ("./releases/v1", workspace.root),
+        ("data/releases/v1", tmp_path),
+    ]
+    for named, folder in calls:
+        refused = run_pixmo(pixmo, "publish", named, tmp_path / "share", "--dry-run", cwd=folder)
+        assert refused.returncode == 1, named
+        assert "v1 holds 1 row of what was withdrawn since" in refused.stderr
+    (tmp_path / "other").mkdir()  # nothing was withdrawn from this one
+    shutil.copytree(workspace.releases / "v1", tmp_path / "other/releases/v1")
+    words = ("publish", "v1", tmp_path / "share", "-w", tmp_path / "other")
+    done = run_pixmo(pixmo, *words, cwd=workspace.releases)
+    assert done.returncode == 0, done.stderr
 
 
 def test_datasets_loads_a_published_folder(

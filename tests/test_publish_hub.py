@@ -14,7 +14,7 @@ from pixmo.hashing import sha256_file
 from pixmo.publish.place import READ_ATTEMPTS
 from pixmo.release.build import build_release
 from tests import workspaces
-from tests.hub_server import CUT, TOKEN, HubServer, running
+from tests.hub_server import CUT, SECRET, TOKEN, Dataset, HubServer, running
 from tests.published import LARGE, contents, plain_release
 from tests.test_verify import flip
 
@@ -252,6 +252,44 @@ def test_an_upload_that_fails_is_tried_again_and_what_is_there_is_not_sent_twice
     assert published(hub) == contents(release)
 
 
+def test_what_signs_the_url_of_an_upload_is_not_printed(
+    run: Run, hub: HubServer, release: Path
+) -> None:
+    hub.refuse_uploads = True
+    failed = run("publish", release, f"hf://{NAME}")
+    assert failed.returncode == 1
+    (line,) = failed.stderr.splitlines()
+    assert "the hub answers 409" in line
+    assert f"{hub.url}/large/" in line  # which upload it was
+    assert SECRET not in line
+    assert "X-Amz" not in line
+
+
+def test_a_tag_of_something_else_is_seen_before_anything_is_sent(
+    run: Run, hub: HubServer, release: Path
+) -> None:
+    hub.datasets[NAME] = dataset = Dataset()
+    dataset.refs["v1"] = dataset.commit({ATTRIBUTES: b""}, "mine")
+    for words in (("--dry-run",), ()):
+        refused = run("publish", release, f"hf://{NAME}", *words)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert "has a tag v1 that is not this release, and a tag is never moved" in refused.stderr
+    assert (hub.uploads, dataset.messages) == ([], ["mine"])
+
+
+def test_a_tag_that_somebody_else_sets_meanwhile_is_said(
+    run: Run, hub: HubServer, release: Path
+) -> None:
+    def interfere() -> None:
+        hub.datasets[NAME].refs["v1"] = hub.datasets[NAME].refs["main"]
+
+    hub.before_commit = interfere
+    refused = run("publish", release, f"hf://{NAME}")
+    assert refused.returncode == 1
+    assert "has a tag v1 that is not this release" in refused.stderr
+    assert published(hub, "v1") == {}
+
+
 @pytest.mark.parametrize("words", [("publish", "./v1"), ("verify",)])
 def test_a_token_that_does_not_count_is_said(
     run: Run, hub: HubServer, release: Path, words: tuple[str, ...]
@@ -365,6 +403,17 @@ def test_datasets_loads_and_validate_checks_what_is_on_the_hub(
     valid = run("validate", f"hf://{NAME}", "--workspace", workspace.root)
     assert valid.returncode == 0, valid.stdout + valid.stderr
     assert "Release v1: every check passed" in valid.stdout
+    whole = hub.datasets[NAME].at("main") or {}
+    hub.datasets[NAME].commit({**whole, "report.html": b""}, "spoilt")  # its copy here is not
+    spoilt = run("validate", f"hf://{NAME}", "--workspace", workspace.root)
+    assert (spoilt.returncode, spoilt.stdout) == (1, "")
+    assert "release v1, but report.html has another size there; pixmo verify" in spoilt.stderr
+    hub.datasets[NAME].commit(whole, "mended")
+    (copy,) = (workspace.cache / "published").glob("*/v1/report.html")
+    flip(copy, 5)
+    damaged = run("validate", f"hf://{NAME}", "--workspace", workspace.root)
+    assert (damaged.returncode, damaged.stdout) == (1, "")
+    assert "is not what its manifest says: report.html is not the file" in damaged.stderr
     stems = manifests.read(release).subsets
     loaded = subprocess.run(
         [sys.executable, "-c", LOAD, NAME, *(subset.name for subset in stems)],

@@ -248,6 +248,18 @@ def test_a_file_that_is_not_what_was_released_answers_nothing(tmp_path: Path) ->
     assert "no row of" in refused("0123456789abcdef")
 
 
+def test_a_row_of_an_image_outside_the_release_is_refused(tmp_path: Path) -> None:
+    from pixmo import schema
+    from tests.test_diff import row
+    from tests.two_releases import write
+
+    rows = schema.subset("points").table([row(1, image_url="/etc/hostname")])
+    write(tmp_path / "v1", {"points": {"train": rows}})
+    release = Release.open(tmp_path / "v1")
+    with pytest.raises(ReleaseError, match="names '/etc/hostname', which can be no file of a rel"):
+        trace(Workspace.init(tmp_path / "world"), release, row(1)["id"])
+
+
 @pytest.mark.parametrize("fault", [GONE, CHANGED])
 def test_what_is_missing_is_said(workspace: Workspace, fault: str) -> None:
     files = [

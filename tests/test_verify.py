@@ -105,7 +105,7 @@ def test_the_command_says_each_fault_and_fails(release: Path, pixmo: Path, tmp_p
 
 
 def test_a_version_is_that_of_the_workspace(tmp_path: Path, pixmo: Path) -> None:
-    there, beside = (plain_release(tmp_path / folder, "v2") for folder in ("releases/v2", "v2"))
+    there = plain_release(tmp_path / "releases/v2", "v2")
     own = plain_release(tmp_path / "v3", "v3")
     (there / "README.md").unlink()
 
@@ -114,6 +114,11 @@ def test_a_version_is_that_of_the_workspace(tmp_path: Path, pixmo: Path) -> None
 
     assert f"README.md is missing\n{there}: release v2" in said("v2")
     assert f"README.md is missing\n{there}: release v2" in said("v2", "-w", "..", cwd=own)
+    assert f"{there}: release v2" in said("v2", "-w", "..", cwd=there.parent)  # it is this one
+    beside = plain_release(tmp_path / "v2", "v2")
+    both = run_pixmo(pixmo, "verify", "v2", cwd=tmp_path)
+    assert (both.returncode, both.stdout) == (1, "")
+    assert f"of the workspace, {there}, and a folder here, {beside}; write" in both.stderr
     assert said("./v2").startswith(f"{beside}: release v2")
     assert said("v3").startswith(f"{own}: release v3")
     nowhere = run_pixmo(pixmo, "verify", "v9", cwd=tmp_path)

@@ -31,7 +31,7 @@ RELEASE = Annotated[str, typer.Argument(help="A release or its folder.")]
 NOT_HELD = 1  # exit status
 
 
-def refuse_withdrawn(workspace: Path, root: Path) -> None:
+def refuse_withdrawn(here: "Workspace", root: Path) -> None:
     """Nothing, if the release in `root` holds nothing that was withdrawn from this workspace.
 
     Raises:
@@ -40,8 +40,7 @@ def refuse_withdrawn(workspace: Path, root: Path) -> None:
     from pixmo.release.held import held
     from pixmo.text import counted
 
-    here = open_workspace(workspace)
-    if root.parent != here.releases or not here.table("withdrawals").parts():
+    if not here.table("withdrawals").parts():
         return
     rows = sum(one.rows for one in held(here, None, show.Bars(), [root.name]))
     if rows:
@@ -49,6 +48,23 @@ def refuse_withdrawn(workspace: Path, root: Path) -> None:
             f"{root} holds {counted(rows, 'row')} of what was withdrawn since; build and publish a"
             " new release, or say --withdrawn to publish it all the same"
         )
+
+
+def homes_of(here: "Workspace", named: str, root: Path) -> dict[Path, "Workspace"]:
+    """The workspaces that have the release in `root`, by its path among their releases.
+
+    They are `here`, or whatever has the folder `releases` in which it is, also by links.
+    """
+    found = {}
+    for path in (root, Path(named).expanduser().absolute()):
+        if path.resolve() != root.resolve():
+            continue
+        if path.parent.resolve() == here.releases.resolve():
+            found[here.releases / path.name] = here
+        elif path.parent.name == here.releases.name:
+            home = open_workspace(path.parent.parent)
+            found[home.releases / path.name] = home
+    return found
 
 
 def release_in(workspace: Path, named: str) -> "Folder":
@@ -70,12 +86,12 @@ def release_here(workspace: "Workspace", named: str) -> Path:
     """The folder of a release; one named by s3://… or hf://… has been fetched into the cache.
 
     Raises:
-        ReleaseError: there is no such release.
-        PublishError: the place cannot be read.
+        ReleaseError: there is no such release, or its copy in the cache is damaged.
+        PublishError: the place cannot be read, or has lost files since they were fetched.
     """
     from pixmo.publish.fetch import fetch
     from pixmo.publish.folder import Folder
-    from pixmo.publish.place import needed
+    from pixmo.publish.place import check_sizes, needed
     from pixmo.publish.places import is_remote, opened
     from pixmo.release.versions import release_folder
 
@@ -83,16 +99,26 @@ def release_here(workspace: "Workspace", named: str) -> Path:
         return release_folder(workspace, named)
     place = opened(named)
     release = needed(place)
+    check_sizes(release)
     folder = workspace.cache / "published" / release.sha256[:16] / release.manifest.version
     fetch(place, Folder(folder), show.Bars())
     return folder
 
 
 def place_in(workspace: Path, named: str) -> str:
-    """The address of a place; a version that the workspace has is its release's folder."""
+    """The address of a place; a version that the workspace has is its release's folder.
+
+    Raises:
+        ReleaseError: the current folder has one of this name, too.
+    """
     if Path(named).name != named:  # "./v1" is a folder, and s3://… a bucket
         return named
-    root = open_workspace(workspace).releases / named
+    root, beside = open_workspace(workspace).releases / named, Path(named).absolute()
+    if root.is_dir() and beside.is_dir() and not root.samefile(beside):
+        raise ReleaseError(
+            f"{named} is a release of the workspace, {root}, and a folder here, {beside}; write"
+            f" the path of either, such as ./{named}"
+        )
     return str(root) if root.is_dir() else named
 
 
@@ -129,7 +155,8 @@ def publish(
     target = opened(place, endpoint_url)
     folder = release_in(workspace, version)
     if not withdrawn:
-        refuse_withdrawn(workspace, folder.root)
+        for root, home in homes_of(open_workspace(workspace), version, folder.root).items():
+            refuse_withdrawn(home, root)
     shipment = pack(folder, show.Bars())
     done = plan(shipment, target) if dry_run else send(shipment, target, show.Bars())
     if json:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pixmo.dataset import manifest as manifests
-from pixmo.dataset.manifest import IMAGES, Manifest
+from pixmo.dataset.manifest import IMAGES, Manifest, is_file_of_release
 from pixmo.dataset.unpack import unpack, unpacked
 from pixmo.errors import ReleaseError
 from pixmo.files import write_text
@@ -126,7 +126,8 @@ class Release:
         """The file of a row's image; of an image in the rows a copy, which was unpacked.
 
         Raises:
-            ReleaseError: it is not in the release, or named by URL only and there is no local copy.
+            ReleaseError: it is not in the release, or named by URL only and there is no local copy;
+                or the row names what lies outside the release.
         """
         path = self.file_inside(image_url, image_sha256) or self.local_images.get(image_sha256)
         if path is not None and path.is_file():
@@ -135,12 +136,28 @@ class Release:
             return copy
         raise ReleaseError(f"no file for image {image_url} (sha256 {image_sha256[:12]}…)")
 
+    def file(self, path: str) -> Path:
+        """Where a file that a row names is; the rows may come from a stranger.
+
+        Raises:
+            ReleaseError: it lies outside the release.
+        """
+        if not is_file_of_release(path):
+            raise ReleaseError(
+                f"{self.root}: a row names {path!r}, which can be no file of a release; validate it"
+            )
+        return self.root / path
+
     def file_inside(self, image_url: str, image_sha256: str) -> Path | None:
-        """Where the release has the file of an image; None where it only names it, or embeds it."""
+        """Where the release has the file of an image; None where it only names it, or embeds it.
+
+        Raises:
+            ReleaseError: the row names what lies outside the release.
+        """
         if self.manifest.is_embedded:
             return None
         if "://" not in image_url:
-            return self.root / image_url
+            return self.file(image_url)
         begins = f"{IMAGES}/{image_sha256[:2]}/{image_sha256}"
         files = self.manifest.files  # sorted by path
         place = bisect.bisect_left(files, begins, key=lambda file: file.path)
@@ -153,8 +170,10 @@ class Release:
         The first time, all of them are unpacked.
 
         Raises:
-            ReleaseError: it is not said where to, or a file of the release cannot be read.
+            ReleaseError: it is not said where to, or a file of the release cannot be read; or the
+                row names what can be no image.
         """
+        self.file(image_sha256)  # a stranger's may be a path to elsewhere
         if self.unpacked is None:
             raise ReleaseError(
                 f"the images of {self.root} stand in its rows; open it with a folder to unpack to"

@@ -94,7 +94,8 @@ def tasks(release: Release, split: str) -> Iterator[Task]:
             try:
                 image = str(release.image_path(row["image_url"], row["image_sha256"]))
             except ReleaseError:
-                image = row["image_url"]
+                url = row["image_url"]
+                image = url if "://" in url else str(release.file(url))
             yield Task(
                 id=row["id"],
                 subset=stem,

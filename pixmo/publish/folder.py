@@ -64,8 +64,9 @@ class Folder:
         return contents(self)
 
     def foreign(self, manifest: Manifest) -> Sequence[str]:  # noqa: ARG002
-        """Every file there: a release is copied beside the folder, then takes its place."""
-        return sorted(self.files())
+        """Whatever is there: a release is copied beside the folder, then takes its place."""
+        others = self.root.iterdir() if self.root.is_dir() else ()  # such as empty folders
+        return sorted(self.files()) or sorted(path.name for path in others)
 
     def making_way(self, release: Contents) -> Sequence[str]:  # noqa: ARG002
         """Nothing: another release is never replaced."""
@@ -75,8 +76,22 @@ class Folder:
         """Nothing: a signature may come at any time."""
 
     def holding(self, shipment: "Shipment") -> set[str]:
-        """Paths of the files that a publisher copied before it was killed."""
+        """Paths of the files that a publisher copied before it was killed.
+
+        Raises:
+            PublishError: the folder is inside of the release.
+        """
+        self.check_outside(shipment.source)
         return self.copied(shipment.contents)
+
+    def check_outside(self, source: Readable) -> None:
+        """Nothing, if the folder does not lie inside of the release that is to be copied to it.
+
+        Raises:
+            PublishError: it does, so the release would have files too many.
+        """
+        if isinstance(source, Folder) and source.root.resolve() in self.root.resolve().parents:
+            raise PublishError(f"{self.root} is inside of the release itself; name another folder")
 
     def receive(self, shipment: "Shipment", sends: Sequence[File], progress: Progress) -> None:
         """The whole release is in the folder, on the disk for good."""
@@ -119,7 +134,7 @@ class Folder:
         staging = self.staging(release)
         with self.only_copier(staging):
             if self.has(release):  # another process was quicker
-                shutil.rmtree(staging)
+                shutil.rmtree(staging, ignore_errors=True)
                 return
             sweep_temporary(staging)
             try:

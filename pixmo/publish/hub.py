@@ -102,18 +102,39 @@ class Hub:
         """The release that has this version's tag, or that is the newest and has this version.
 
         Raises:
-            PublishError: a revision is named, to which nothing can be published.
+            PublishError: a revision is named, to which nothing can be published; or something else
+                has the tag.
         """
         if self.revision != MAIN:
             raise PublishError(
                 f"publish to hf://{self.repository}; the version {manifest.version} becomes a tag"
             )
         tagged = contents(self.at(manifest.version))
+        if tagged is None and manifest.version in self.tags():
+            raise PublishError(self.tag_taken(manifest.version))
         newest = contents(self)
         same = newest if newest and newest.manifest.version == manifest.version else None
         if tagged and not (same and same.manifest_bytes == tagged.manifest_bytes):
             return tagged
         return same  # which may have been signed after it was tagged
+
+    def tags(self) -> set[str]:
+        """The names of the tags there; none of a dataset that does not exist."""
+        from huggingface_hub.errors import RepositoryNotFoundError
+
+        with self.refusals():
+            try:
+                refs = self.api.list_repo_refs(self.repository, repo_type="dataset")
+            except RepositoryNotFoundError:
+                return set()
+        return {tag.name for tag in refs.tags}
+
+    def tag_taken(self, version: str) -> str:
+        """What to say where something else has a version's tag."""
+        return (
+            f"{self.name} has a tag {version} that is not this release, and a tag is never moved;"
+            " build the release under another name, or delete the tag on the hub"
+        )
 
     def foreign(self, manifest: Manifest) -> Sequence[str]:  # noqa: ARG002
         """Every file that the newest release there does not name; that release makes way."""
@@ -249,16 +270,24 @@ class Hub:
                 raise
 
     def complete(self, shipment: "Shipment") -> None:
-        """The version's tag is there, and the signature if it was made later."""
+        """The version's tag is there, and the signature if it was made later.
+
+        Raises:
+            PublishError: something else has the tag, or is in `main` before the tag was made; or
+                the hub refuses.
+        """
         from huggingface_hub import CommitOperationAdd
 
         release = shipment.contents
         with self.refusals():
             head = self.api.repo_info(self.repository, repo_type="dataset").sha
-            refs = self.api.list_repo_refs(self.repository, repo_type="dataset")
             newest = contents(self.at(head))
             is_newest = newest is not None and newest.manifest_bytes == release.manifest_bytes
-            if shipment.version not in [tag.name for tag in refs.tags]:
+            if shipment.version in self.tags():
+                tagged = contents(self.at(shipment.version))
+                if tagged is None or tagged.manifest_bytes != release.manifest_bytes:
+                    raise PublishError(self.tag_taken(shipment.version))
+            else:
                 if not is_newest:
                     raise PublishError(
                         f"{self.name} was changed before {shipment.version} had its tag; give the"

@@ -2,11 +2,13 @@
 
 import contextlib
 import itertools
+import re
 from collections.abc import Iterator
 
 from pixmo.errors import PublishError
 
 NOT_ALLOWED = {401, 403}
+QUERY = re.compile(r"(https?://[^\s?'\"]*)\?[^\s'\"]*")
 TOO_MANY, SERVER_FAILED = 429, 500  # this status of failure and above
 
 
@@ -50,7 +52,7 @@ def refusals(place: str) -> Iterator[None]:
     except (HfHubHTTPError, httpx2.HTTPError, OfflineModeIsEnabled, RuntimeError) as error:
         raise PublishError(f"{place}: {reason(error)}") from error
     except ValueError as error:  # the card's front matter, or what the hub says of an upload
-        raise PublishError(f"{place}: the hub refuses it: {error}") from error
+        raise PublishError(f"{place}: the hub refuses it: {said(error)}") from error
 
 
 def reason(error: BaseException) -> str:
@@ -61,8 +63,13 @@ def reason(error: BaseException) -> str:
         if status in NOT_ALLOWED:
             return f"the hub does not let HF_TOKEN do that ({status}); get a token that may write"
         if status is not None:
-            return f"the hub answers {status}; run the same command again later ({cause})"
-    return f"the hub does not answer ({causes[-1]}); run the same command again, it goes on"
+            return f"the hub answers {status}; run the same command again later ({said(cause)})"
+    return f"the hub does not answer ({said(causes[-1])}); run the same command again, it goes on"
+
+
+def said(error: BaseException) -> str:
+    """What an error says, in one line, its URLs without their queries: these may be credentials."""
+    return QUERY.sub(r"\1", " ".join(str(error).split()))
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
 from pixmo.dataset.manifest import FILE_NAME, SIGNATURE, File, Manifest, parse
-from pixmo.errors import ReleaseError
+from pixmo.errors import PublishError, ReleaseError
 from pixmo.execution.progress import Progress
 from pixmo.hashing import sha256_bytes
 
@@ -25,6 +25,7 @@ class Contents:
     manifest: Manifest
     manifest_bytes: bytes
     signature: bytes | None
+    place: "Readable"
 
     @property
     def sha256(self) -> str:
@@ -66,7 +67,11 @@ class Place(Readable, Protocol):
         ...
 
     def holding(self, shipment: "Shipment") -> set[str]:
-        """Paths of the release's files that are there already, byte for byte."""
+        """Paths of the release's files that are there already, byte for byte.
+
+        Raises:
+            PublishError: something is there, or on its way, that keeps the release from coming.
+        """
         ...
 
     def receive(self, shipment: "Shipment", sends: Sequence[File], progress: Progress) -> None:
@@ -109,7 +114,7 @@ def contents(place: Readable) -> Contents | None:
         signature = b"".join(place.read(SIGNATURE))
     except FileNotFoundError:
         signature = None
-    return Contents(manifest, found, signature)
+    return Contents(manifest, found, signature, place)
 
 
 def needed(place: Readable) -> Contents:
@@ -123,6 +128,22 @@ def needed(place: Readable) -> Contents:
     if found is None:
         raise ReleaseError(f"{place.name} holds no whole release: it has no {FILE_NAME}")
     return found
+
+
+def check_sizes(release: Contents) -> None:
+    """Nothing, if every file of a release is where it stands, with as many bytes as promised.
+
+    Raises:
+        PublishError: one is not, or the place cannot be read.
+    """
+    place, sizes = release.place, release.place.files()
+    for file in release.manifest.files:
+        if sizes.get(file.path) != file.bytes:
+            fault = "has another size" if file.path in sizes else "is missing"
+            raise PublishError(
+                f"{place.name} has the manifest of release {release.manifest.version}, but"
+                f" {file.path} {fault} there; pixmo verify {place.name} says what else is wrong"
+            )
 
 
 def local_file(root: Path, path: str) -> Path:

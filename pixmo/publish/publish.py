@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pixmo.dataset.manifest import File
 from pixmo.errors import PublishError
 from pixmo.execution.progress import SILENT, Progress
-from pixmo.publish.place import Contents, Place
+from pixmo.publish.place import Contents, Place, check_sizes
 from pixmo.publish.shipment import Shipment
 from pixmo.text import counted
 
@@ -32,8 +32,8 @@ def plan(shipment: Shipment, place: Place) -> Plan:
     """What publishing the release would do.
 
     Raises:
-        PublishError: another release is there, or files of something else; or a signature comes
-            too late; or the place cannot be read.
+        PublishError: another release is there, or files of something else, or this very release
+            with files missing; or a signature comes too late; or the place cannot be read.
     """
     release = shipment.contents
     standing = place.standing(release.manifest)
@@ -47,6 +47,7 @@ def plan(shipment: Shipment, place: Place) -> Plan:
         return Plan(place.name, shipment.version, sends, there, False, has_signature, deletes)
     if standing.manifest_bytes != release.manifest_bytes:
         raise PublishError(taken(place.name, standing.manifest.version))
+    check_sizes(standing)
     is_new = release.signature is not None and standing.signature is None
     if not is_new and release.signature not in (None, standing.signature):
         raise PublishError(

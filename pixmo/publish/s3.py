@@ -8,7 +8,7 @@ from being published to the same place at once; it is gone when the manifest is 
 import contextlib
 import threading
 from base64 import b64encode
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -142,8 +142,14 @@ class S3:
         """Nothing: a signature may come at any time."""
 
     def holding(self, shipment: "Shipment") -> set[str]:
-        """Paths of the files that are there already, by the sha256 that the store has."""
+        """Paths of the files that are there already, by the sha256 that the store has.
+
+        Raises:
+            PublishError: another release is on its way or came meanwhile, or other bytes have the
+                name of one of the files.
+        """
         sizes = self.files()
+        self.check_claim(shipment.contents, sizes)
         maybe = [file for file in shipment.files if sizes.get(file.path) == file.bytes]
         results = map_in_threads(
             lambda file: self.holds(file, shipment.parts[file.path]),
@@ -151,7 +157,32 @@ class S3:
             LOOKING_THREADS,
             threading.Event(),
         )
-        return {file.path for file, held in zip(maybe, results, strict=True) if held}
+        held = {file.path for file, is_held in zip(maybe, results, strict=True) if is_held}
+        for file in shipment.files:
+            if file.path in sizes and file.path not in held:
+                if other := self.other(shipment.contents):
+                    raise PublishError(taken(self.name, other.manifest.version))
+                raise PublishError(
+                    f"{self.name}/{file.path} is there with other bytes; give the release a place"
+                    " of its own, or take it away there"
+                )
+        return held
+
+    def check_claim(self, release: Contents, sizes: Mapping[str, int]) -> None:
+        """Nothing, if no other release is on its way to a place with files of these sizes.
+
+        Raises:
+            PublishError: one is, or was left there half-way.
+        """
+        if CLAIM in sizes:
+            with contextlib.suppress(FileNotFoundError):  # it is done meanwhile
+                if b"".join(self.read(CLAIM)) != claim_of(release):
+                    raise PublishError(self.claimed())
+
+    def other(self, release: Contents) -> Contents | None:
+        """Another whole release that is there."""
+        found = self.standing(release.manifest)
+        return found if found and found.manifest_bytes != release.manifest_bytes else None
 
     def holds(self, file: File, parts: Sequence[bytes]) -> bool:
         """Whether this very file is there; it is read where the store knows no sha256 of it."""
@@ -180,10 +211,9 @@ class S3:
         release = shipment.contents
         self.claim(release)
         # Whoever was here before had the manifest there before the claim was gone.
-        standing = self.standing(release.manifest)
-        if standing is not None and standing.manifest_bytes != release.manifest_bytes:
+        if other := self.other(release):
             self.unclaim()
-            raise PublishError(taken(self.name, standing.manifest.version))
+            raise PublishError(taken(self.name, other.manifest.version))
         stop = threading.Event()
         total = sum(file.bytes for file in sends)
         with progress.task("Publishing", total=total, unit="bytes") as advance:
@@ -209,12 +239,16 @@ class S3:
             PublishError: somebody has begun to.
         """
         try:
-            self.create(CLAIM, f"{release.sha256} {release.manifest.version}\n".encode())
+            self.create(CLAIM, claim_of(release))
         except ExistsError as error:
-            raise PublishError(
-                f"another release is on its way to {self.name}, or was left there half-way; let"
-                f" its publisher end, or delete {self.name}/{CLAIM} and what else is there"
-            ) from error
+            raise PublishError(self.claimed()) from error
+
+    def claimed(self) -> str:
+        """What to say where another release has the claim."""
+        return (
+            f"another release is on its way to {self.name}, or was left there half-way; let its"
+            f" publisher end, or delete {self.name}/{CLAIM} and what else is there"
+        )
 
     def unclaim(self) -> None:
         """The claim is gone."""
@@ -272,6 +306,11 @@ class S3:
     def refusals(self, path: str = "") -> contextlib.AbstractContextManager[None]:
         """Whatever the store refuses meanwhile is one PublishError with one line."""
         return refusals(f"{self.name}/{path}" if path else self.name)
+
+
+def claim_of(release: Contents) -> bytes:
+    """What a claim of this release holds."""
+    return f"{release.sha256} {release.manifest.version}\n".encode()
 
 
 def checksum(parts: Sequence[bytes]) -> str:

@@ -5,10 +5,12 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixmo.dataset.manifest import File
+from pixmo.errors import ReleaseError
 from pixmo.publish.s3_errors import (
     CONFLICT,
     EXISTS,
@@ -152,10 +154,19 @@ class Upload:
         return self.bytes_of(number)
 
     def body(self, number: int) -> dict[str, Any]:
-        """What boto3 is told of the part of this number."""
+        """What boto3 is told of the part of this number.
+
+        Raises:
+            ReleaseError: its bytes are no longer those that were compared with the manifest.
+        """
         with self.path.open("rb") as file:
             file.seek((number - 1) * part_bytes(self.file.bytes))
             data = file.read(self.bytes_of(number))
+        if sha256(data).digest() != self.digests[number - 1]:  # not every store compares them
+            raise ReleaseError(
+                f"{self.path} has changed since it was compared with the manifest; restore it and"
+                " run the same command again"
+            )
         return {
             "Body": data,
             "ChecksumAlgorithm": ALGORITHM,

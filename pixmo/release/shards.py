@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-SHARD_BYTES = 256 << 20  # of rows in memory; a shard on disk is a few times smaller
+SHARD_BYTES = 256 << 20  # of rows in memory; one of text is a few times smaller on disk
 ROW_GROUP_ROWS = 20_000  # what a viewer reads to show one page: tens of megabytes
 IMAGE_ROW_GROUP_ROWS = 100  # the same of rows that hold their image
 
