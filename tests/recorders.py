@@ -79,7 +79,7 @@ def breaks(path: Path, seconds: float) -> list[float]:
     pitches = spectra.argmax(axis=1) * SAMPLE_RATE / fine
     rise = 800 / seconds  # hertz in a second, from one window to the next but one
     wrong = np.abs(pitches[2:] - pitches[:-2] - rise) > 0.3 * rise
-    return [0.5 * number + 0.75 for number in np.flatnonzero(wrong)]
+    return [0.5 * float(number) + 0.75 for number in np.flatnonzero(wrong)]
 
 
 @dataclass(frozen=True)

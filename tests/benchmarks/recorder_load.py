@@ -246,8 +246,8 @@ def run(
             f"The target, {TARGET_MILLISECONDS} ms at the 95th percentile of each kind of call but"
             f" submit, is {'met' if met else 'MISSED'}: the slowest kind is {slowest}, with"
             f" {slow[slowest]:.0f} ms. Submit waits until the recording is filed.",
-            f"A recording is of {seconds} s here, where people are asked for 60 to 90 s: pieces come"
-            " as often, each second, and recordings are filed more often.",
+            f"A recording is of {seconds} s here, where people are asked for 60 to 90 s: pieces"
+            " come as often, each second, and recordings are filed more often.",
             f"{size:.0f} requests/s over {wall:.0f} s; the server used"
             f" {100 * served / wall:.0f} % of a core, and whoever called"
             f" {100 * calling / wall:.0f} % of one of the same {os.cpu_count()}.",
