@@ -112,7 +112,7 @@ def anna(standing: "RunningRecorder", request: pytest.FixtureRequest) -> "Invite
 
 def running(root: Path, pixmo: Path, most: int = 20) -> Iterator["RunningRecorder"]:
     """`pixmo record` on a new workspace, until the caller is done."""
-    make_workspace(root, images=12)
+    make_workspace(root, images=30)  # each test is at one or two, and three are at each
     (root / "pixmo.toml").write_text(f"[record]\nmin_seconds = 3\nmax_seconds = {most}\n")
     server = RunningRecorder(root, pixmo)
     server.start()
