@@ -566,6 +566,7 @@ def test_what_was_discarded_without_a_connection_is_deleted_at_the_next_visit(
     page.reload()  # and only once
     asked: list[Request] = []
     page.on("request", lambda request: asked.append(request))
+    expect(page.locator("#record")).to_be_enabled()
     speak_until(page, 1)
     assert asked
     assert not any(request.method == "DELETE" for request in asked)
