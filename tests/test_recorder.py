@@ -3,7 +3,10 @@
 import errno
 import json
 import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -19,6 +22,8 @@ from pixmo.errors import SettingsError, SpeechError
 from pixmo.files import appended_objects
 from pixmo.hashing import sha256_bytes, sha256_file
 from pixmo.listening import listen
+from pixmo.release.erase import erasing
+from pixmo.release.withdraw import Request
 from pixmo.speech.audio import SAMPLE_RATE, decode
 from pixmo.speech.recorder import drafts
 from pixmo.speech.recorder.app import MOST_PIECE_BYTES, build_app
@@ -473,6 +478,47 @@ def test_nobody_reaches_another_persons_draft_or_a_file_outside(workspace: Works
         assert anna.call("POST", "skip", content=b"[]").status_code == 422
 
 
+def test_what_is_said_is_about_the_image_that_it_was_begun_about(workspace: Workspace) -> None:
+    sound, recording = as_browsers_record(workspace.root, 3.0), str(uuid4())
+    half = len(sound) // 2
+    with recording_with(workspace, "anna") as (anna,):
+        image = anna.next()
+        other = next(one for one in map(sha256_file, workspace.images.iterdir()) if one != image)
+        assert anna.send(recording, 0, sound[:half], image=image).status_code == 200
+        mixed = anna.send(recording, 0, sound[half:], half, image=other)
+        assert (mixed.status_code, "another image" in mixed.json()["error"]) == (422, True)
+        assert anna.send(recording, 0, sound[half:], half, image=image).status_code == 200
+    with recording_with(workspace, "anna") as (anna,):  # another server
+        answer = anna.submit(recording, other, [len(sound)])
+        assert (answer.status_code, "another image" in answer.json()["error"]) == (422, True)
+        assert "kept" not in answer.json()  # nothing is set aside
+        assert anna.submit(recording, image, [len(sound)]).status_code == 200
+    assert [line["image"] for line in lines(workspace)] == [image]
+
+
+def test_forms_that_cannot_be_are_refused(workspace: Workspace) -> None:
+    sound, recording = as_browsers_record(workspace.root, 3.0), str(uuid4())
+    huge = "9" * 5_000
+    with recording_with(workspace, "anna") as (anna,):
+        wanted = anna.next()
+        assert anna.send(recording, 0, sound).status_code == 200
+        for image in ("\ud800", None, 5, [wanted], "", "../pixmo.toml", wanted.upper()):
+            said = json.dumps({"image": image, "parts": [len(sound)]})
+            answer = anna.call("POST", f"recordings/{recording}", content=said)
+            assert answer.status_code == 422, image
+        for offset in (huge, "-1", "1.5", "", b"\xb2"):
+            headers = {"Upload-Offset": offset}
+            answer = anna.call("PATCH", f"recordings/{recording}/0", headers=headers)
+            assert answer.status_code == 422, offset
+        for part in (huge, "-1", "first", "%D9%A1"):
+            headers = {"Upload-Offset": "0"}
+            answer = anna.call("PATCH", f"recordings/{recording}/{part}", headers=headers)
+            assert answer.status_code == 404, part
+        stated = anna.call("POST", "skip", headers={"Content-Length": huge}, content=b"{}")
+        assert stated.status_code == 413
+        assert anna.submit(recording, wanted, [len(sound)]).status_code == 200
+
+
 def test_what_a_killed_server_had_not_filed_is_filed_by_the_next(workspace: Workspace) -> None:
     recorder = Recorder(workspace)
     _, submission = submitted(recorder, as_browsers_record(workspace.root, 3.0))
@@ -504,6 +550,44 @@ def test_a_kill_between_file_and_line_leaves_one_recording(
 
 def killed(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+# Files what was submitted, and dies before the sound that it has written gets its name.
+DIES_WHILE_FILING = """
+import os, signal, sys
+from pathlib import Path
+from pixmo.speech.recorder.recorder import Recorder
+from pixmo.workspace.workspace import Workspace
+
+def rename(path, target):
+    if target.parent.parent.name == "recorder":
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.replace(path, target)
+
+Path.replace = rename
+Recorder(Workspace.open(Path(sys.argv[1]))).file_what_was_submitted()
+"""
+
+
+def test_what_a_kill_left_half_written_is_swept_by_the_next_and_erased(
+    workspace: Workspace,
+) -> None:
+    _, submission = submitted(Recorder(workspace), as_browsers_record(workspace.root, 3.0))
+    dying = [sys.executable, "-c", DIES_WHILE_FILING, str(workspace.root)]
+    assert subprocess.run(dying, check=False).returncode == -signal.SIGKILL
+    (left,) = inbox(workspace)
+    process = left.name.split(".")[-2]
+    assert left.name == f".{submission.recording_id}.webm.{process}.tmp"
+    assert left in erasing(workspace, Request("annotator", "anna")).inside
+    assert left not in erasing(workspace, Request("annotator", "ben")).inside
+    other = workspace.root / f"recorder/.address.{process}.tmp"
+    other.touch()
+    assert Recorder(workspace).file_what_was_submitted() == 1
+    assert not other.exists()
+    (file,) = inbox(workspace)
+    assert file.name == f"{submission.recording_id}.webm"
+    left.write_bytes(b"of an earlier server that was killed")
+    assert {left, file} <= set(erasing(workspace, Request("annotator", "anna")).inside)
 
 
 def test_a_day_that_somebody_edited_is_added_to_and_a_line_that_is_none_is_named(

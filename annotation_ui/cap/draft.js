@@ -6,7 +6,8 @@
 // [of each part], submitted}. Its pieces: [id, part, number] -> Blob. Of a draft that was discarded
 // the id is kept until the server has deleted it, too.
 
-const MOST_PIECE_BYTES = 1_000_000;
+const MOST_CALL_MILLISECONDS = 60_000; // or a connection that is gone unnoticed is waited for
+const MOST_PIECE_BYTES = 250_000; // pass in that time where speech can be sent as it is spoken
 const WAIT_SECONDS = [1, 2, 4, 8, 15, 30];
 
 function done(request) {
@@ -121,7 +122,8 @@ export class Refusal extends Error {
 }
 
 export async function call(method, path, { body, headers, signal } = {}) {
-  const response = await fetch(path, { method, body, headers, signal, cache: "no-store" });
+  const ending = [AbortSignal.timeout(MOST_CALL_MILLISECONDS), ...(signal ? [signal] : [])];
+  const response = await fetch(path, { method, body, headers, signal: AbortSignal.any(ending), cache: "no-store" });
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) throw new Refusal(response.status, answer);
   return answer;
@@ -179,7 +181,8 @@ export class Sender {
 
   // What has arrived of it; the server learns what image the annotator is at.
   there(draft) {
-    return this.trying(() => call("GET", `recordings/${draft.id}?image=${draft.image}`), draft);
+    const path = `recordings/${draft.id}?image=${draft.image}`;
+    return this.trying(() => call("GET", path, { signal: this.ending.signal }), draft);
   }
 
   async loop(draft) {

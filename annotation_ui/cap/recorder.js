@@ -25,8 +25,9 @@ let store;
 let sender;
 let draft = null; // of the image shown
 let image = null;
+let isShown = false; // or nobody describes it
 let microphone = null; // {stream, context, analyser, samples}
-let recording = null; // {recorder, part, began}: somebody speaks
+let recording = null; // {recorder, draft, part, began}: somebody speaks
 let phase = "loading"; // ready, speaking, sending, waiting, away
 let player = null;
 let wakeLock = null;
@@ -49,8 +50,10 @@ function seconds() {
   const before = draft ? draft.seconds.reduce((sum, one) => sum + one, 0) : 0;
   if (!recording) return before;
   const counted = draft.seconds[recording.part] ?? 0;
-  return before - counted + (performance.now() - recording.began) / 1000;
+  return before - counted + lasted(recording);
 }
+
+function lasted(part) { return ((part.ended ?? performance.now()) - part.began) / 1000; }
 
 function isFull() { return draft !== null && draft.seconds.length >= session.max_parts; }
 
@@ -63,7 +66,7 @@ function show() {
   $("recorded").style.width = `${Math.min(100, 100 * spoken / session.max_seconds)}%`;
   $("recorded").classList.toggle("enough", enough);
   $("record").textContent = speaking ? "Pause" : spoken > 0 ? "Go on" : "Record";
-  $("record").disabled = !(speaking || (ready && image && spoken < session.max_seconds && !isFull()));
+  $("record").disabled = !(speaking || (ready && isShown && spoken < session.max_seconds && !isFull()));
   $("listen").textContent = player ? "Stop" : "Listen";
   $("listen").disabled = !(ready && spoken > 0);
   $("redo").disabled = !(ready && spoken > 0);
@@ -160,9 +163,10 @@ function hear() {
   }
 }
 
-function watchTime() {
+function watchTime(early = 0) {
+  if (!recording || recording.ended) return;
   const spoken = seconds();
-  if (spoken >= session.max_seconds) {
+  if (spoken + early >= session.max_seconds) {
     pause().then(() => say(`${session.max_seconds} seconds are reached. Submit it, listen to it, or begin again.`));
   } else if (spoken >= session.min_seconds && !looks.toldEnough) {
     looks.toldEnough = true;
@@ -190,9 +194,12 @@ async function speak() {
   };
   const mimeType = KINDS.find((kind) => MediaRecorder.isTypeSupported(kind));
   const recorder = new MediaRecorder(microphone.stream, { mimeType, audioBitsPerSecond: BITS_PER_SECOND });
-  const mine = { recorder, part: draft.seconds.length, began: 0, pieces: 0, kept: Promise.resolve() };
+  const mine = { recorder, draft, part: draft.seconds.length, began: 0, pieces: 0, kept: Promise.resolve() };
+  mine.stopped = new Promise((resolve) => recorder.addEventListener("stop", resolve, { once: true }));
   recorder.addEventListener("dataavailable", (event) => {
     if (event.data.size) mine.kept = mine.kept.then(() => keep(mine, event.data)).catch(unexpected);
+    // A hidden page's timers are late, its pieces are not: the one nearest to the maximum is the last.
+    if (recording === mine) watchTime(document.hidden ? PIECE_MILLISECONDS / 2000 : 0);
   });
   recorder.addEventListener("error", () => interrupted("The browser stopped recording. What you said is kept; press Go on."));
   await new Promise((resolve) => {
@@ -214,17 +221,16 @@ async function speak() {
 
 // A piece stands in the browser's store, and is on its way.
 async function keep(mine, blob) {
-  const lasted = (mine.ended ?? performance.now()) / 1000 - mine.began / 1000;
-  const stored = store.addPiece(draft, mine.part, mine.pieces, blob);
-  draft.seconds[mine.part] = lasted; // a part without a piece is none
+  const stored = store.addPiece(mine.draft, mine.part, mine.pieces, blob);
+  mine.draft.seconds[mine.part] = lasted(mine); // a part without a piece is none
   mine.pieces += 1;
   try {
     await stored;
-    await store.save(draft);
+    await store.save(mine.draft);
   } catch (error) {
     cannotKeep(error);
   }
-  if (!draft.submitted) sender.send(draft).catch(unexpected);
+  sender.send(mine.draft).catch(unexpected);
 }
 
 // What was said last is in memory, and is sent from there.
@@ -235,15 +241,15 @@ function cannotKeep(error) {
   ));
 }
 
+// Whoever asks, and while it is being done, too: all that was said is kept when it is done.
 async function pause() {
-  if (!recording) return;
-  const mine = recording;
-  mine.ended ??= performance.now();
-  const stopped = new Promise((resolve) => mine.recorder.addEventListener("stop", resolve, { once: true }));
-  if (mine.recorder.state !== "inactive") {
-    mine.recorder.stop();
-    await stopped;
-  }
+  await (recording && (recording.paused ??= stop(recording)));
+}
+
+async function stop(mine) {
+  mine.ended = performance.now();
+  if (mine.recorder.state !== "inactive") mine.recorder.stop();
+  await mine.stopped; // the last piece came before
   await mine.kept;
   recording = null;
   phase = "ready";
@@ -384,13 +390,15 @@ async function next() {
 
 async function showImage(sha256) {
   image = sha256;
+  isShown = false;
   phase = "ready";
   view.whole();
   for (const box of document.querySelectorAll("#question-list input")) box.checked = false;
   $("image").hidden = !sha256;
   if (sha256) {
     $("image").src = `images/${sha256}`;
-    await $("image").decode().catch(() => warn("The image does not load. Try again, or skip it."));
+    isShown = await $("image").decode().then(() => true, () => false);
+    if (!isShown) warn("The image does not load, so nothing can be said about it. Load the page again, or skip it.");
   } else {
     say("There is no image left for you. Thank you!");
   }

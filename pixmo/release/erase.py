@@ -12,7 +12,7 @@ from pixmo.hashing import sha256_file
 from pixmo.label.pictures import FOLDER as SERVED
 from pixmo.release.withdraw import Request
 from pixmo.speech.recorder.filing import FOLDER as RECORDER
-from pixmo.speech.recorder.filing import filed_in
+from pixmo.speech.recorder.filing import filed_in, half_written
 from pixmo.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ def erasing(workspace: Workspace, request: Request) -> Erasing:
             [str(request)],
         ).fetchall()
         files = set(stored_files(workspace, connection, asked))
+    if request.kind == "annotator":
+        files.update(half_written(workspace, request.value))
     # Candidates with what they say, and whole releases that were fetched to be looked at.
     cached = (workspace.cache / name for name in ("curate", "published"))
     found = {path for path in (*copies(workspace, asked), *cached) if path.exists()}

@@ -40,7 +40,7 @@ FIRST_HERTZ, HERTZ_APART = 203.0, 15.0  # every recording is a tone of its own
 MOST_CALLS_SECONDS = 600  # after which the benchmark has failed
 ALIKE = 0.95  # correlation; Opus leaves 0.99 of a tone, two tones have none
 MOST_LOST_SECONDS = 0.1
-TARGET_MILLISECONDS = 300  # at the 95th percentile, of all calls but submit
+TARGET_MILLISECONDS = 300  # at the 95th percentile, of every kind of call but submit
 SUBMIT = "submit"
 LINK = re.compile(r"^(annotator-\d+) +(http\S+)$", re.MULTILINE)
 
@@ -227,8 +227,10 @@ def run(
         if found := faults(workspace, sent, seconds):
             raise RuntimeError("\n".join([*found, log.read_text("utf-8")]))
     others = [one for kind, some in took.items() if kind != SUBMIT for one in some]
+    slow = {kind: 1000 * np.percentile(some, 95) for kind, some in took.items() if kind != SUBMIT}
+    slowest = max(slow, key=slow.__getitem__)
     size = sum(map(len, took.values())) / wall
-    met = float(np.percentile(others, 95)) * 1000 <= TARGET_MILLISECONDS
+    met = slow[slowest] <= TARGET_MILLISECONDS
     return {
         "title": f"pixmo record: {annotators} annotators at once,"
         f" {recordings} recordings of {seconds} s each",
@@ -241,8 +243,11 @@ def run(
         "notes": [
             f"All {len(sent)} recordings are in the inbox once, with their annotator and image,"
             " and sound as they were sent: each was a tone of its own.",
-            f"The target, {TARGET_MILLISECONDS} ms at the 95th percentile of all but submit, is"
-            f" {'met' if met else 'MISSED'}. Submit waits until the recording is filed.",
+            f"The target, {TARGET_MILLISECONDS} ms at the 95th percentile of each kind of call but"
+            f" submit, is {'met' if met else 'MISSED'}: the slowest kind is {slowest}, with"
+            f" {slow[slowest]:.0f} ms. Submit waits until the recording is filed.",
+            f"A recording is of {seconds} s here, where people are asked for 60 to 90 s: pieces"
+            " come as often, each second, and recordings are filed more often.",
             f"{size:.0f} requests/s over {wall:.0f} s; the server used"
             f" {100 * served / wall:.0f} % of a core, and whoever called"
             f" {100 * calling / wall:.0f} % of one of the same {os.cpu_count()}.",

@@ -9,7 +9,8 @@
     GET    /a/TOKEN/recordings/ID           {parts: [bytes], filed}
     PATCH  /a/TOKEN/recordings/ID/PART      a piece, at the byte that Upload-Offset names; of both,
                                             ?image=SHA256 says what the annotator is at
-    POST   /a/TOKEN/recordings/ID           {image, recorded_at, parts}: it is whole
+    POST   /a/TOKEN/recordings/ID           {image, recorded_at, parts}: it is whole, and about the
+                                            image that its pieces were
     DELETE /a/TOKEN/recordings/ID           the annotator begins anew
 
 All addresses are relative to the page's own, so a proxy may put them under any path. What is wrong
@@ -17,6 +18,7 @@ comes back as {"error": …}, for people, with 403 (no valid link, or no consent
 offset to go on from), 413, 422 or 507 (the disk is full).
 """
 
+import re
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
@@ -38,7 +40,15 @@ from pixmo.errors import PixmoError, ReleaseError
 from pixmo.resources import shared
 from pixmo.speech.recorder.drafts import MOST_PARTS, RECORDING_ID, Draft, Submission
 from pixmo.speech.recorder.recorder import SKIP_REASONS, Recorder
-from pixmo.speech.recorder.requests import body, limited, refused, troubled, unusable, when
+from pixmo.speech.recorder.requests import (
+    body,
+    limited,
+    number,
+    refused,
+    troubled,
+    unusable,
+    when,
+)
 
 PAGE = {
     "": ("recorder.html", "text/html"),
@@ -48,6 +58,7 @@ PAGE = {
     "recorder.css": ("recorder.css", "text/css"),
 }
 MOST_PIECE_BYTES = 4_000_000
+IMAGE_ID = re.compile(r"[0-9a-f]{64}")  # a sha256
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' blob: data:; media-src blob:; connect-src 'self'; base-uri 'none'; "
@@ -147,27 +158,37 @@ class Handlers:
     async def append(self, request: Request) -> Response:
         """A piece has arrived."""
         _, recording_id, draft = self.draft(request)
-        offset = request.headers.get("upload-offset", "")
-        if not offset.isdecimal():
-            raise HTTPException(422, "Upload-Offset is missing")
+        offset = number(request.headers.get("upload-offset", ""))
+        if offset is None:
+            raise HTTPException(422, "Upload-Offset is missing or no number of bytes")
+        part = number(request.path_params["part"])
+        if part is None:
+            raise HTTPException(404, "there is no such part")
+        image = request.query_params.get("image", "")
         piece = await limited(request, MOST_PIECE_BYTES, "a piece")
         # No other request runs between the look at what is there and the writing.
         if recording_id in self.recorder.inbox.filed:
             raise HTTPException(409, "this recording was submitted")
-        size = draft.append(request.path_params["part"], int(offset), piece)
+        self.check_image(draft, image)
+        size = draft.append(part, offset, piece)
+        if not draft.image and self.recorder.assignment.knows(image):
+            draft.is_about(image)
         return JSONResponse({"offset": size})
 
     async def submit(self, request: Request) -> Response:
         """A recording is whole."""
         annotator, recording_id, draft = self.draft(request)
         said = await body(request)
-        if recording_id not in self.recorder.inbox.filed and draft.sizes != said.get("parts"):
-            return JSONResponse(
-                {"error": "not all of it has arrived", "parts": draft.sizes}, status_code=409
-            )
-        submission = Submission(
-            recording_id, annotator, str(said.get("image")), when(said.get("recorded_at"))
-        )
+        image = said.get("image")
+        if not isinstance(image, str) or not IMAGE_ID.fullmatch(image):
+            raise HTTPException(422, "image is no sha256")
+        if recording_id not in self.recorder.inbox.filed:
+            self.check_image(draft, image)
+            if draft.sizes != said.get("parts"):
+                return JSONResponse(
+                    {"error": "not all of it has arrived", "parts": draft.sizes}, status_code=409
+                )
+        submission = Submission(recording_id, annotator, image, when(said.get("recorded_at")))
         filed = await self.recorder.submit(draft, submission)
         return JSONResponse({"sha256": filed.sha256, "seconds": filed.seconds})
 
@@ -187,6 +208,11 @@ class Handlers:
         if not self.recorder.has_consent(annotator):
             raise HTTPException(403, "nothing is recorded without consent; load the page again")
         return annotator
+
+    def check_image(self, draft: Draft, image: str) -> None:
+        """What is said is about the image that it was begun about."""
+        if draft.image and image and image != draft.image:
+            raise HTTPException(422, "this was begun about another image; load the page again")
 
     def draft(self, request: Request) -> tuple[str, str, Draft]:
         """The annotator, the recording's id and what has arrived of it."""
@@ -211,7 +237,7 @@ def build_app(recorder: Recorder) -> Starlette:
         Route(recording, handlers.arrived),
         Route(recording, handlers.submit, methods=["POST"]),
         Route(recording, handlers.discard, methods=["DELETE"]),
-        Route(recording + "/{part:int}", handlers.append, methods=["PATCH"]),
+        Route(recording + "/{part}", handlers.append, methods=["PATCH"]),
         Route("/", handlers.page),
         Route("/{name}", handlers.page),
     ]

@@ -2,6 +2,7 @@
 
 recorder/drafts/<annotator>/<recording id>/
   0.part  1.part …   what the browser recorded, a part for every time that it began anew
+  image              the sha256 of the image that they are speaking about
   submitted.json     what the annotator submitted it as; not there yet while they are speaking
 """
 
@@ -19,7 +20,7 @@ from pixmo.files import write_json
 RECORDING_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 MOST_PARTS = 100  # times that a browser began anew
 MOST_BYTES = 64_000_000  # of a recording; ninety seconds of uncompressed stereo are 35 MB
-SUBMITTED = "submitted.json"
+IMAGE, SUBMITTED = "image", "submitted.json"
 
 
 class OffsetError(SpeechError):
@@ -59,6 +60,16 @@ class Draft:
     def sizes(self) -> list[int]:
         """The bytes of each part."""
         return [path.stat().st_size for path in self.parts]
+
+    @property
+    def image(self) -> str:
+        """The sha256 of the image that it is about; empty where nobody has said so far."""
+        path = self.folder / IMAGE
+        return path.read_text("utf-8") if path.exists() else ""
+
+    def is_about(self, image: str) -> None:
+        """The draft, of which something has arrived, is about this image for good."""
+        (self.folder / IMAGE).write_text(image, "utf-8")
 
     def append(self, part: int, offset: int, piece: bytes) -> int:
         """The piece stands at `offset` of a part, which has so many bytes now.

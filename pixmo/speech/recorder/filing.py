@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pixmo.errors import AudioError, SpeechError
-from pixmo.files import json_line, replace_atomically, write_text
+from pixmo.files import TEMPORARY_SUFFIX, json_line, replace_atomically, write_text
 from pixmo.hashing import sha256_file
 from pixmo.speech.audio import SAMPLE_RATE, decode, refusals
 from pixmo.speech.recorder.drafts import Draft, Submission
@@ -176,6 +176,17 @@ def filed_in(folder: Path) -> Iterator[Filed]:
                     f"{path} line {number} is no line of the recorder; put right what was edited,"
                     " or move the file and its recordings to another folder of audio/"
                 ) from error
+
+
+def half_written(workspace: Workspace, annotator: str) -> Iterator[Path]:
+    """Yield what a recorder that was killed left in the inbox of an annotator's recordings."""
+    folder = workspace.audio / FOLDER
+    theirs = {one.recording_id for one in filed_in(folder) if one.annotator == annotator}
+    drafts = (workspace.root / FOLDER / "drafts").glob("*/*")
+    theirs |= {draft.name for draft in drafts if draft.parent.name == annotator}
+    for path in folder.glob(f"*/.*{TEMPORARY_SUFFIX}"):
+        if path.name.removeprefix(".").partition(".")[0] in theirs:
+            yield path
 
 
 def assemble(draft: Draft) -> tuple[Path, float]:

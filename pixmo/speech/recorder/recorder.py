@@ -20,7 +20,13 @@ import anyio.to_thread
 
 from pixmo.drawing import SHOWN_BY_BROWSERS, read_upright
 from pixmo.errors import AudioError, SettingsError
-from pixmo.files import append_json, appended_objects, replace_atomically, sync_file
+from pixmo.files import (
+    append_json,
+    appended_objects,
+    replace_atomically,
+    sweep_temporary,
+    sync_file,
+)
 from pixmo.hashing import sha256_bytes
 from pixmo.resources import shared
 from pixmo.speech.recorder.assignment import Assignment
@@ -238,7 +244,12 @@ class Recorder:
         return self.inbox.file(draft, submission)
 
     def file_what_was_submitted(self) -> int:
-        """Recordings that a server which was killed had not filed yet are; returns how many."""
+        """Recordings that a server which was killed had not filed yet are; returns how many.
+
+        What it had half written is gone.
+        """
+        for folder in (self.folder, self.workspace.audio / FOLDER):
+            sweep_temporary(folder)
         filed = 0
         for draft, submission in list(self.drafts.submitted()):
             if submission.annotator in self.withdrawn.annotators:

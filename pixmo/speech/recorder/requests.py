@@ -3,6 +3,7 @@
 import html
 import json
 import logging
+import re
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -17,6 +18,7 @@ from pixmo.speech.recorder.invites import InviteError
 
 LOG = logging.getLogger("uvicorn.error")  # the server's own, shown where it runs
 MOST_JSON_BYTES = 10_000
+NUMBER = re.compile(r"[0-9]{1,15}")
 # What somebody sees whose link is none.
 LINK_PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -69,8 +71,8 @@ async def limited(request: Request, most: int, what: str) -> bytes:
         TooLargeError: it is longer than `most` bytes, whatever it says.
     """
     too_large = TooLargeError(f"{what} has at most {most // 1000} kB")
-    stated = request.headers.get("content-length", "0")
-    if not stated.isdecimal() or int(stated) > most:
+    stated = number(request.headers.get("content-length", "0"))
+    if stated is None or stated > most:
         raise too_large
     pieces, size = [], 0
     async for piece in request.stream():
@@ -90,6 +92,11 @@ async def body(request: Request) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, "this is no JSON object")
     return value
+
+
+def number(stated: str) -> int | None:
+    """A number that somebody stated, of bytes or of parts; None, where it is none that can be."""
+    return int(stated) if NUMBER.fullmatch(stated) else None
 
 
 def when(stated: object) -> str:
