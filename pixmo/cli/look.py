@@ -85,9 +85,6 @@ def demo(
     folder: Annotated[Path, typer.Argument(help="Where the sample goes.")] = Path("pixmo-demo"),
     scenes: Annotated[int, typer.Option(help="Pictures in the sample's world.")] = 2400,
     seed: Annotated[int, typer.Option(help="The same seed makes the same sample.")] = 0,
-    steps: Annotated[
-        int, typer.Option(help="Of each of the probe's runs, for a new sample; 0: 1,100.", min=0)
-    ] = 0,
 ) -> None:
     """Make a small sample and do the main job on it.
 
@@ -102,6 +99,6 @@ def demo(
     from pixmo.cli.validate import end
     from pixmo.demo.demo import run_demo
 
-    summary = run_demo(folder, scenes, seed, show.Bars(), show.say, steps)
+    summary = run_demo(folder, scenes, seed, show.Bars(), show.say)
     show.say(summary.text())
     end(summary.checks, summary.verdict)

@@ -79,19 +79,14 @@ class Summary:
 
 
 def run_demo(
-    folder: Path,
-    scenes: int,
-    seed: int,
-    progress: Progress,
-    say: Callable[[str], None],
-    steps: int = 0,
+    folder: Path, scenes: int, seed: int, progress: Progress, say: Callable[[str], None]
 ) -> Summary:
     """The sample is in `folder` and the main job is done on it; what was done before is kept.
 
-    `say` is told what begins; `steps` as in `make_sample`. Raises whatever a step raises.
+    `say` is told what begins. Raises whatever a step raises.
     """
     say(f"1/6  the sample: {scenes} pictures, people who describe, answer and point → {folder}")
-    make_sample(folder, scenes, seed, progress, steps)
+    make_sample(folder, scenes, seed, progress)
     workspace = Workspace.open(folder)
     say("2/6  pixmo images add images/ · label ingest exports/ · transcripts add")
     add_images(workspace, workspace.images, progress)

@@ -54,12 +54,8 @@ class Truth:
         self.planted.append(defects.Defect(fault, table, key))
 
 
-def make_sample(
-    folder: Path, scenes: int, seed: int, progress: Progress = SILENT, steps: int = 0
-) -> None:
+def make_sample(folder: Path, scenes: int, seed: int, progress: Progress = SILENT) -> None:
     """`folder` holds the sample of this size and seed; one that is there already is kept.
-
-    The settings of a new one have so many `steps` for the probe, unless 0.
 
     Raises:
         WorkspaceError: `folder` holds something else, or `scenes` is too small.
@@ -87,7 +83,7 @@ def make_sample(
     record(workspace, seed, truth, progress)
     write_transcripts(folder, scenes, seed)
     annotate(workspace, scenes, seed, truth)
-    write_settings(folder, steps)
+    write_settings(folder)
     write_json(folder / "truth/defects.json", [asdict(defect) for defect in truth.planted])
     write_json(finished, wanted)
 
@@ -251,16 +247,15 @@ def judging(drawn: Scene, task: dict[str, str], rng: Random) -> list[Work]:
     return works
 
 
-def write_settings(folder: Path, steps: int) -> None:
-    """`pixmo.toml` names the recogniser that ships, unpacked beside it, and the steps, if any."""
+def write_settings(folder: Path) -> None:
+    """`pixmo.toml` names the recogniser that ships, unpacked beside it."""
     model = recogniser.checkpoint(folder / "models")
     write_text(
         folder / FILE_NAME,
         "# Settings of the sample; `pixmo init` writes a file with every setting explained.\n\n"
         '[dataset]\ntitle = "The pixmo sample: a synthetic world"\n\n'
         f'[speech]\nmodel = "{model.relative_to(folder)}"  # knows the sample\'s language only\n\n'
-        "[release]\naudio = true  # its voices are nobody's\n"
-        + (f"\n[probe]\nsteps = {steps}\n" if steps else ""),
+        "[release]\naudio = true  # its voices are nobody's\n",
     )
 
 
