@@ -24,7 +24,7 @@ from pixmo.label.ingest import ingest
 from pixmo.label.pull import pull
 from pixmo.label.push import push, state_file
 from pixmo.label.report import report
-from pixmo.label.studio import Project, Studio, connected
+from pixmo.label.studio import Listed, Project, Studio, connected
 from pixmo.speech.captioning.captions import write_captions
 from pixmo.speech.recordings import find, record
 from pixmo.speech.transcripts import written_row
@@ -476,6 +476,25 @@ def test_tasks_that_wait_are_listed_once(
     for _ in range(3):
         assert pull(workspace, studio, "points").added == 0
     assert len(times) == 3  # each time that something had changed
+
+
+def test_a_count_that_comes_late_hides_no_annotation(
+    server: Server, workspace: Workspace, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed = push(workspace, studio, "points", labels(workspace, "red dots"))
+    one, *_ = tasks_of(server, pushed.project)
+    server.annotate(one.id, presence("none"))
+    changed_since = Studio.changed_since
+
+    def late(*arguments: Any) -> list[Listed]:
+        return [replace(task, annotations=0) for task in changed_since(*arguments)]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Studio, "changed_since", late)
+        assert pull(workspace, studio, "points").added == 0
+    pull(workspace, studio, "points")  # nothing is newer, and still its count is not ours
+    pull(workspace, studio, "points")
+    assert count(workspace, "current_point_annotations") == 1
 
 
 def test_tasks_that_changed_in_one_moment_overwrite_no_file(

@@ -3,6 +3,8 @@
 import dataclasses
 import multiprocessing
 import os
+import threading
+import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -193,6 +195,25 @@ def test_a_lock_keeps_others_out_and_frees_itself(workspace: Workspace) -> None:
             pass
     with workspace.lock("release"):
         pass
+
+
+def test_a_lock_is_waited_for_as_long_as_said(workspace: Workspace) -> None:
+    busy = pytest.raises(WorkspaceError, match="busy with work")
+    with workspace.lock("work"), busy, workspace.lock("work", patience=0.2):
+        pass
+    begun = threading.Event()
+
+    def hold() -> None:
+        with workspace.lock("work"):
+            begun.set()
+            time.sleep(0.3)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert begun.wait(30)
+    with workspace.lock("work", patience=30):
+        pass
+    holder.join()
 
 
 def test_the_same_thing_is_set_aside_once(workspace: Workspace) -> None:

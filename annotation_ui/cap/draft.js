@@ -122,11 +122,19 @@ export class Refusal extends Error {
 }
 
 export async function call(method, path, { body, headers, signal } = {}) {
-  const ending = [AbortSignal.timeout(MOST_CALL_MILLISECONDS), ...(signal ? [signal] : [])];
-  const response = await fetch(path, { method, body, headers, signal: AbortSignal.any(ending), cache: "no-store" });
-  const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Refusal(response.status, answer);
-  return answer;
+  const ending = new AbortController();
+  const end = () => ending.abort();
+  const timer = setTimeout(end, MOST_CALL_MILLISECONDS);
+  signal?.addEventListener("abort", end);
+  if (signal?.aborted) end();
+  try {
+    const response = await fetch(path, { method, body, headers, signal: ending.signal, cache: "no-store" });
+    if (response.ok) return await response.json();
+    throw new Refusal(response.status, await response.json().catch(() => ({})));
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", end);
+  }
 }
 
 export const post = (path, value = {}) => call("POST", path, { body: JSON.stringify(value) });

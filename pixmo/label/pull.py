@@ -183,7 +183,10 @@ class Pull:
         reached = fetched[-1][0] if fetched else BEGINNING
         ours, uids = Counter(one.task for one in known), {one.uid for one in known}
         # What changed later is for the next pull: a file of it now would hide other changes.
-        missed = [t for t in listed if t.updated_at <= reached and t.annotations != ours[t.id]]
+        others = [task for task in listed if task.annotations != ours[task.id]]
+        missed = [task for task in others if task.updated_at <= reached]
+        if len(missed) < len(others):
+            self.listed_file.unlink(missing_ok=True)  # or they would count as looked through
         self.result["tasks"] += len(missed)
         for some in in_chunks(missed):
             tasks = self.export(some, known)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import duckdb
 
 BUILDING = ".building"
+WITHDRAWING_SECONDS = 60.0  # a withdrawal takes a few; a build of hours is not lost for it
 DAMAGED = "Corrupt database file"  # in what DuckDB says of a result whose bytes changed
 USED_BY_CURATE = (
     agreement,
@@ -87,7 +88,8 @@ def build_release(
             with opened(workspace) as (connection, cache):
                 content = choose(workspace, connection, version, progress, cache, travel)
                 write(content, workspace, staging, progress)
-            with workspace.lock("withdraw"):  # nothing is withdrawn between the check and the name
+            # Nothing is withdrawn between the check and the name.
+            with workspace.lock("withdraw", patience=WITHDRAWING_SECONDS):
                 if workspace.table("withdrawals").parts() != withdrawals:
                     raise WorkspaceError(
                         f"something was withdrawn from {workspace.root}, or counts again, while"

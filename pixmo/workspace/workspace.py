@@ -14,6 +14,7 @@ import dataclasses
 import fcntl
 import json
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 VIEWS = Path(__file__).with_name("views.sql")
+LOCK_POLL_SECONDS = 0.1
 
 
 def literally(path: Path) -> str:
@@ -257,8 +259,10 @@ class Workspace:
         )
 
     @contextlib.contextmanager
-    def lock(self, work: str) -> Iterator[None]:
+    def lock(self, work: str, patience: float = 0.0) -> Iterator[None]:
         """Nobody else does `work` in this workspace meanwhile; leftovers of killed runs are gone.
+
+        Who does is waited for, so many seconds.
 
         The lock dies with its process, so a killed run never leaves one behind.
 
@@ -268,11 +272,17 @@ class Workspace:
         folder = self.root / "tables"
         folder.mkdir(exist_ok=True)
         with (folder / f".{work}.lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise WorkspaceError(
-                    f"another pixmo is busy with {work} in {self.root}; wait for it to finish"
-                ) from error
+            deadline = time.monotonic() + patience
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError as error:
+                    if time.monotonic() >= deadline:
+                        raise WorkspaceError(
+                            f"another pixmo is busy with {work} in {self.root}; wait for it to"
+                            " finish"
+                        ) from error
+                time.sleep(LOCK_POLL_SECONDS)
             sweep_temporary(folder)
             yield
